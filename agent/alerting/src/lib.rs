@@ -1,0 +1,1 @@
+//! Rule files and the alert state machine.

@@ -1,0 +1,1 @@
+//! Facts about the host and its processes, read only, through HostRoot.

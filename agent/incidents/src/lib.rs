@@ -1,0 +1,1 @@
+//! Timelines of incidents and drafts of their post-mortems.

@@ -1,0 +1,1 @@
+//! The wire: OTLP encoders, the sender with its delivery loop, the receiver.

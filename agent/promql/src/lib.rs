@@ -1,0 +1,1 @@
+//! Evaluates PromQL: a pure function of expression, series and time.

@@ -1,0 +1,1 @@
+//! Runbooks, guards, the script sandbox, runs and their journal.

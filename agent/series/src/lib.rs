@@ -1,0 +1,1 @@
+//! Recent samples in memory, bounded; names and aliases.

@@ -1,0 +1,26 @@
+//! The nouns that cross a boundary: what was measured, which alert is firing, what a run did.
+//!
+//! Plain values only. Nothing here does I/O, reads the clock or waits, so everything may depend on it.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod alert;
+mod batch;
+mod departed;
+mod labels;
+mod metric;
+mod origin;
+mod run;
+mod sample;
+mod time;
+
+pub use alert::{Alert, AlertState};
+pub use batch::{Batch, Signal};
+pub use departed::mark_departed;
+pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
+pub use metric::{EntitySpec, HOST, Instrument, MetricSpec, Scope, ValueType};
+pub use origin::Origin;
+pub use run::{RunEvent, RunId, RunOutcome, RunStep, Stage};
+pub use sample::{EntityView, Number, PointView, SampleBuffer, Value};
+pub use time::{DurationError, Timestamp, format_duration, parse_duration};

@@ -1,0 +1,404 @@
+//! What one collection saw.
+//!
+//! A buffer is filled by the collectors, encoded for the wire and appended to the series, then cleared and filled
+//! again; its memory is kept, so a steady cycle allocates nothing. Points of one metric of one entity are pushed one
+//! after the other: the encoder relies on it.
+
+use std::fmt::Write as _;
+use std::hash::BuildHasher;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use crate::{EntitySpec, HOST, MetricSpec, Timestamp};
+
+/// One hash seed for all buffers of the process, so that fingerprints of different cycles can be compared while
+/// nobody outside can aim at a collision.
+static SEED: LazyLock<foldhash::quality::RandomState> =
+    LazyLock::new(foldhash::quality::RandomState::default);
+
+/// The value of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Value<'a> {
+    /// The attribute does not apply here and is left out.
+    Absent,
+    /// A text.
+    Str(&'a str),
+    /// A number.
+    Int(i64),
+}
+
+/// The value of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// An integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+    /// The series has ended: `NO_RECORDED_VALUE` on the wire, a stale marker in PromQL.
+    Gone,
+}
+
+impl Number {
+    /// As a double; `None` when the series has ended.
+    pub fn as_f64(self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(value as f64),
+            Self::Double(value) => Some(value),
+            Self::Gone => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stored {
+    Absent,
+    Text { from: u32, to: u32 },
+    Int(i64),
+}
+
+#[derive(Clone, Debug)]
+struct Entity {
+    spec: &'static EntitySpec,
+    start: Timestamp,
+    values_from: u32,
+    points: Range<u32>,
+    fingerprint: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Point {
+    metric: &'static MetricSpec,
+    values_from: u32,
+    number: Number,
+    fingerprint: u64,
+}
+
+/// All points of one collection, grouped by entity: the host first, then the others as they were begun.
+#[derive(Clone, Debug)]
+pub struct SampleBuffer {
+    at: Timestamp,
+    boot: Timestamp,
+    host_points: Vec<Point>,
+    entities: Vec<Entity>,
+    points: Vec<Point>,
+    values: Vec<Stored>,
+    text: String,
+    on_host: bool,
+}
+
+impl Default for SampleBuffer {
+    fn default() -> Self {
+        Self {
+            at: Timestamp::EPOCH,
+            boot: Timestamp::EPOCH,
+            host_points: Vec::new(),
+            entities: Vec::new(),
+            points: Vec::new(),
+            values: Vec::new(),
+            text: String::new(),
+            on_host: true,
+        }
+    }
+}
+
+impl SampleBuffer {
+    /// Empties the buffer for a collection at `at` on a host that was booted at `boot`, keeping its memory.
+    pub fn reset(&mut self, at: Timestamp, boot: Timestamp) {
+        self.at = at;
+        self.boot = boot;
+        self.host_points.clear();
+        self.entities.clear();
+        self.points.clear();
+        self.values.clear();
+        self.text.clear();
+        self.on_host = true;
+    }
+
+    /// When the collection began: the time of every point.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.host_points.len() + self.points.len()
+    }
+
+    /// Whether there is no point.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The points that follow are about the host.
+    pub fn host(&mut self) {
+        self.on_host = true;
+    }
+
+    /// The points that follow are about another entity, whose counters began at `start`.
+    pub fn entity(&mut self, spec: &'static EntitySpec, start: Timestamp, attributes: &[Value<'_>]) {
+        debug_assert_eq!(spec.attributes.len(), attributes.len(), "attributes of {}", spec.name);
+        self.on_host = false;
+        let at = self.points.len() as u32;
+        let values_from = self.store(attributes);
+        let fingerprint = SEED.hash_one((spec.name, start, attributes));
+        self.entities.push(Entity { spec, start, values_from, points: at..at, fingerprint });
+    }
+
+    /// Adds a point of an integer metric.
+    pub fn int(&mut self, metric: &'static MetricSpec, attributes: &[Value<'_>], value: i64) {
+        debug_assert_eq!(metric.value, crate::ValueType::Int, "{}", metric.name);
+        self.push(metric, attributes, Number::Int(value));
+    }
+
+    /// Adds a point of a double metric.
+    pub fn double(&mut self, metric: &'static MetricSpec, attributes: &[Value<'_>], value: f64) {
+        debug_assert_eq!(metric.value, crate::ValueType::Double, "{}", metric.name);
+        self.push(metric, attributes, Number::Double(value));
+    }
+
+    /// Adds a point that says that its series has ended.
+    pub fn gone(&mut self, metric: &'static MetricSpec, attributes: &[Value<'_>]) {
+        self.push(metric, attributes, Number::Gone);
+    }
+
+    fn push(&mut self, metric: &'static MetricSpec, attributes: &[Value<'_>], number: Number) {
+        debug_assert_eq!(metric.attributes.len(), attributes.len(), "attributes of {}", metric.name);
+        let entity = if self.on_host { None } else { self.entities.last().map(|entity| entity.fingerprint) };
+        let fingerprint = SEED.hash_one((entity, metric.name, attributes));
+        let point = Point { metric, values_from: self.store(attributes), number, fingerprint };
+        match self.entities.last_mut() {
+            Some(entity) if !self.on_host => {
+                self.points.push(point);
+                entity.points.end = self.points.len() as u32;
+            }
+            _ => self.host_points.push(point),
+        }
+    }
+
+    fn store(&mut self, attributes: &[Value<'_>]) -> u32 {
+        let from = self.values.len() as u32;
+        for value in attributes {
+            let stored = match value {
+                Value::Absent => Stored::Absent,
+                Value::Int(number) => Stored::Int(*number),
+                Value::Str(text) => {
+                    let from = self.text.len() as u32;
+                    self.text.push_str(text);
+                    Stored::Text { from, to: self.text.len() as u32 }
+                }
+            };
+            self.values.push(stored);
+        }
+        from
+    }
+
+    /// The entities that have points: the host first.
+    pub fn entities(&self) -> impl Iterator<Item = EntityView<'_>> {
+        let host = EntityView {
+            buffer: self,
+            spec: &HOST,
+            start: self.boot,
+            values_from: 0,
+            points: &self.host_points,
+            fingerprint: 0,
+        };
+        let others = self.entities.iter().map(|entity| EntityView {
+            buffer: self,
+            spec: entity.spec,
+            start: entity.start,
+            values_from: entity.values_from,
+            points: self
+                .points
+                .get(entity.points.start as usize..entity.points.end as usize)
+                .expect("an entity's range lies within the points pushed"),
+            fingerprint: entity.fingerprint,
+        });
+        std::iter::once(host).chain(others).filter(|entity| !entity.points.is_empty())
+    }
+
+    fn attributes<'a>(
+        &'a self,
+        keys: &'static [&'static str],
+        from: u32,
+    ) -> impl Iterator<Item = (&'static str, Value<'a>)> + Clone {
+        let from = from as usize;
+        let values =
+            self.values.get(from..from + keys.len()).expect("every push stores its attribute values");
+        keys.iter().zip(values).filter_map(|(key, stored)| match *stored {
+            Stored::Absent => None,
+            Stored::Int(number) => Some((*key, Value::Int(number))),
+            Stored::Text { from, to } => Some((
+                *key,
+                Value::Str(self.text.get(from as usize..to as usize).expect("ranges cover whole texts")),
+            )),
+        })
+    }
+
+    /// One line per point, as tests and people read it: `name{key="value"} 1`, entities apart by a line of their own.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for entity in self.entities() {
+            if !std::ptr::eq(entity.spec, &raw const HOST) {
+                let _ = writeln!(text, "[{}{}]", entity.spec.name, braces(entity.attributes()));
+            }
+            for point in entity.points() {
+                let _ = write!(text, "{}{} ", point.metric.name, braces(point.attributes()));
+                let _ = match point.number {
+                    Number::Int(value) => writeln!(text, "{value}"),
+                    Number::Double(value) => writeln!(text, "{value}"),
+                    Number::Gone => writeln!(text, "gone"),
+                };
+            }
+        }
+        text
+    }
+}
+
+fn braces<'a>(attributes: impl Iterator<Item = (&'static str, Value<'a>)>) -> String {
+    let pairs: Vec<String> = attributes
+        .map(|(key, value)| match value {
+            Value::Str(text) => format!("{key}={text:?}"),
+            Value::Int(number) => format!("{key}={number}"),
+            Value::Absent => format!("{key}=absent"),
+        })
+        .collect();
+    if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
+}
+
+/// One entity of a buffer, with its points.
+#[derive(Clone, Copy)]
+pub struct EntityView<'a> {
+    buffer: &'a SampleBuffer,
+    /// What kind of entity it is.
+    pub spec: &'static EntitySpec,
+    /// When its counters began: boot, or the start of the process.
+    pub start: Timestamp,
+    values_from: u32,
+    points: &'a [Point],
+    /// Identifies the entity across buffers of this process.
+    pub fingerprint: u64,
+}
+
+impl<'a> EntityView<'a> {
+    /// Its resource attributes, without the absent ones.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> + Clone + use<'a> {
+        self.buffer.attributes(self.spec.attributes, self.values_from)
+    }
+
+    /// Its points, those of one metric one after the other.
+    pub fn points(&self) -> impl ExactSizeIterator<Item = PointView<'a>> + Clone + use<'a> {
+        let buffer = self.buffer;
+        self.points.iter().map(move |point| PointView {
+            buffer,
+            metric: point.metric,
+            values_from: point.values_from,
+            number: point.number,
+            fingerprint: point.fingerprint,
+        })
+    }
+}
+
+/// One point of a buffer.
+#[derive(Clone, Copy)]
+pub struct PointView<'a> {
+    buffer: &'a SampleBuffer,
+    /// The metric it belongs to.
+    pub metric: &'static MetricSpec,
+    values_from: u32,
+    /// Its value.
+    pub number: Number,
+    /// Identifies the series (entity, metric and attributes) across buffers of this process.
+    pub fingerprint: u64,
+}
+
+impl<'a> PointView<'a> {
+    /// Its attributes, without the absent ones.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> + Clone + use<'a> {
+        self.buffer.attributes(self.metric.attributes, self.values_from)
+    }
+
+    /// The value stored for each key of the metric, absent ones included.
+    pub(crate) fn raw_values(&self) -> Vec<Value<'a>> {
+        raw(self.buffer, self.metric.attributes, self.values_from)
+    }
+}
+
+impl<'a> EntityView<'a> {
+    /// The value stored for each key of the entity, absent ones included.
+    pub(crate) fn raw_values(&self) -> Vec<Value<'a>> {
+        raw(self.buffer, self.spec.attributes, self.values_from)
+    }
+}
+
+fn raw<'a>(buffer: &'a SampleBuffer, keys: &'static [&'static str], from: u32) -> Vec<Value<'a>> {
+    let mut present = buffer.attributes(keys, from).peekable();
+    keys.iter()
+        .map(|key| present.next_if(|(name, _)| name == key).map_or(Value::Absent, |(_, value)| value))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{Instrument, Scope, ValueType};
+
+    pub(crate) static UPTIME: MetricSpec = MetricSpec {
+        name: "system.uptime",
+        unit: "s",
+        instrument: Instrument::Gauge,
+        value: ValueType::Double,
+        attributes: &[],
+        scope: Scope::Conventions,
+        description: "",
+        source: "",
+    };
+    pub(crate) static DISK_IO: MetricSpec = MetricSpec {
+        name: "system.disk.io",
+        unit: "By",
+        instrument: Instrument::Counter,
+        value: ValueType::Int,
+        attributes: &["system.device", "disk.io.direction"],
+        scope: Scope::Conventions,
+        description: "",
+        source: "",
+    };
+    pub(crate) static PROCESS: EntitySpec = EntitySpec { name: "process", attributes: &["process.pid"] };
+
+    #[test]
+    fn points_of_the_host_stay_together_whoever_pushes_in_between() {
+        let mut buffer = SampleBuffer::default();
+        buffer.double(&UPTIME, &[], 1.5);
+        buffer.entity(&PROCESS, Timestamp::from_secs(7), &[Value::Int(42)]);
+        buffer.int(&DISK_IO, &[Value::Absent, Value::Str("read")], 5);
+        buffer.host();
+        buffer.int(&DISK_IO, &[Value::Str("sda"), Value::Str("read")], 9);
+        assert_eq!(
+            buffer.to_text(),
+            "system.uptime 1.5\n\
+             system.disk.io{system.device=\"sda\",disk.io.direction=\"read\"} 9\n\
+             [process{process.pid=42}]\n\
+             system.disk.io{disk.io.direction=\"read\"} 5\n"
+        );
+    }
+
+    #[test]
+    fn a_series_keeps_its_fingerprint_from_cycle_to_cycle_and_shares_it_with_no_other() {
+        let fill = |buffer: &mut SampleBuffer| {
+            buffer.reset(Timestamp::from_secs(1), Timestamp::EPOCH);
+            buffer.int(&DISK_IO, &[Value::Str("sda"), Value::Str("read")], 9);
+            buffer.int(&DISK_IO, &[Value::Str("sda"), Value::Str("write")], 9);
+            buffer.entity(&PROCESS, Timestamp::from_secs(7), &[Value::Int(42)]);
+            buffer.int(&DISK_IO, &[Value::Str("sda"), Value::Str("read")], 9);
+        };
+        let prints = |buffer: &SampleBuffer| -> Vec<u64> {
+            buffer.entities().flat_map(|e| e.points().map(|p| p.fingerprint)).collect()
+        };
+        let (mut first, mut second) = (SampleBuffer::default(), SampleBuffer::default());
+        fill(&mut first);
+        fill(&mut second);
+        fill(&mut second);
+        assert_eq!(prints(&first), prints(&second));
+        let distinct: std::collections::HashSet<_> = prints(&first).into_iter().collect();
+        assert_eq!(distinct.len(), 3);
+    }
+}

@@ -1,0 +1,155 @@
+//! The draft of a post-mortem: every fact filled in, every judgement left to people.
+//!
+//! Blameless: it tells what happened and what the system did, and names nobody.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use telemetry::{RunOutcome, format_duration};
+
+use crate::{Incident, Source};
+
+/// Writes the draft as Markdown. `host` is the host's name, as people know it.
+pub fn draft(incident: &Incident, host: &str) -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, body: String| {
+        let _ = write!(text, "{title}\n\n{body}\n\n");
+    };
+    section(&format!("# Post-mortem: {} on {host}", incident.alert_name()), header(incident));
+    section("## Summary", summary(incident, host));
+    section(
+        "## Impact",
+        "TODO: who noticed, what did not work for them, how much of the error budget it took.".into(),
+    );
+    section("## Timeline", timeline(incident));
+    section("## Detection", detection(incident));
+    section("## Root cause", "TODO: the cause, and why it was possible. The timeline shows symptoms.".into());
+    section("## Repair", repair(incident));
+    section("## What went well, what went badly", lessons(incident));
+    section("## Actions", actions(incident));
+    let body = text.trim_end().to_owned();
+    body + "\n"
+}
+
+fn header(incident: &Incident) -> String {
+    format!("Incident {} · drafted from the record; lines that begin with TODO need a person.", incident.id)
+}
+
+fn summary(incident: &Incident, host: &str) -> String {
+    let what = incident.annotations.get("summary").or_else(|| incident.annotations.get("description"));
+    let what = what.map_or_else(|| format!("{} fired", incident.labels), |text| text.trim().to_owned());
+    let end = match incident.outcome {
+        Some(RunOutcome::Repaired) => "It was repaired automatically and the repair was verified.",
+        Some(RunOutcome::Escalated) => "The automatic repair did not work; it was escalated to a person.",
+        Some(RunOutcome::Refused) => "A guard refused the automatic repair.",
+        Some(RunOutcome::Observed) => "The runbook only observes; nothing was run.",
+        Some(RunOutcome::Skipped) => "The script found nothing to do.",
+        Some(RunOutcome::Interrupted) => "The automatic repair was interrupted.",
+        None => "No runbook answered.",
+    };
+    format!("On {host}, from {}: {what}. {end}", incident.started)
+}
+
+fn timeline(incident: &Incident) -> String {
+    let mut table = "| Time (UTC) | Since start | Source | Event |\n|---|---:|---|---|".to_owned();
+    for entry in &incident.timeline {
+        let since = format_duration(entry.at.since(incident.started));
+        let text = entry.text.replace('|', "\\|").replace('\n', " ");
+        let _ = write!(table, "\n| {} | {since} | {} | {text} |", entry.at, entry.source.as_str());
+    }
+    if incident.entries_left_out > 0 {
+        let _ = write!(table, "\n\n{} further entries were left out.", incident.entries_left_out);
+    }
+    table
+}
+
+fn detection(incident: &Incident) -> String {
+    let time =
+        |duration: Option<Duration>| duration.map_or_else(|| "not reached".to_owned(), format_duration);
+    format!(
+        "- Alert: `{}`\n- From the first bad sample to the alert: {}\n- From the first bad sample to the first action: {}\n\
+         - From the first bad sample to the verified repair: {}\n- From the first bad sample to the end of the alert: {}",
+        incident.labels,
+        time(incident.time_to_detect()),
+        time(incident.acted.map(|at| at.since(incident.started))),
+        time(incident.verified.map(|at| at.since(incident.started))),
+        time(incident.resolved.map(|at| at.since(incident.started))),
+    )
+}
+
+fn repair(incident: &Incident) -> String {
+    let Some(repair) = &incident.repair else {
+        return "No runbook answered this alert. TODO: what people did.".to_owned();
+    };
+    let mut text = format!(
+        "Runbook `{}`, script `{}` (SHA-256 `{}`).",
+        repair.runbook, repair.script, repair.script_sha256
+    );
+    for entry in incident.timeline.iter().filter(|entry| entry.source == Source::Action) {
+        let _ = write!(text, "\n- {}", entry.text);
+    }
+    text
+}
+
+fn lessons(incident: &Incident) -> String {
+    let mut lines = Vec::new();
+    match incident.outcome {
+        Some(RunOutcome::Repaired) => {
+            lines.push("- Well: repaired without a person, and verified.".to_owned());
+        }
+        Some(outcome) => lines.push(format!("- Badly: the automatic repair ended as {outcome}.")),
+        None => lines.push("- Badly: there was no runbook for this alert.".to_owned()),
+    }
+    let refused =
+        incident.timeline.iter().filter(|e| e.source == Source::Guard && e.text.contains(" refuses: "));
+    lines.extend(refused.map(|entry| format!("- A guard held the repair back: {}.", entry.text)));
+    lines.push("- TODO: what else helped or stood in the way.".to_owned());
+    lines.join("\n")
+}
+
+fn actions(incident: &Incident) -> String {
+    let first = match incident.outcome {
+        Some(RunOutcome::Repaired) => "Remove the cause, so that the repair is not needed again",
+        Some(_) => "Mend the runbook or its script, and test it against this timeline",
+        None => "Write a runbook for this alert, at stage observe",
+    };
+    let second = "Add a test that would have caught the fault before it reached this host";
+    format!("| Action | Owner, due |\n|---|---|\n| {first} | TODO |\n| {second} | TODO |")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{alert, repaired_incident, second};
+    use telemetry::AlertState;
+
+    #[test]
+    fn the_draft_of_a_repaired_incident_holds_every_fact_of_the_record() {
+        let incident = repaired_incident();
+        let text = draft(&incident, "web-01");
+        assert!(text.starts_with("# Post-mortem: WebDown on web-01\n"), "{text}");
+        assert!(text.contains("web a is down. It was repaired automatically and the repair was verified."));
+        assert!(
+            text.contains("| 2023-11-14T22:13:24.000Z | 4s | action | #1 asked for: restart process web |")
+        );
+        assert!(text.contains("verified repair: 6s"));
+        assert!(text.contains("- #1 done in 12ms: started as pid 7"));
+        for entry in &incident.timeline {
+            assert!(text.contains(&entry.text), "{}", entry.text);
+        }
+    }
+
+    #[test]
+    fn a_text_from_outside_cannot_break_the_table() {
+        let mut incident = Incident::open("1".into(), alert(AlertState::Firing, 0).labels, second(0));
+        incident.add(second(1), Source::Script, "notes: a | b\nc".into());
+        assert!(draft(&incident, "h").contains("| script | notes: a \\| b c |"));
+    }
+
+    #[test]
+    fn without_a_runbook_the_draft_asks_for_one() {
+        let incident = Incident::open("1".into(), alert(AlertState::Firing, 0).labels, second(0));
+        let text = draft(&incident, "h");
+        assert!(text.contains("No runbook answered.") && text.contains("Write a runbook for this alert"));
+    }
+}

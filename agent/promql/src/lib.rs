@@ -1,1 +1,16 @@
 //! Evaluates PromQL: a pure function of expression, series and time.
+//!
+//! [`parse`] says what a text means or, with its place, why it means nothing; [`Query`] keeps a parsed expression bound
+//! to the series of a store. No I/O, no clock: the time is an argument. What would surprise you: valid PromQL that is
+//! not evaluated yet (native histograms, duration expressions, `anchored`) is refused by the parser, so that a rule that
+//! loads is a rule that works.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod query;
+mod value;
+
+pub use error::{EvalError, ParseError};
+pub use query::Query;
+pub use value::{Point, RangeSeries, Value, VectorSample};

@@ -1,0 +1,25 @@
+//! What can be wrong with an expression, before and while it is evaluated.
+
+use std::ops::Range;
+
+/// Why a text is not an expression that can be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParseError {
+    /// The bytes of the text that are to blame; empty at the place where something is missing.
+    pub span: Range<usize>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What would be right, where there is a good guess.
+    pub hint: Option<String>,
+}
+
+/// Why an expression has no value at a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EvalError {
+    /// The bytes of the expression's text that are to blame, where they are known.
+    pub span: Option<Range<usize>>,
+    /// What is wrong, in one line.
+    pub message: String,
+}

@@ -1,0 +1,510 @@
+//! The store: series by fingerprint, by labels and by selector.
+//!
+//! It answers for limits and names. Times given to it are those of the samples; it never asks what time it is. The
+//! surprise is that ids are only good for one [`Store::generation`]: a series that ended and aged out gives its id away.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use telemetry::{
+    EntityView, Labels, LabelsBuilder, METRIC_NAME, Number, Origin, PointView, SampleBuffer, Timestamp, Value,
+};
+
+use crate::index::Index;
+use crate::matcher::{MatchOp, Matcher};
+use crate::names::{prometheus_label, prometheus_name};
+use crate::ring::{Bounds, Ring, Samples, Timeline};
+use crate::{STALE, is_stale};
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Series at most; further ones are refused and counted. Aliases do not count.
+    pub max_series: usize,
+    /// How long a sample is kept after it was taken.
+    pub retention: Duration,
+    /// Samples of one series at most; beyond it the oldest go.
+    pub max_samples_per_series: usize,
+}
+
+/// 20,000 series, two hours, one sample a second.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_series: 20_000, retention: Duration::from_hours(2), max_samples_per_series: 7_200 }
+    }
+}
+
+/// What became of the points of a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Samples kept, stale markers included.
+    pub samples: u64,
+    /// Points refused: of a series too many, or not newer than the newest sample of their series.
+    pub rejected: u64,
+}
+
+/// Why a sample was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// Samples of a series come in order of time.
+    #[error("the sample is not newer than the newest of its series")]
+    NotNewer,
+    /// The store is full.
+    #[error("the store holds its limit of {limit} series")]
+    TooManySeries {
+        /// [`Limits::max_series`].
+        limit: usize,
+    },
+    /// The labels are those of a series from elsewhere, or an alias of one.
+    #[error("the series belongs to the origin {owner}")]
+    Foreign {
+        /// Where the series comes from.
+        owner: Origin,
+    },
+    /// There is no such series.
+    #[error("there is no such series")]
+    Unknown,
+}
+
+/// One name of one series, good while [`Store::generation`] stays the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesId {
+    entry: u32,
+    series: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    labels: Labels,
+    series: u32,
+    alias: bool,
+}
+
+#[derive(Debug)]
+struct Series {
+    ring: Ring,
+    origin: Origin,
+    /// The canonical entry first, then the aliases.
+    entries: Vec<u32>,
+    fingerprint: Option<u64>,
+}
+
+/// Recent samples of all series.
+#[derive(Debug, Default)]
+pub struct Store {
+    limits: Limits,
+    entries: Slots<Entry>,
+    series: Slots<Series>,
+    index: Index,
+    by_labels: HashMap<Labels, SeriesId, RandomState>,
+    by_fingerprint: HashMap<u64, u32, RandomState>,
+    timeline: Timeline,
+    generation: u64,
+    rejected: u64,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Appends what a collection saw, and forgets what has become too old.
+    ///
+    /// A point without a value ([`Number::Gone`]) appends a stale marker. Host series get their labels when first
+    /// seen: the metric's name, the attributes of the point and those of its entity.
+    pub fn append(&mut self, buffer: &SampleBuffer) -> Appended {
+        let at = buffer.at().as_millis();
+        if self.timeline.last().is_some_and(|last| at <= last) {
+            self.rejected += buffer.len() as u64;
+            return Appended { samples: 0, rejected: buffer.len() as u64 };
+        }
+        let tick = self.timeline.push(at);
+        self.expire(buffer.at());
+        let mut done = Appended::default();
+        for entity in buffer.entities() {
+            for point in entity.points() {
+                if self.append_point(&entity, &point, tick, at) {
+                    done.samples += 1;
+                } else {
+                    done.rejected += 1;
+                }
+            }
+        }
+        self.rejected += done.rejected;
+        done
+    }
+
+    /// Appends one sample of a series that is known by its labels: what a rule has computed.
+    ///
+    /// # Errors
+    ///
+    /// The sample is refused, and counted, when it is not newer than the newest of its series, when it would begin a
+    /// series too many, or when the labels belong to a series of another origin.
+    pub fn append_sample(
+        &mut self,
+        labels: &Labels,
+        origin: Origin,
+        at: Timestamp,
+        value: f64,
+    ) -> Result<(), Rejected> {
+        let result = self.try_append_sample(labels, origin, at.as_millis(), value);
+        self.rejected += u64::from(result.is_err());
+        result
+    }
+
+    /// Says that a series has ended.
+    ///
+    /// # Errors
+    ///
+    /// There is no such series, or it has a sample that is not older than `at`.
+    pub fn mark_stale(&mut self, labels: &Labels, at: Timestamp) -> Result<(), Rejected> {
+        let id = self.by_labels.get(labels).copied().ok_or(Rejected::Unknown)?;
+        let series = self.series.get_mut(id.series).ok_or(Rejected::Unknown)?;
+        if at.as_millis() <= series.ring.last() {
+            self.rejected += 1;
+            return Err(Rejected::NotNewer);
+        }
+        series.ring.push_own(&self.timeline, at.as_millis(), STALE);
+        Ok(())
+    }
+
+    /// Forgets what is older than the retention at `now`, whole series included.
+    pub fn expire(&mut self, now: Timestamp) {
+        let cutoff = now.minus(self.limits.retention).as_millis();
+        self.timeline.trim(cutoff, self.limits.max_samples_per_series);
+        let ended: Vec<u32> = self
+            .series
+            .iter()
+            .filter(|(_, series)| series.ring.last() <= cutoff)
+            .map(|(number, _)| number)
+            .collect();
+        for number in ended {
+            self.remove(number);
+        }
+    }
+
+    /// The series that satisfy all matchers, in the order in which they were first seen.
+    ///
+    /// Each series is there once: under its canonical name, unless a matcher on `__name__` asks for an alias.
+    pub fn select(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
+        let named = matchers
+            .iter()
+            .any(|m| m.name() == METRIC_NAME && matches!(m.op(), MatchOp::Equal | MatchOp::Regex));
+        let accept = |number: u32, entry: &Entry| {
+            ((named || !entry.alias) && matchers.iter().all(|m| m.matches(entry.labels.get(m.name()))))
+                .then_some((entry.alias, SeriesId { entry: number, series: entry.series }))
+        };
+        let mut found: Vec<(bool, SeriesId)> = match self.index.candidates(matchers) {
+            Some(candidates) => candidates
+                .into_iter()
+                .filter_map(|number| accept(number, self.entries.get(number)?))
+                .collect(),
+            None => self.entries.iter().filter_map(|(number, entry)| accept(number, entry)).collect(),
+        };
+        if found.iter().any(|(alias, _)| *alias) {
+            found.sort_unstable();
+            let mut seen = HashSet::new();
+            found.retain(|(_, id)| seen.insert(id.series));
+        }
+        let mut ids: Vec<SeriesId> = found.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Changes whenever a series comes or goes; ids of another generation mean nothing.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// A window over all series: samples after `from` and not after `to`, in milliseconds since the epoch.
+    pub fn between(&self, from: i64, to: i64) -> Between<'_> {
+        Between { store: self, bounds: Bounds::new(&self.timeline, from, to) }
+    }
+
+    /// The samples of one series after `from` and not after `to`, in milliseconds since the epoch.
+    pub fn samples(&self, id: SeriesId, from: i64, to: i64) -> Samples<'_> {
+        self.between(from, to).samples(id)
+    }
+
+    /// The newest sample in the `lookback` milliseconds up to `at`, unless it says that the series has ended.
+    pub fn latest(&self, id: SeriesId, at: i64, lookback: i64) -> Option<(i64, f64)> {
+        self.between(at.saturating_sub(lookback), at).latest(id)
+    }
+
+    /// The labels under which the series was selected.
+    ///
+    /// # Panics
+    ///
+    /// The id is of another generation and its series is gone.
+    pub fn labels(&self, id: SeriesId) -> &Labels {
+        &self.entries.get(id.entry).expect("an id of this generation has an entry").labels
+    }
+
+    /// Where the series comes from.
+    ///
+    /// # Panics
+    ///
+    /// The id is of another generation and its series is gone.
+    pub fn origin(&self, id: SeriesId) -> Origin {
+        self.series.get(id.series).expect("an id of this generation has a series").origin
+    }
+
+    /// How many series there are, aliases not counted.
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// How many points and samples were refused since the start.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// How many samples there are.
+    pub fn sample_count(&self) -> usize {
+        self.series.iter().map(|(_, series)| series.ring.len()).sum()
+    }
+
+    /// The memory of the samples and their times, without labels and index.
+    pub fn sample_bytes(&self) -> usize {
+        self.timeline.bytes() + self.series.iter().map(|(_, series)| series.ring.bytes()).sum::<usize>()
+    }
+
+    fn append_point(&mut self, entity: &EntityView<'_>, point: &PointView<'_>, tick: u64, at: i64) -> bool {
+        let number = match self.by_fingerprint.get(&point.fingerprint) {
+            Some(number) => *number,
+            None if point.number == Number::Gone => return false,
+            None => match self.begin_host_series(entity, point, tick) {
+                Ok(number) => number,
+                Err(_) => return false,
+            },
+        };
+        let Some(series) = self.series.get_mut(number) else { return false };
+        if at <= series.ring.last() {
+            return false;
+        }
+        series.ring.push_tick(&self.timeline, tick, at, point.number.as_f64().unwrap_or(STALE));
+        let cutoff = at.saturating_sub(millis(self.limits.retention));
+        series.ring.trim(cutoff, self.limits.max_samples_per_series);
+        if point.number == Number::Gone {
+            self.by_fingerprint.remove(&point.fingerprint);
+            series.fingerprint = None;
+        }
+        true
+    }
+
+    fn begin_host_series(
+        &mut self,
+        entity: &EntityView<'_>,
+        point: &PointView<'_>,
+        tick: u64,
+    ) -> Result<u32, Rejected> {
+        let labels = otel_labels(entity, point);
+        if let Some(owner) = self.by_labels.get(&labels).map(|id| id.series) {
+            // What a rule computed gives way: nothing shadows a fact about the host.
+            if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
+                self.remember(point.fingerprint, owner);
+                return Ok(owner);
+            }
+            self.remove(owner);
+        }
+        let number = self.begin(&labels, Origin::Host, Ring::shared(tick))?;
+        let alias = prometheus_labels(point, &labels);
+        if alias != labels {
+            self.add_alias(number, alias);
+        }
+        self.remember(point.fingerprint, number);
+        Ok(number)
+    }
+
+    fn remember(&mut self, fingerprint: u64, number: u32) {
+        if let Some(series) = self.series.get_mut(number)
+            && let Some(old) = series.fingerprint.replace(fingerprint)
+        {
+            self.by_fingerprint.remove(&old);
+        }
+        self.by_fingerprint.insert(fingerprint, number);
+    }
+
+    fn begin(&mut self, labels: &Labels, origin: Origin, ring: Ring) -> Result<u32, Rejected> {
+        if self.series.len() >= self.limits.max_series {
+            return Err(Rejected::TooManySeries { limit: self.limits.max_series });
+        }
+        let number = self.series.insert(Series { ring, origin, entries: Vec::new(), fingerprint: None });
+        self.add_entry(number, labels.clone(), false);
+        Ok(number)
+    }
+
+    /// Gives a host series a further name, unless another host series has it.
+    fn add_alias(&mut self, number: u32, alias: Labels) {
+        if let Some(owner) = self.by_labels.get(&alias).map(|id| id.series) {
+            if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
+                return;
+            }
+            self.remove(owner);
+        }
+        self.add_entry(number, alias, true);
+    }
+
+    fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
+        let entry = self.entries.insert(Entry { labels: labels.clone(), series: number, alias });
+        self.index.insert(entry, &labels);
+        self.by_labels.insert(labels, SeriesId { entry, series: number });
+        if let Some(series) = self.series.get_mut(number) {
+            series.entries.push(entry);
+        }
+        self.generation += 1;
+    }
+
+    fn remove(&mut self, number: u32) {
+        let Some(series) = self.series.remove(number) else { return };
+        if let Some(fingerprint) = series.fingerprint {
+            self.by_fingerprint.remove(&fingerprint);
+        }
+        for entry in series.entries {
+            if let Some(Entry { labels, .. }) = self.entries.remove(entry) {
+                self.index.remove(entry, &labels);
+                self.by_labels.remove(&labels);
+            }
+        }
+        self.generation += 1;
+    }
+
+    fn try_append_sample(
+        &mut self,
+        labels: &Labels,
+        origin: Origin,
+        at: i64,
+        value: f64,
+    ) -> Result<(), Rejected> {
+        let number = match self.by_labels.get(labels) {
+            Some(id) => id.series,
+            None => self.begin(labels, origin, Ring::own())?,
+        };
+        let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
+        if series.origin != origin {
+            return Err(Rejected::Foreign { owner: series.origin });
+        }
+        if at <= series.ring.last() {
+            return Err(Rejected::NotNewer);
+        }
+        series.ring.push_own(&self.timeline, at, value);
+        let cutoff = at.saturating_sub(millis(self.limits.retention));
+        series.ring.trim(cutoff, self.limits.max_samples_per_series);
+        Ok(())
+    }
+}
+
+/// A window over all series of a store, its bounds found once.
+#[derive(Clone, Copy)]
+pub struct Between<'a> {
+    store: &'a Store,
+    bounds: Bounds,
+}
+
+impl<'a> Between<'a> {
+    /// The samples of one series in the window, stale markers included.
+    pub fn samples(&self, id: SeriesId) -> Samples<'a> {
+        self.store
+            .series
+            .get(id.series)
+            .map_or_else(Samples::default, |series| series.ring.within(&self.store.timeline, self.bounds))
+    }
+
+    /// The newest sample in the window, unless it says that the series has ended.
+    pub fn latest(&self, id: SeriesId) -> Option<(i64, f64)> {
+        let samples = self.samples(id);
+        let (time, value) = (*samples.times.last()?, *samples.values.last()?);
+        (!is_stale(value)).then_some((time, value))
+    }
+}
+
+/// Values by number, with the numbers of removed ones given to the next.
+#[derive(Debug)]
+struct Slots<T> {
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    fn get(&self, number: u32) -> Option<&T> {
+        self.slots.get(number as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        self.slots.get_mut(number as usize)?.as_mut()
+    }
+
+    fn insert(&mut self, value: T) -> u32 {
+        if let Some(number) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(number as usize)
+        {
+            *slot = Some(value);
+            return number;
+        }
+        self.slots.push(Some(value));
+        self.slots.len() as u32 - 1
+    }
+
+    fn remove(&mut self, number: u32) -> Option<T> {
+        let value = self.slots.get_mut(number as usize)?.take()?;
+        self.free.push(number);
+        Some(value)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().enumerate().filter_map(|(number, slot)| Some((number as u32, slot.as_ref()?)))
+    }
+
+    fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+fn otel_labels(entity: &EntityView<'_>, point: &PointView<'_>) -> Labels {
+    let mut labels = LabelsBuilder::default();
+    for (key, value) in entity.attributes().chain(point.attributes()) {
+        set(&mut labels, key, value);
+    }
+    labels.set(METRIC_NAME, point.metric.name);
+    labels.build()
+}
+
+fn set(labels: &mut LabelsBuilder, key: &str, value: Value<'_>) {
+    match value {
+        Value::Absent => {}
+        Value::Str(text) => {
+            labels.set(key, text);
+        }
+        Value::Int(number) => {
+            labels.set(key, &number.to_string());
+        }
+    }
+}
+
+fn prometheus_labels(point: &PointView<'_>, otel: &Labels) -> Labels {
+    let mut labels = otel.to_builder();
+    for (key, value) in otel.iter() {
+        let label = prometheus_label(key);
+        if label != key {
+            labels.set(key, "");
+            labels.set(&label, value);
+        }
+    }
+    labels.set(METRIC_NAME, &prometheus_name(point.metric));
+    labels.build()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,25 @@
 //! Typed actions, the policy that allows them, and the only code that changes the host.
+//!
+//! Whoever asks can name what the policy defines and nothing else: no program, no path outside an allowed directory,
+//! no process that the host cannot live without. There is no network, no script language and no shell in here.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod budget;
+mod children;
+mod executor;
+mod outcome;
+mod policy;
+mod process;
+mod protected;
+mod restart;
+mod sweep;
+mod thread;
+
+pub use action::{Action, ByteCount, ProcessId, ProcessName, Signal, UnknownSignal};
+pub use budget::{Budget, BudgetError};
+pub use executor::Executor;
+pub use outcome::{ActionError, Cause, Outcome};
+pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject};
+pub use thread::{Actuator, ExecutorThread};

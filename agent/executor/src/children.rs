@@ -1,0 +1,118 @@
+//! The processes that this executor has started.
+//!
+//! Each is waited for by a thread of its own, so that its end is seen by the kernel at once and no dead child stays in
+//! the process table. The number of such threads is that of live children: at most one for each process of the policy.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::policy::ProcessRule;
+use crate::process::Process;
+use crate::{ActionError, ProcessId, ProcessName, Signal};
+
+/// How long a child may take to end when the executor ends; then it is killed. The whole agent must be gone in 5 s.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A waiting thread needs next to no stack.
+const WAITER_STACK_BYTES: usize = 64 << 10;
+
+#[derive(Debug)]
+struct Started {
+    name: ProcessName,
+    process: Process,
+    stop_with_executor: bool,
+}
+
+/// The children, by the name under which the policy defines them; the newest of each name only.
+#[derive(Debug, Default)]
+pub(crate) struct Children(Vec<Started>);
+
+impl Children {
+    /// Starts what the rule defines and returns its process number.
+    pub(crate) fn start(&mut self, rule: &ProcessRule) -> Result<u32, ActionError> {
+        let starting = || format!("starting {} for process {}", rule.program.display(), rule.name);
+        let child = spawn(rule).map_err(|error| ActionError::failed(starting(), error))?;
+        let pid = child.id();
+        // Opened before anybody waits for the child: until then its number cannot be used again.
+        let process = Process::open(pid);
+        wait_in_background(child).map_err(|error| ActionError::failed(starting(), error))?;
+        let ended = || ActionError::failed(starting(), "it ended at once");
+        let process = process?.ok_or_else(ended)?;
+        self.0.retain(|started| started.name != rule.name);
+        let stop_with_executor = rule.stop_with_executor;
+        self.0.push(Started { name: rule.name.clone(), process, stop_with_executor });
+        Ok(pid)
+    }
+
+    /// Whether this process is the one that was last started under the name.
+    pub(crate) fn started(&self, name: &ProcessName, id: ProcessId) -> bool {
+        self.0.iter().any(|started| started.name == *name && started.process.id() == id)
+    }
+
+    /// Ends the children whose rule says that they end with the executor.
+    pub(crate) fn stop(&mut self) {
+        let (stopping, staying) = std::mem::take(&mut self.0).into_iter().partition(|s| s.stop_with_executor);
+        self.0 = staying;
+        let stopping: Vec<Started> = stopping;
+        for started in &stopping {
+            log_failure(started, started.process.signal(Signal::Term));
+            log_failure(started, started.process.signal(Signal::Cont));
+        }
+        for started in &stopping {
+            if started.process.ended_within(FAREWELL) != Ok(true) {
+                log_failure(started, started.process.signal(Signal::Kill));
+                log_failure(started, started.process.ended_within(FAREWELL).map(drop));
+            }
+        }
+    }
+}
+
+fn log_failure(started: &Started, result: Result<(), ActionError>) {
+    if let Err(error) = result {
+        tracing::warn!(process = %started.name, error = &error as &dyn std::error::Error, "ending a child failed");
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the executor; program and arguments are the policy's")]
+fn spawn(rule: &ProcessRule) -> std::io::Result<Child> {
+    let output = || match &rule.log_file {
+        Some(path) => OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(path)
+            .map(Stdio::from),
+        None => Ok(Stdio::null()),
+    };
+    Command::new(&rule.program)
+        .args(&rule.arguments)
+        .env_clear()
+        .envs(&rule.environment)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output()?)
+        .stderr(output()?)
+        .process_group(0)
+        .spawn()
+}
+
+fn wait_in_background(mut child: Child) -> std::io::Result<()> {
+    let wait = move || {
+        if let Err(error) = child.wait() {
+            tracing::warn!(pid = child.id(), %error, "waiting for a child failed");
+        }
+    };
+    std::thread::Builder::new().name("wait-child".into()).stack_size(WAITER_STACK_BYTES).spawn(wait).map(drop)
+}

@@ -1,0 +1,167 @@
+//! Judges an action against the policy and performs it.
+//!
+//! The order is always the same: what nothing may touch, then the rule, then its budget, then the deed. The budget is
+//! spent before the deed, so a deed that fails counts.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use telemetry::{Timestamp, format_duration};
+
+use crate::budget::Spent;
+use crate::children::Children;
+use crate::policy::{DirectoryRule, ProcessRule, SignalRule, Subject};
+use crate::process::Process;
+use crate::sweep::Sweep;
+use crate::{
+    Action, ActionError, Budget, ByteCount, Outcome, Policy, ProcessId, ProcessName, Signal, protected,
+    restart,
+};
+
+/// Performs what the policy allows, on this host.
+///
+/// Dropping it ends the processes that it started and whose rule says so.
+#[derive(Debug)]
+pub struct Executor {
+    policy: Policy,
+    spent: HashMap<Rule, Spent>,
+    children: Children,
+}
+
+/// A rule of the policy, by its place in its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rule {
+    Process(usize),
+    Signal(usize),
+    Directory(usize),
+}
+
+impl Executor {
+    /// An executor whose budgets are all unspent.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, spent: HashMap::new(), children: Children::default() }
+    }
+
+    /// Performs `action`, if the policy allows it at `now`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ActionError`]: refused, and the host is unchanged; or failed on the way.
+    pub fn perform(&mut self, action: &Action, now: Timestamp) -> Result<Outcome, ActionError> {
+        match action {
+            Action::RestartProcess { process } => self.restart(process, now),
+            Action::SignalProcess { process, signal } => self.signal(*process, *signal, now),
+            Action::DeleteOldFiles { under, older_than, at_most } => {
+                self.delete_old_files(under, *older_than, *at_most, now)
+            }
+        }
+    }
+
+    /// Ends the processes that this executor started and whose rule says `stop_with_executor`.
+    pub fn stop_started(&mut self) {
+        self.children.stop();
+    }
+
+    fn restart(&mut self, name: &ProcessName, now: Timestamp) -> Result<Outcome, ActionError> {
+        let found = self.policy.processes.iter().position(|rule| rule.name == *name);
+        let index = found.ok_or_else(|| self.no_rule("processes", &format!("- name: {name}")))?;
+        let rule = self.policy.processes.get(index).cloned().expect("the position was just found");
+        self.spend(Rule::Process(index), rule.at_most, now)?;
+        restart::restart(&rule, &mut self.children)
+    }
+
+    fn signal(&mut self, id: ProcessId, signal: Signal, now: Timestamp) -> Result<Outcome, ActionError> {
+        let gone =
+            || ActionError::refused(format!("process {id} has ended; its number may be another's now"));
+        let process = Process::open_exactly(id)?.ok_or_else(gone)?;
+        if let Some(reason) = protected::process(&process) {
+            return Err(ActionError::refused(reason));
+        }
+        let command = process.stat.comm.clone();
+        let allows =
+            |rule: &SignalRule| rule.signals.contains(&signal) && self.is_about(&rule.subject, &process);
+        let index = self.policy.signals.iter().position(allows).ok_or_else(|| {
+            self.no_rule("signals", &format!("- {{ command: {command}, signals: [{signal}] }}"))
+        })?;
+        let budget = self.policy.signals.get(index).map(|rule| rule.at_most);
+        self.spend(Rule::Signal(index), budget.expect("the position was just found"), now)?;
+        process.signal(signal)?;
+        Ok(Outcome::Signalled { process: id, command, signal })
+    }
+
+    fn is_about(&self, subject: &Subject, process: &Process) -> bool {
+        match subject {
+            Subject::Command(name) => {
+                process.stat.comm == *name || process.executable_name().as_ref() == Some(name)
+            }
+            Subject::Process(name) => {
+                let rule: Option<&ProcessRule> = self.policy.process(name);
+                rule.is_some_and(|rule| restart::is_defined_by(process, rule))
+            }
+        }
+    }
+
+    fn delete_old_files(
+        &mut self,
+        under: &Path,
+        older_than: Duration,
+        at_most: ByteCount,
+        now: Timestamp,
+    ) -> Result<Outcome, ActionError> {
+        if !protected::is_plain(under) {
+            let reason = format!("{} is not an absolute path without `.` and `..`", under.display());
+            return Err(ActionError::refused(reason));
+        }
+        if let Some(reason) = protected::directory(under) {
+            return Err(ActionError::refused(reason));
+        }
+        let covers = |rule: &DirectoryRule| under.starts_with(&rule.path);
+        let found = self.policy.directories.iter().position(covers);
+        let index =
+            found.ok_or_else(|| self.no_rule("directories", &format!("- path: {}", under.display())))?;
+        let rule = self.policy.directories.get(index).cloned().expect("the position was just found");
+        self.within_bounds(&rule, older_than, at_most)?;
+        self.spend(Rule::Directory(index), rule.at_most, now)?;
+        let written_before = now.minus(older_than);
+        Sweep { allowed: &rule.path, under, written_before, at_most }.run()
+    }
+
+    fn within_bounds(
+        &self,
+        rule: &DirectoryRule,
+        older_than: Duration,
+        at_most: ByteCount,
+    ) -> Result<(), ActionError> {
+        let beyond = if older_than < rule.at_least_age {
+            format!("at_least_age: {} keeps files younger than that", format_duration(rule.at_least_age))
+        } else if at_most > rule.at_most_bytes {
+            format!("at_most_bytes: {} is less than the {at_most} asked for", rule.at_most_bytes)
+        } else {
+            return Ok(());
+        };
+        let (file, path) = (self.policy.file.display(), rule.path.display());
+        Err(ActionError::refused(format!("for {path}, {file} says {beyond}")))
+    }
+
+    fn spend(&mut self, rule: Rule, budget: Budget, now: Timestamp) -> Result<(), ActionError> {
+        if self.spent.entry(rule).or_default().spend(budget, now) {
+            return Ok(());
+        }
+        let (list, index) = match rule {
+            Rule::Process(index) => ("processes", index),
+            Rule::Signal(index) => ("signals", index),
+            Rule::Directory(index) => ("directories", index),
+        };
+        let file = self.policy.file.display();
+        Err(ActionError::refused(format!("the budget of {list}[{index}] in {file} is used up: {budget}")))
+    }
+
+    fn no_rule(&self, list: &str, entry: &str) -> ActionError {
+        let file = self.policy.file.display();
+        ActionError::refused(format!("nothing under `{list}` in {file} allows it; `{entry}` there would"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What became of an action.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use telemetry::format_duration;
+
+use crate::{ByteCount, ProcessId, ProcessName, Signal};
+
+/// What an action changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A process was started anew.
+    Restarted {
+        /// Its name in the policy.
+        process: ProcessName,
+        /// The process that ran before, if one did.
+        ended: Option<u32>,
+        /// Whether that one had to be killed because it did not end by itself.
+        killed: bool,
+        /// The process number of the new one.
+        pid: u32,
+    },
+    /// A signal was sent.
+    Signalled {
+        /// To which process.
+        process: ProcessId,
+        /// What it calls itself.
+        command: String,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Files were deleted.
+    Deleted {
+        /// How many.
+        files: u64,
+        /// The disk space they took.
+        bytes: ByteCount,
+        /// Old files that stayed because they would have gone beyond the limit.
+        too_large: u64,
+        /// Old files that could not be deleted.
+        failed: u64,
+        /// Why the first of those could not.
+        first_failure: Option<String>,
+        /// Whether the directory was too large or too deep to be seen whole.
+        incomplete: bool,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restarted { process, ended: None, pid, .. } => {
+                write!(f, "started {process} as process {pid}; none was running")
+            }
+            Self::Restarted { process, ended: Some(ended), killed, pid } => {
+                let how = if *killed { "killed" } else { "ended" };
+                write!(f, "{how} process {ended} and started {process} as process {pid}")
+            }
+            Self::Signalled { process, command, signal } => {
+                write!(f, "sent {signal} to {command}, process {}", process.pid)
+            }
+            Self::Deleted { files, bytes, too_large, failed, first_failure, incomplete } => {
+                write!(f, "deleted {files} files, {bytes}")?;
+                if *too_large > 0 {
+                    write!(f, "; {too_large} more would have gone beyond the limit")?;
+                }
+                if let Some(first) = first_failure {
+                    write!(f, "; {failed} could not be deleted: {first}")?;
+                }
+                if *incomplete {
+                    f.write_str("; the directory is too large to be seen whole")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why an action was not performed, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "snake_case")]
+pub enum ActionError {
+    /// The policy does not allow it, or nothing may. The host is unchanged.
+    #[error("refused: {reason}")]
+    Refused {
+        /// Why, and which line of the policy would allow it.
+        reason: String,
+    },
+    /// The operating system did not do it. What was done before is in the text.
+    #[error("{doing} failed")]
+    Failed {
+        /// What was being done, and to what.
+        doing: String,
+        /// What the operating system said.
+        #[source]
+        cause: Cause,
+    },
+    /// The executor did not answer in time. Whether the host has changed is not known.
+    #[error("no answer from the executor within {}; it is not known whether the action was done", format_duration(*waited))]
+    NoAnswer {
+        /// How long was waited.
+        waited: std::time::Duration,
+    },
+    /// The executor has ended. The host is unchanged.
+    #[error("the executor has stopped")]
+    Stopped,
+}
+
+/// The text of an error that crossed a boundary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(transparent)]
+#[error("{0}")]
+pub struct Cause(pub String);
+
+impl ActionError {
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused { reason: reason.into() }
+    }
+
+    pub(crate) fn failed(doing: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Self::Failed { doing: doing.into(), cause: Cause(cause.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_says_what_changed() {
+        let deleted = Outcome::Deleted {
+            files: 3,
+            bytes: ByteCount(12288),
+            too_large: 1,
+            failed: 2,
+            first_failure: Some("a: Operation not permitted".to_owned()),
+            incomplete: true,
+        };
+        assert_eq!(
+            deleted.to_string(),
+            "deleted 3 files, 12 KiB; 1 more would have gone beyond the limit; \
+             2 could not be deleted: a: Operation not permitted; the directory is too large to be seen whole"
+        );
+        let restarted = Outcome::Restarted { process: "web".into(), ended: Some(7), killed: true, pid: 9 };
+        assert_eq!(restarted.to_string(), "killed process 7 and started web as process 9");
+    }
+}

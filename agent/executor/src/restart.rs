@@ -1,0 +1,124 @@
+//! Ends a process that the policy defines and starts it again.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::children::Children;
+use crate::policy::ProcessRule;
+use crate::process::Process;
+use crate::{ActionError, Outcome, Signal, protected};
+
+/// A process number has at most ten digits; a longer pid file is something else.
+const MAX_PID_FILE_BYTES: u64 = 32;
+
+/// How long the kernel may take to end a killed process. One that waits for a dead disk takes for ever.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Restarts the process of a rule.
+pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Outcome, ActionError> {
+    let running = running(rule, children)?;
+    let killed = running.as_ref().map(|process| stop(process, rule)).transpose()?;
+    let pid = children.start(rule)?;
+    if rule.write_pid_file {
+        write_pid_file(&rule.pid_file, pid).map_err(|error| {
+            let doing = format!("writing {} for process {pid}, which was started", rule.pid_file.display());
+            ActionError::failed(doing, error)
+        })?;
+    }
+    let ended = running.map(|process| process.pid);
+    Ok(Outcome::Restarted { process: rule.name.clone(), ended, killed: killed.unwrap_or(false), pid })
+}
+
+/// The live process that the rule's pid file names; none if there is no such file or nobody lives under its number.
+///
+/// # Errors
+///
+/// The number belongs to a process other than the one that the policy defines: the file is stale or wrong.
+fn running(rule: &ProcessRule, children: &Children) -> Result<Option<Process>, ActionError> {
+    let Some(pid) = read_pid_file(&rule.pid_file)? else { return Ok(None) };
+    let Some(process) = Process::open(pid)? else { return Ok(None) };
+    if let Some(reason) = protected::process(&process) {
+        return Err(ActionError::refused(reason));
+    }
+    if !children.started(&rule.name, process.id()) && !is_defined_by(&process, rule) {
+        return Err(ActionError::refused(format!(
+            "{} says that {} is process {pid}, but that is `{}`; remove the file if it is stale",
+            rule.pid_file.display(),
+            rule.name,
+            process.command_line().join(" "),
+        )));
+    }
+    Ok(Some(process))
+}
+
+/// Whether the process runs what the rule defines: the same program with the same arguments.
+pub(crate) fn is_defined_by(process: &Process, rule: &ProcessRule) -> bool {
+    let Some(executable) = process.executable() else { return false };
+    let runs = |program: &Path| {
+        executable == *program || program.canonicalize().is_ok_and(|program| executable == program)
+    };
+    if rule.rewrites_title {
+        return runs(&rule.program);
+    }
+    let line = process.command_line();
+    let program = rule.program.to_string_lossy().into_owned();
+    let defined: Vec<&String> = std::iter::once(&program).chain(&rule.arguments).collect();
+    // A script's command line begins with its interpreter, which is then the executable.
+    let interpreter = line.len().checked_sub(defined.len());
+    let same = interpreter.is_some_and(|extra| line.iter().skip(extra).eq(defined.iter().copied()));
+    same && line.first().is_some_and(|first| runs(Path::new(first)))
+}
+
+/// Ends the process and says whether it had to be killed.
+fn stop(process: &Process, rule: &ProcessRule) -> Result<bool, ActionError> {
+    process.signal(Signal::Term)?;
+    // A stopped process sees no signal until it goes on.
+    process.signal(Signal::Cont)?;
+    if process.ended_within(rule.stop_timeout)? {
+        return Ok(false);
+    }
+    process.signal(Signal::Kill)?;
+    if process.ended_within(KILL_LIMIT)? {
+        return Ok(true);
+    }
+    let doing = format!("killing process {} ({})", process.pid, rule.name);
+    Err(ActionError::failed(doing, "it is still there; it may wait for a device that does not answer"))
+}
+
+fn read_pid_file(path: &Path) -> Result<Option<u32>, ActionError> {
+    let reading = || format!("reading {}", path.display());
+    let failed = |error: std::io::Error| ActionError::failed(reading(), error);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(ActionError::failed(reading(), "it is not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_PID_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    match text.trim().parse() {
+        Ok(pid) if pid > 0 => Ok(Some(pid)),
+        _ => Err(ActionError::failed(reading(), format!("{:?} is not a process number", text.trim()))),
+    }
+}
+
+/// Replaces the file whole, so that nobody reads half a number.
+fn write_pid_file(path: &Path, pid: u32) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
+    writeln!(file, "{pid}")?;
+    std::fs::rename(&fresh, path)
+}

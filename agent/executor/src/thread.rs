@@ -1,0 +1,120 @@
+//! The executor on a thread of the agent, as it runs without systemd.
+//!
+//! Requests and answers are the types that will cross a Unix socket when the executor is a process of its own. One
+//! action at a time; whoever asks waits for the answer, but never longer than the deadline.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use telemetry::Timestamp;
+
+use crate::{Action, ActionError, Executor, Outcome, Policy};
+
+/// Actions waiting while one is performed. One asker waits for its answer, so a second can only follow a deadline
+/// that passed; the next then waits at the channel, within its own deadline.
+const WAITING_ACTIONS: usize = 1;
+
+/// Carries out actions.
+pub trait Actuator: Send {
+    /// Performs one action and says what changed.
+    ///
+    /// # Errors
+    ///
+    /// See [`ActionError`].
+    fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError>;
+}
+
+enum Request {
+    Perform { action: Action, answer: Sender<Result<Outcome, ActionError>> },
+    StopStarted { done: Sender<()> },
+}
+
+/// An [`Executor`] on a thread named `executor`. Dropping it ends the thread, after the action in hand, and the
+/// processes it started whose rule says so.
+#[derive(Debug)]
+pub struct ExecutorThread {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    deadline: Duration,
+}
+
+impl ExecutorThread {
+    /// Starts the thread. Budgets are counted by `clock`; no answer is waited for longer than `deadline`, which
+    /// should exceed the longest `stop_timeout` of the policy by more than 5 s.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn start(policy: Policy, clock: fn() -> Timestamp, deadline: Duration) -> std::io::Result<Self> {
+        let (requests, incoming) = bounded(WAITING_ACTIONS);
+        let serve = move || serve(Executor::new(policy), &incoming, clock);
+        let thread = std::thread::Builder::new().name("executor".into()).spawn(serve)?;
+        Ok(Self { requests: Some(requests), thread: Some(thread), deadline })
+    }
+
+    /// Ends the processes that the executor started and whose rule says `stop_with_executor`, and waits until they
+    /// have ended or the deadline is over.
+    pub fn stop_started(&mut self) {
+        let (done, ended) = bounded(1);
+        if let Some(requests) = &self.requests
+            && requests.send_timeout(Request::StopStarted { done }, self.deadline).is_ok()
+            && ended.recv_timeout(self.deadline) == Err(RecvTimeoutError::Timeout)
+        {
+            tracing::warn!("the executor did not end its children in time");
+        }
+    }
+}
+
+impl Actuator for ExecutorThread {
+    fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
+        let requests = self.requests.as_ref().ok_or(ActionError::Stopped)?;
+        let (answer, answers) = bounded(1);
+        let request = Request::Perform { action: action.clone(), answer };
+        let waited = self.deadline;
+        match requests.send_timeout(request, waited) {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => {
+                return Err(ActionError::refused("the executor is still busy with an earlier action"));
+            }
+            Err(SendTimeoutError::Disconnected(_)) => return Err(ActionError::Stopped),
+        }
+        match answers.recv_timeout(waited) {
+            Ok(outcome) => outcome,
+            // Too late, or the thread ended with the action in hand: what it had done by then nobody knows.
+            Err(_) => Err(ActionError::NoAnswer { waited }),
+        }
+    }
+}
+
+impl Drop for ExecutorThread {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the executor thread panicked");
+        }
+    }
+}
+
+fn serve(mut executor: Executor, incoming: &Receiver<Request>, clock: fn() -> Timestamp) {
+    for request in incoming {
+        match request {
+            Request::Perform { action, answer } => {
+                let outcome = executor.perform(&action, clock());
+                if let Err(late) = answer.send(outcome) {
+                    tracing::warn!(%action, outcome = ?late.0, "an action was done after nobody waited for it");
+                }
+            }
+            Request::StopStarted { done } => {
+                executor.stop_started();
+                // Hanging up is the answer.
+                drop(done);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

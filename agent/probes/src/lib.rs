@@ -1,1 +1,15 @@
 //! Smoke checks: asks a service whether it answers. Calls out, and does nothing else.
+//!
+//! A probe judges one answer and keeps no history; what an answer means for the host is for the rules to say. An
+//! answer's body is read, because a service that cannot finish it is not well, but its words are not judged.
+
+#![forbid(unsafe_code)]
+
+mod ask;
+mod http_probe;
+pub mod names;
+mod prober;
+
+pub use ask::{MAX_BODY_BYTES, ProbeResult, ask};
+pub use http_probe::{HttpProbe, MAX_TIMEOUT, ProbeError};
+pub use prober::{MAX_PROBES, Prober, StartError};

@@ -1,0 +1,29 @@
+//! What the probes' metrics are called.
+
+use telemetry::{Instrument, MetricSpec, Scope, ValueType};
+
+const ATTRIBUTES: &[&str] = &["hostmend.probe.name", "url.full"];
+
+/// Whether the last answer was as expected.
+pub static PROBE_SUCCESS: MetricSpec = MetricSpec {
+    name: "hostmend.probe.success",
+    unit: "1",
+    instrument: Instrument::Gauge,
+    value: ValueType::Int,
+    attributes: ATTRIBUTES,
+    scope: Scope::Own,
+    description: "Whether the service answered the last probe as expected: 1 or 0.",
+    source: "the probe's answer",
+};
+
+/// How long the last answer took.
+pub static PROBE_DURATION: MetricSpec = MetricSpec {
+    name: "hostmend.probe.duration",
+    unit: "s",
+    instrument: Instrument::Gauge,
+    value: ValueType::Double,
+    attributes: ATTRIBUTES,
+    scope: Scope::Own,
+    description: "Time from connecting to the end of the last probe's answer, or to its failure.",
+    source: "the agent's monotonic clock",
+};

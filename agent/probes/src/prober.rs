@@ -1,0 +1,210 @@
+//! Asks every probe at its interval, on a thread of its own.
+//!
+//! The surprise is in stopping: looking up a name is a blocking call that nobody can interrupt, so at the stop it is
+//! left to end by itself and nobody waits for it.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use telemetry::{SampleBuffer, Value};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::names::{PROBE_DURATION, PROBE_SUCCESS};
+use crate::{HttpProbe, ProbeResult, ask};
+
+/// The most probes that one agent asks. More would make the agent a monitoring station; it is refused.
+pub const MAX_PROBES: usize = 200;
+
+/// The shortest interval; asking more often would be load, not a check.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A result that is older than this many intervals says nothing about now and is not written.
+const FRESH_INTERVALS: u32 = 3;
+
+/// Probes that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Over the limit.
+    #[error("{count} probes are more than the {MAX_PROBES} that one agent asks")]
+    TooMany {
+        /// How many were given.
+        count: usize,
+    },
+    /// Their series would be one.
+    #[error("two probes are named {name:?}; name them apart")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// Asked without a pause.
+    #[error("the interval {interval:?} of probe {name:?} is under {MIN_INTERVAL:?}")]
+    Interval {
+        /// The probe.
+        name: String,
+        /// The interval given.
+        interval: Duration,
+    },
+    /// The operating system refused a thread or its event queue.
+    #[error("starting the thread of the probes")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The running probes. Dropping it stops them.
+#[derive(Debug)]
+pub struct Prober {
+    board: Arc<Board>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Prober {
+    /// Asks each probe at once and then at its interval. A probe is asked again only after its answer or failure; the
+    /// ticks it missed meanwhile are left out. `on_result` runs on the probes' thread and must not wait.
+    ///
+    /// # Errors
+    ///
+    /// Too many probes, two of one name, an interval under a second, or no thread.
+    pub fn start(
+        probes: Vec<(HttpProbe, Duration)>,
+        on_result: impl Fn(&HttpProbe, &ProbeResult) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        check(&probes)?;
+        let board = Arc::new(Board::new(probes));
+        let (stop, stopped) = oneshot::channel();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let shared = Arc::clone(&board);
+        let work = move || {
+            LocalSet::new().block_on(&runtime, async {
+                let on_result = Rc::new(on_result);
+                for index in 0..shared.slots.len() {
+                    tokio::task::spawn_local(repeat(Arc::clone(&shared), index, ask, Rc::clone(&on_result)));
+                }
+                // An error means that the sender is gone, which is a stop as well.
+                let _ = stopped.await;
+            });
+            runtime.shutdown_background();
+        };
+        let thread =
+            std::thread::Builder::new().name("probes".to_owned()).spawn(work).map_err(StartError::Thread)?;
+        Ok(Self { board, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Appends the latest result of each probe. A probe without a result appends nothing, nor does one whose result
+    /// is older than three of its intervals.
+    pub fn write(&self, out: &mut SampleBuffer) {
+        // Age is told by the monotonic clock, so that a jump of the wall clock makes no result old.
+        self.board.write(Instant::now(), out);
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed by the thread itself; there is nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn check(probes: &[(HttpProbe, Duration)]) -> Result<(), StartError> {
+    if probes.len() > MAX_PROBES {
+        return Err(StartError::TooMany { count: probes.len() });
+    }
+    let mut names = HashSet::new();
+    for (probe, interval) in probes {
+        let name = probe.name().to_owned();
+        if *interval < MIN_INTERVAL {
+            return Err(StartError::Interval { name, interval: *interval });
+        }
+        if !names.insert(probe.name()) {
+            return Err(StartError::SameName { name });
+        }
+    }
+    Ok(())
+}
+
+/// The latest result of every probe.
+#[derive(Debug)]
+struct Board {
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    probe: HttpProbe,
+    interval: Duration,
+    latest: Mutex<Option<Latest>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    success: bool,
+    duration: Duration,
+    at: Instant,
+}
+
+impl Board {
+    fn new(probes: Vec<(HttpProbe, Duration)>) -> Self {
+        let slot = |(probe, interval)| Slot { probe, interval, latest: Mutex::new(None) };
+        Self { slots: probes.into_iter().map(slot).collect() }
+    }
+
+    fn write(&self, now: Instant, out: &mut SampleBuffer) {
+        let fresh: Vec<(&Slot, Latest)> =
+            self.slots.iter().filter_map(|slot| Some((slot, slot.fresh(now)?))).collect();
+        out.host();
+        for (slot, latest) in &fresh {
+            out.int(&PROBE_SUCCESS, &slot.attributes(), i64::from(latest.success));
+        }
+        for (slot, latest) in &fresh {
+            out.double(&PROBE_DURATION, &slot.attributes(), latest.duration.as_secs_f64());
+        }
+    }
+}
+
+impl Slot {
+    fn set(&self, result: &ProbeResult) {
+        let latest = Latest { success: result.success, duration: result.duration, at: Instant::now() };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
+    }
+
+    fn fresh(&self, now: Instant) -> Option<Latest> {
+        let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.filter(|latest| now.saturating_duration_since(latest.at) <= self.interval * FRESH_INTERVALS)
+    }
+
+    fn attributes(&self) -> [Value<'_>; 2] {
+        [Value::Str(self.probe.name()), Value::Str(self.probe.url())]
+    }
+}
+
+async fn repeat(
+    board: Arc<Board>,
+    index: usize,
+    ask: impl AsyncFn(&HttpProbe) -> ProbeResult,
+    on_result: Rc<impl Fn(&HttpProbe, &ProbeResult)>,
+) {
+    let Some(slot) = board.slots.get(index) else { return };
+    let mut due = Instant::now();
+    loop {
+        tokio::time::sleep_until(due).await;
+        let result = ask(&slot.probe).await;
+        slot.set(&result);
+        on_result(&slot.probe, &result);
+        // Not `tokio::time::interval`: it makes up for one missed tick at once and so never lets a slow service rest.
+        let now = Instant::now();
+        while due <= now {
+            due += slot.interval;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

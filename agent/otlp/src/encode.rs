@@ -1,0 +1,195 @@
+//! Turns collected samples into OTLP metrics requests.
+//!
+//! Written straight to the wire, without message structs in between: one `ResourceMetrics` per entity, one `ScopeMetrics`
+//! per scope, one Metric per run of points of the same metric. Does not queue or send. A request is cut at an entity
+//! when it would grow past [`BATCH_LIMIT`]; a single entity beyond that goes alone, uncut.
+
+use bytes::Bytes;
+use telemetry::{Batch, EntitySpec, EntityView, Instrument, Number, PointView, SampleBuffer, Scope, Signal};
+use telemetry::{Timestamp, Value};
+
+use crate::scope;
+use crate::wire::{
+    bytes_field, fixed64_field, length_field, message_field, text_field, varint_field, varint_length,
+};
+
+/// The most bytes that one request takes: gRPC servers refuse messages above 4 MiB unless told otherwise, and what is
+/// left open pays for headers that a proxy may count.
+pub const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
+
+/// `AGGREGATION_TEMPORALITY_CUMULATIVE` in `metrics.proto`.
+pub(crate) const CUMULATIVE: u64 = 2;
+/// `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK` in `metrics.proto`.
+pub(crate) const NO_RECORDED_VALUE: u64 = 1;
+
+/// Encodes samples of one host. Keeps its buffers, so a steady cycle allocates only the batches that it hands out.
+#[derive(Debug)]
+pub struct MetricsEncoder {
+    host: Vec<(String, String)>,
+    /// The encoded host attributes for each kind of entity met so far, without keys that the entity brings itself.
+    resources: Vec<(&'static EntitySpec, Vec<u8>)>,
+    buffer: Vec<u8>,
+    limit: usize,
+}
+
+impl MetricsEncoder {
+    /// An encoder for the host with these resource attributes (`host.id`, `service.name`, ...), which every entity's
+    /// resource carries beside its own.
+    pub fn new(host_attributes: &[(String, String)]) -> Self {
+        Self { host: host_attributes.to_vec(), resources: Vec::new(), buffer: Vec::new(), limit: BATCH_LIMIT }
+    }
+
+    /// The requests that carry all of `samples`: none when there is no sample, mostly one.
+    pub fn encode(&mut self, samples: &SampleBuffer) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        let mut out = std::mem::take(&mut self.buffer);
+        let mut items = 0;
+        for entity in samples.entities() {
+            let before = out.len();
+            self.entity(&mut out, entity, samples.at());
+            if out.len() > self.limit && before > 0 {
+                batches.push(batch(out.drain(..before).as_slice(), items));
+                items = 0;
+            }
+            items += entity.points().len() as u64;
+        }
+        if items > 0 {
+            batches.push(batch(&out, items));
+        }
+        out.clear();
+        self.buffer = out;
+        batches
+    }
+
+    fn entity(&mut self, out: &mut Vec<u8>, entity: EntityView<'_>, at: Timestamp) {
+        let host = self.host_attributes(entity.spec);
+        // After a step of the clock a start may lie after the collection; a point must not end before it starts.
+        let time = Time { start: nanos(entity.start.min(at)), at: nanos(at) };
+        message_field(out, 1, 3, |out| {
+            message_field(out, 1, 2, |out| {
+                out.extend_from_slice(host);
+                entity.attributes().for_each(|(key, value)| attribute(out, 1, key, value));
+            });
+            for scope in scope::ALL {
+                scope_metrics(out, scope, entity, time);
+            }
+            text_field(out, 3, scope::SCHEMA_URL);
+        });
+    }
+
+    fn host_attributes(&mut self, spec: &'static EntitySpec) -> &[u8] {
+        let known = self.resources.iter().position(|(known, _)| std::ptr::eq(*known, spec));
+        let at = known.unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            for (key, value) in self.host.iter().filter(|(key, _)| !spec.attributes.contains(&key.as_str())) {
+                attribute(&mut encoded, 1, key, Value::Str(value));
+            }
+            self.resources.push((spec, encoded));
+            self.resources.len() - 1
+        });
+        self.resources.get(at).map_or(&[], |(_, encoded)| encoded)
+    }
+}
+
+fn batch(request: &[u8], items: u64) -> Batch {
+    Batch { signal: Signal::Metrics, payload: Bytes::copy_from_slice(request), items }
+}
+
+/// Before the epoch there is no OTLP time.
+pub(crate) fn nanos(at: Timestamp) -> u64 {
+    at.as_nanos().max(0) as u64
+}
+
+#[derive(Clone, Copy)]
+struct Time {
+    start: u64,
+    at: u64,
+}
+
+fn scope_metrics(out: &mut Vec<u8>, scope: Scope, entity: EntityView<'_>, time: Time) {
+    let mut points = entity.points().filter(|point| point.metric.scope == scope).peekable();
+    if points.peek().is_none() {
+        return;
+    }
+    message_field(out, 2, 2, |out| {
+        message_field(out, 1, 1, |out| {
+            text_field(out, 1, scope::name(scope));
+            text_field(out, 2, scope::VERSION);
+        });
+        while let Some(first) = points.next() {
+            let mut next = || points.next_if(|point| std::ptr::eq(point.metric, first.metric));
+            metric(out, first, &mut next, time);
+        }
+        text_field(out, 3, scope::schema_url(scope));
+    });
+}
+
+fn metric<'a>(
+    out: &mut Vec<u8>,
+    first: PointView<'a>,
+    next: &mut dyn FnMut() -> Option<PointView<'a>>,
+    time: Time,
+) {
+    let spec = first.metric;
+    let (data, start) = match spec.instrument {
+        Instrument::Gauge => (5, None),
+        Instrument::Counter | Instrument::UpDownCounter => (7, Some(time.start)),
+    };
+    message_field(out, 2, 2, |out| {
+        text_field(out, 1, spec.name);
+        text_field(out, 2, spec.description);
+        text_field(out, 3, spec.unit);
+        message_field(out, data, 1, |out| {
+            data_point(out, first, start, time.at);
+            while let Some(point) = next() {
+                data_point(out, point, start, time.at);
+            }
+            if start.is_some() {
+                varint_field(out, 2, CUMULATIVE);
+            }
+            if spec.instrument == Instrument::Counter {
+                varint_field(out, 3, 1);
+            }
+        });
+    });
+}
+
+fn data_point(out: &mut Vec<u8>, point: PointView<'_>, start: Option<u64>, at: u64) {
+    message_field(out, 1, 1, |out| {
+        if let Some(start) = start {
+            fixed64_field(out, 2, start);
+        }
+        fixed64_field(out, 3, at);
+        match point.number {
+            Number::Int(value) => fixed64_field(out, 6, value as u64),
+            Number::Double(value) => fixed64_field(out, 4, value.to_bits()),
+            Number::Gone => varint_field(out, 8, NO_RECORDED_VALUE),
+        }
+        point.attributes().for_each(|(key, value)| attribute(out, 7, key, value));
+    });
+}
+
+/// One `KeyValue`; nothing for an absent value.
+fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Value<'_>) {
+    let inner = match value {
+        Value::Absent => return,
+        Value::Str(text) => sized(text.len()),
+        Value::Int(number) => 1 + varint_length(number as u64),
+    };
+    length_field(out, field, sized(key.len()) + sized(inner));
+    bytes_field(out, 1, key.as_bytes());
+    length_field(out, 2, inner);
+    match value {
+        Value::Absent => {}
+        Value::Str(text) => bytes_field(out, 1, text.as_bytes()),
+        Value::Int(number) => varint_field(out, 3, number as u64),
+    }
+}
+
+/// The size of a length-delimited field below number 16 with `length` bytes of content.
+const fn sized(length: usize) -> usize {
+    1 + varint_length(length as u64) + length
+}
+
+#[cfg(test)]
+mod tests;

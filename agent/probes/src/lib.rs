@@ -7,9 +7,10 @@
 
 mod ask;
 mod http_probe;
-pub mod names;
+mod names;
 mod prober;
 
 pub use ask::{MAX_BODY_BYTES, ProbeResult, ask};
 pub use http_probe::{HttpProbe, MAX_TIMEOUT, ProbeError};
-pub use prober::{MAX_PROBES, Prober, StartError};
+pub use names::{METRICS, PROBE_DURATION, PROBE_SUCCESS};
+pub use prober::{MAX_PROBES, Prober, StartError, check};

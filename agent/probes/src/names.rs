@@ -4,11 +4,15 @@ use telemetry::{Instrument, MetricSpec, Scope, ValueType};
 
 const ATTRIBUTES: &[&str] = &["hostmend.probe.name", "url.full"];
 
-/// Whether the last answer was as expected.
+/// All metrics of the probes.
+pub static METRICS: &[&MetricSpec] = &[&PROBE_SUCCESS, &PROBE_DURATION];
+
+/// Whether the last answer was as expected: 0 or 1, as `hw.network.up` has it. Not a gauge, which PromQL would know
+/// as a `_ratio`.
 pub static PROBE_SUCCESS: MetricSpec = MetricSpec {
     name: "hostmend.probe.success",
     unit: "1",
-    instrument: Instrument::Gauge,
+    instrument: Instrument::UpDownCounter,
     value: ValueType::Int,
     attributes: ATTRIBUTES,
     scope: Scope::Own,

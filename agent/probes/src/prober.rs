@@ -113,7 +113,12 @@ impl Drop for Prober {
     }
 }
 
-fn check(probes: &[(HttpProbe, Duration)]) -> Result<(), StartError> {
+/// Whether these probes could be started together.
+///
+/// # Errors
+///
+/// As [`Prober::start`], but for the thread.
+pub fn check(probes: &[(HttpProbe, Duration)]) -> Result<(), StartError> {
     if probes.len() > MAX_PROBES {
         return Err(StartError::TooMany { count: probes.len() });
     }

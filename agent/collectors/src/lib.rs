@@ -1,1 +1,38 @@
-//! Facts about the host and its processes, read only, through HostRoot.
+//! Facts about the host and its processes, read only, through [`HostRoot`].
+//!
+//! A collector reads one source and appends what it saw to a buffer. It knows nothing of time, of rates, of where the
+//! samples go or of which collectors run beside it: [`Collection`] runs them all and makes a failure of one cost only
+//! that one. What would surprise: no clock is read here, the kernel's own uptime stands in for it.
+
+#![forbid(unsafe_code)]
+
+mod collector;
+mod cpu;
+mod directories;
+mod disk;
+mod error;
+mod filesystem;
+mod host;
+mod load;
+mod memory;
+pub mod names;
+mod network;
+mod paging;
+mod pressure;
+mod processes;
+mod resource;
+mod schedule;
+mod uptime;
+mod watch;
+
+#[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
+mod hostile_input_tests;
+
+pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
+pub use cpu::boot_time;
+pub use error::{CollectError, Found};
+pub use host::{HostFile, HostRoot};
+pub use resource::host_resource;
+pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};

@@ -1,0 +1,94 @@
+//! What a collector is, and the table of all of them.
+
+use std::path::PathBuf;
+
+use telemetry::{MetricSpec, SampleBuffer};
+
+use crate::error::CollectError;
+use crate::host::HostRoot;
+use crate::{
+    cpu, directories, disk, filesystem, load, memory, network, paging, pressure, processes, uptime, watch,
+};
+
+/// Reads one source of facts about the host.
+///
+/// A collector reads kernel files through [`HostRoot`] or makes a system call. It does not need root, run commands,
+/// open network connections, sleep or compute rates: counters leave as the kernel keeps them.
+pub trait Collector: Send {
+    /// Reads the source once and appends what it saw; the buffer stands on the host.
+    ///
+    /// # Errors
+    ///
+    /// Concern this source and this cycle only. What was appended before the error is kept, the other collectors run,
+    /// and the schedule reports `hostmend.collector.success` 0. [`CollectError::Absent`] is not a failure: this host
+    /// has no such source.
+    fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError>;
+}
+
+/// Prepares a collector for a host.
+///
+/// # Errors
+///
+/// [`CollectError::Absent`] when there is nothing to collect, else what could not be opened; both are tried again in
+/// the next cycle.
+pub type Open = fn(&HostRoot, &Options) -> Result<Box<dyn Collector>, CollectError>;
+
+/// One row of [`COLLECTORS`]. Listings, the metrics reference and the configuration check are made from it, so a
+/// collector is described nowhere else.
+pub struct CollectorSpec {
+    /// The name in the configuration and in `hostmend.collector.name`.
+    pub name: &'static str,
+    /// One sentence for the operator.
+    pub summary: &'static str,
+    /// All metrics it may emit.
+    pub metrics: &'static [&'static MetricSpec],
+    /// Whether it runs when the configuration does not mention it.
+    pub on_by_default: bool,
+    /// Makes one.
+    pub open: Open,
+}
+
+/// All collectors, in the order in which they run.
+pub static COLLECTORS: &[CollectorSpec] = &[
+    uptime::SPEC,
+    cpu::SPEC,
+    load::SPEC,
+    memory::SPEC,
+    paging::SPEC,
+    pressure::SPEC,
+    disk::SPEC,
+    filesystem::SPEC,
+    network::SPEC,
+    processes::SPEC,
+    watch::SPEC,
+    directories::SPEC,
+];
+
+/// What an operator may set about the collectors.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Directories whose contents are added up, as absolute paths on the host.
+    pub directories: Vec<PathBuf>,
+    /// Processes whose presence is counted.
+    pub watches: Vec<Watch>,
+    /// Report only so many processes by CPU and as many by memory; `None` reports all.
+    pub processes_top: Option<usize>,
+}
+
+/// A set of processes that should be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The value of `hostmend.watch.name`.
+    pub name: String,
+    /// How its processes are recognised.
+    pub target: WatchTarget,
+}
+
+/// How the processes of a watch are recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchTarget {
+    /// The process whose number stands in this file, an absolute path on the host.
+    PidFile(PathBuf),
+    /// Every process with this kernel name (15 bytes at most) or this name of its executable file.
+    Command(String),
+}

@@ -1,0 +1,95 @@
+//! What can go wrong while one source is read.
+//!
+//! Two failures of the same kind compare equal, so that a caller can log a failure once and not in every cycle.
+
+use rustix::io::Errno;
+
+/// Why a collector could not give (all of) its metrics this time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CollectError {
+    /// This host has no such source, or nothing was configured. Not a failure.
+    #[error("this host has no {what}")]
+    Absent {
+        /// The source, in the operator's words.
+        what: &'static str,
+    },
+    /// A file or directory could not be read.
+    #[error("reading {path}")]
+    Read {
+        /// What was being read.
+        path: String,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// A file does not say what it should.
+    #[error("{path}: expected {expected}, found {found:?}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What would have been right.
+        expected: &'static str,
+        /// What stood there instead, shortened.
+        found: Found,
+    },
+    /// More than the collector reports; the rest was left out.
+    #[error("{path} holds more than the {limit} {what} that are looked at")]
+    TooMany {
+        /// Where they are.
+        path: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many are taken.
+        limit: usize,
+    },
+}
+
+/// The text that was found in place of the expected one.
+///
+/// Any two are equal: counters change from reading to reading, the failure does not.
+#[derive(Clone)]
+pub struct Found(String);
+
+impl Found {
+    pub(crate) fn new(text: &str) -> Self {
+        /// Enough to recognise the line, short enough for a log.
+        const SHOWN_CHARS: usize = 120;
+        Self(text.chars().take(SHOWN_CHARS).collect())
+    }
+}
+
+impl PartialEq for Found {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Found {}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl CollectError {
+    /// Whether the file is simply not there for us: it does not exist, or this user may not read it.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        matches!(
+            self,
+            Self::Read {
+                source: Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::PERM | Errno::SRCH,
+                ..
+            }
+        )
+    }
+}
+
+/// Refuses silently dropping what is beyond `limit`: the caller appends `limit` of them and then returns this.
+pub(crate) fn at_most(
+    limit: usize,
+    count: usize,
+    path: &str,
+    what: &'static str,
+) -> Result<(), CollectError> {
+    if count > limit { Err(CollectError::TooMany { path: path.to_owned(), what, limit }) } else { Ok(()) }
+}

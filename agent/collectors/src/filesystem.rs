@@ -1,0 +1,321 @@
+//! Space and inodes of mounted file systems, from `/proc/1/mountinfo` and `statvfs`.
+//!
+//! Only file systems that keep data are asked. Those on the network are not: `statvfs` waits without end for a server
+//! that is gone, and one dead server must not stop the collection.
+
+use std::collections::BTreeMap;
+
+use telemetry::{SampleBuffer, Value};
+
+use crate::collector::{Collector, CollectorSpec};
+use crate::error::{CollectError, at_most};
+use crate::host::{HostFile, HostRoot};
+use crate::names;
+
+pub(crate) const SPEC: CollectorSpec = CollectorSpec {
+    name: "filesystem",
+    summary: "Space and inodes of local file systems.",
+    metrics: &[
+        &names::FILESYSTEM_LIMIT,
+        &names::FILESYSTEM_USAGE,
+        &names::FILESYSTEM_UTILIZATION,
+        &names::FILESYSTEM_INODES_USAGE,
+    ],
+    on_by_default: true,
+    open: |_, _| Ok(Box::new(Filesystem)),
+};
+
+/// Mounts that are reported, 9 series each; beyond it the collector fails after reporting so many.
+const MOST_MOUNTS: usize = 500;
+
+/// File systems that hold no data of their own, or only that of others.
+const PSEUDO: &[&str] = &[
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "hugetlbfs",
+    "iso9660",
+    "mqueue",
+    "nsfs",
+    "overlay",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rootfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "squashfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// File systems whose server may be gone.
+const REMOTE: &[&str] =
+    &["9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3"];
+
+/// Places where the kernel, the service supervisor and container runtimes mount things of no interest.
+const UNINTERESTING: &[&str] = &[
+    "/dev",
+    "/proc",
+    "/sys",
+    "/run/credentials",
+    "/run/user",
+    "/var/lib/docker",
+    "/var/lib/containers/storage",
+];
+
+struct Filesystem;
+
+impl Collector for Filesystem {
+    fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
+        let file = host.read_of_init("mountinfo")?;
+        let mounts = parse(&file)?;
+        let mut first_error = at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems").err();
+        let captured = if host.is_captured() { Some(parse_statvfs(&host.read("statvfs")?)?) } else { None };
+        let mut filesystems = Vec::new();
+        for mount in mounts.into_iter().take(MOST_MOUNTS) {
+            let space = match &captured {
+                Some(spaces) => Ok(spaces.get(&mount.point).copied()),
+                None => ask(host, &mount.point),
+            };
+            match space {
+                Ok(space) => {
+                    filesystems.extend(space.filter(|space| space.blocks > 0).map(|space| (mount, space)));
+                }
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        report(&filesystems, out);
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+fn report(filesystems: &[(Mount, Space)], out: &mut SampleBuffer) {
+    for (mount, space) in filesystems {
+        let [device, kind, mode, point] = mount.values();
+        out.int(&names::FILESYSTEM_LIMIT, &[device, kind, mode, point], space.bytes(space.blocks));
+    }
+    for (mount, space) in filesystems {
+        let [device, kind, mode, point] = mount.values();
+        for (state, blocks) in space.states() {
+            let values = [device, Value::Str(state), kind, mode, point];
+            out.int(&names::FILESYSTEM_USAGE, &values, space.bytes(blocks));
+        }
+    }
+    for (mount, space) in filesystems {
+        let [device, kind, mode, point] = mount.values();
+        for (state, blocks) in space.states() {
+            let values = [device, Value::Str(state), kind, mode, point];
+            out.double(&names::FILESYSTEM_UTILIZATION, &values, blocks as f64 / space.blocks as f64);
+        }
+    }
+    // btrfs makes inodes as it needs them and says 0.
+    for (mount, space) in filesystems.iter().filter(|(_, space)| space.files > 0) {
+        let [device, kind, mode, point] = mount.values();
+        for (state, inodes) in
+            [("used", space.files.saturating_sub(space.free_files)), ("free", space.free_files)]
+        {
+            let values = [device, mode, point, kind, Value::Str(state)];
+            out.int(&names::FILESYSTEM_INODES_USAGE, &values, inodes as i64);
+        }
+    }
+}
+
+/// What `statvfs(3)` says of a file system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    block_bytes: u64,
+    blocks: u64,
+    free: u64,
+    available: u64,
+    files: u64,
+    free_files: u64,
+}
+
+impl Space {
+    fn bytes(&self, blocks: u64) -> i64 {
+        blocks.saturating_mul(self.block_bytes) as i64
+    }
+
+    fn states(&self) -> [(&'static str, u64); 3] {
+        [
+            ("used", self.blocks.saturating_sub(self.free)),
+            ("free", self.available),
+            ("reserved", self.free.saturating_sub(self.available)),
+        ]
+    }
+}
+
+/// `None` when the mount is gone or hidden from this user.
+fn ask(host: &HostRoot, mount_point: &str) -> Result<Option<Space>, CollectError> {
+    let path = host.path(mount_point);
+    match rustix::fs::statvfs(&path) {
+        Ok(stat) => Ok(Some(Space {
+            block_bytes: stat.f_frsize,
+            blocks: stat.f_blocks,
+            free: stat.f_bfree,
+            available: stat.f_bavail,
+            files: stat.f_files,
+            free_files: stat.f_ffree,
+        })),
+        Err(source) => {
+            let error = CollectError::Read { path: crate::host::display(&path), source };
+            if error.is_out_of_reach() { Ok(None) } else { Err(error) }
+        }
+    }
+}
+
+/// Parses a captured `statvfs` file: per line block size, blocks, free and available blocks, inodes and free inodes,
+/// then the mount point as mountinfo spells it.
+pub(crate) fn parse_statvfs(file: &HostFile<'_>) -> Result<BTreeMap<String, Space>, CollectError> {
+    let expected = "six numbers and a mount point";
+    file.lines()
+        .map(|line| {
+            let mut fields = line.split(' ');
+            let mut next = || file.number(&mut fields, expected, line);
+            let space = Space {
+                block_bytes: next()?,
+                blocks: next()?,
+                free: next()?,
+                available: next()?,
+                files: next()?,
+                free_files: next()?,
+            };
+            let point = fields.next().ok_or_else(|| file.malformed(expected, line))?;
+            Ok((unescape(point), space))
+        })
+        .collect()
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Mount {
+    point: String,
+    kind: String,
+    device: String,
+    read_only: bool,
+}
+
+impl Mount {
+    /// Device, type, mode, mount point.
+    fn values(&self) -> [Value<'_>; 4] {
+        let mode = if self.read_only { "ro" } else { "rw" };
+        [Value::Str(&self.device), Value::Str(&self.kind), Value::Str(mode), Value::Str(&self.point)]
+    }
+}
+
+/// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`) and keeps what is worth
+/// asking, sorted by mount point. Where one mount hides another, the later one stands.
+pub(crate) fn parse(file: &HostFile<'_>) -> Result<Vec<Mount>, CollectError> {
+    let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
+    for line in file.lines() {
+        let mount = parse_line(line)
+            .ok_or_else(|| file.malformed("a mount point and options, then - type source options", line))?;
+        let below = |place: &str| {
+            mount.point.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let kind = mount.kind.as_str();
+        let remote = REMOTE.contains(&kind) || kind.starts_with("fuse.");
+        if remote || PSEUDO.contains(&kind) || UNINTERESTING.iter().any(|place| below(place)) {
+            mounts.remove(&mount.point);
+        } else {
+            mounts.insert(mount.point.clone(), mount);
+        }
+    }
+    Ok(mounts.into_values().collect())
+}
+
+fn parse_line(line: &str) -> Option<Mount> {
+    let (mounted, filesystem) = line.split_once(" - ")?;
+    let mut mounted = mounted.split(' ').skip(4);
+    let (point, options) = (mounted.next()?, mounted.next()?);
+    let mut filesystem = filesystem.split(' ');
+    let (kind, device, super_options) = (filesystem.next()?, filesystem.next()?, filesystem.next()?);
+    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    Some(Mount {
+        point: unescape(point),
+        kind: kind.to_owned(),
+        device: unescape(device),
+        read_only: read_only(options) || read_only(super_options),
+    })
+}
+
+/// Space, tab, newline and backslash are written as a backslash and three octal digits.
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if byte.is_ascii() => {
+                plain.push(char::from(byte));
+                plain.push_str(part.get(3..).unwrap_or_default());
+            }
+            _ => {
+                plain.push('\\');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(text: &str) -> Vec<(String, bool)> {
+        let mounts = parse(&HostFile::new("/proc/1/mountinfo", text)).unwrap();
+        mounts.into_iter().map(|mount| (mount.point, mount.read_only)).collect()
+    }
+
+    #[test]
+    fn only_local_file_systems_that_keep_data_are_asked() {
+        for (line, asked) in [
+            ("27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard", true),
+            ("28 1 0:9 / /tmp rw - tmpfs tmpfs rw", true),
+            ("22 27 0:21 / /proc rw,relatime - proc proc rw", false),
+            ("25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw", false),
+            ("26 24 0:23 / /device rw - xfs /dev/sdb rw", true),
+            ("30 27 0:40 / /srv rw - nfs4 filer:/srv rw", false),
+            ("31 27 0:41 / /home rw - fuse.sshfs me@far: rw", false),
+        ] {
+            assert_eq!(points(line).len(), usize::from(asked), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mount_that_is_hidden_by_another_is_not_reported() {
+        let ext4 = "27 1 254:0 / /data ro - ext4 /dev/vda rw\n";
+        assert_eq!(points(ext4), [("/data".to_owned(), true)]);
+        assert_eq!(
+            points(&format!("{ext4}29 1 8:0 / /data rw - xfs /dev/sda rw")),
+            [("/data".to_owned(), false)]
+        );
+        assert_eq!(points(&format!("{ext4}29 1 8:0 / /data rw - nfs4 filer:/ rw")), []);
+    }
+
+    #[test]
+    fn escaped_mount_points_are_spelt_out() {
+        assert_eq!(unescape(r"/mnt/my\040disk\134x\011"), "/mnt/my disk\\x\t");
+        assert_eq!(unescape(r"/mnt/\9\04é"), r"/mnt/\9\04é");
+    }
+
+    #[test]
+    fn a_line_without_a_separator_is_named() {
+        let error =
+            parse(&HostFile::new("/proc/1/mountinfo", "27 1 254:0 / / rw ext4")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("/proc/1/mountinfo: expected a mount point and options, then -"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! The host as a directory: `/`, a host's root mounted elsewhere, or a fixture.
+//!
+//! Everything the collectors read goes through here, so whatever works on a fixture works on a host. What belongs to a
+//! namespace (mounts, interfaces) is asked of process 1, because the agent's own namespaces may be others; an ordinary
+//! user may not look there and then sees its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::error::{CollectError, Found};
+
+/// The longest kernel file that is read, in bytes. `/proc/stat` of 1,000 CPUs and `mountinfo` of 10,000 mounts fit; a
+/// longer file is an error of its collector.
+const LONGEST_FILE: usize = 4 << 20;
+
+/// Buffers kept for the next reading; collectors rarely hold more than two files at once.
+const KEPT_BUFFERS: usize = 4;
+
+/// A host, seen as a directory.
+#[derive(Debug)]
+pub struct HostRoot {
+    root: PathBuf,
+    captured: bool,
+    page_size_bytes: u64,
+    ticks_per_second: f64,
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+impl HostRoot {
+    /// The host whose root directory is `root`: `/`, or where a container sees the host's root.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            captured: false,
+            page_size_bytes: rustix::param::page_size() as u64,
+            ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// The captured host `name` below this crate's `fixtures/`, for tests of this crate and of others.
+    pub fn fixture(name: &str) -> Self {
+        Self::captured(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name))
+    }
+
+    /// A captured host in any directory: system calls are answered by the files that `fixtures/capture` wrote.
+    pub(crate) fn captured(root: PathBuf) -> Self {
+        Self { captured: true, page_size_bytes: 4096, ticks_per_second: 100.0, ..Self::at(root) }
+    }
+
+    /// Whether this is a captured host, on which system calls say nothing.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.captured
+    }
+
+    /// The size of a memory page, in bytes.
+    pub(crate) fn page_size_bytes(&self) -> u64 {
+        self.page_size_bytes
+    }
+
+    /// How many clock ticks the kernel's files count per second.
+    pub(crate) fn ticks_per_second(&self) -> f64 {
+        self.ticks_per_second
+    }
+
+    /// Where `path`, absolute or not, lies below the root.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Reads a file of the host as a whole, into a buffer that returns here when the file is dropped. Bytes that are
+    /// not UTF-8 are replaced.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is longer than 4 MiB.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<HostFile<'_>, CollectError> {
+        let path = self.path(path);
+        let mut bytes = self.lock().pop().unwrap_or_default();
+        bytes.clear();
+        match read_whole(&path, &mut bytes) {
+            Ok(()) if bytes.len() > LONGEST_FILE => {
+                Err(CollectError::TooMany { path: display(&path), what: "bytes", limit: LONGEST_FILE })
+            }
+            Ok(()) => {
+                let text = String::from_utf8(bytes)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                Ok(HostFile { path, text, host: Some(self) })
+            }
+            Err(source) => Err(CollectError::Read { path: display(&path), source }),
+        }
+    }
+
+    /// Reads `/proc/1/{path}`, or `/proc/self/{path}` where this user may not look at process 1.
+    ///
+    /// # Errors
+    ///
+    /// Neither can be read.
+    pub(crate) fn read_of_init(&self, path: &str) -> Result<HostFile<'_>, CollectError> {
+        match self.read(format!("proc/1/{path}")) {
+            Err(error) if error.is_out_of_reach() => self.read(format!("proc/self/{path}")),
+            other => other,
+        }
+    }
+
+    /// Reads a file that not every kernel or configuration has; `None` when it is not there or refuses to be read.
+    pub(crate) fn read_optional(&self, path: impl AsRef<Path>) -> Result<Option<HostFile<'_>>, CollectError> {
+        match self.read(path) {
+            Ok(file) => Ok(Some(file)),
+            // A pressure file may exist and answer EOPNOTSUPP when the kernel was booted with psi=0.
+            Err(CollectError::Read { source: Errno::OPNOTSUPP, .. }) => Ok(None),
+            Err(error) if error.is_out_of_reach() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn read_whole(path: &Path, bytes: &mut Vec<u8>) -> Result<(), Errno> {
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    while bytes.len() <= LONGEST_FILE {
+        bytes.reserve(8192);
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(bytes)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The text of a file of the host, with its path for messages.
+#[derive(Debug)]
+pub struct HostFile<'a> {
+    path: PathBuf,
+    text: String,
+    host: Option<&'a HostRoot>,
+}
+
+impl HostFile<'_> {
+    /// A file that was not read from a host, for tests.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> HostFile<'static> {
+        HostFile { path: path.into(), text: text.into(), host: None }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The path, for messages.
+    pub(crate) fn path(&self) -> String {
+        display(&self.path)
+    }
+
+    /// The lines, without their ends.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.lines()
+    }
+
+    /// The error that says what this file should have said.
+    pub(crate) fn malformed(&self, expected: &'static str, found: &str) -> CollectError {
+        CollectError::Malformed { path: self.path(), expected, found: Found::new(found) }
+    }
+
+    /// The next of `fields` as a number.
+    pub(crate) fn number<'f, N: std::str::FromStr>(
+        &self,
+        fields: &mut impl Iterator<Item = &'f str>,
+        expected: &'static str,
+        line: &str,
+    ) -> Result<N, CollectError> {
+        fields.next().and_then(|field| field.parse().ok()).ok_or_else(|| self.malformed(expected, line))
+    }
+}
+
+impl Drop for HostFile<'_> {
+    fn drop(&mut self) {
+        if let Some(host) = self.host {
+            let mut buffers = host.lock();
+            if buffers.len() < KEPT_BUFFERS {
+                buffers.push(std::mem::take(&mut self.text).into_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_ordinary_user_may_not_ask_of_process_1_it_asks_of_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("proc/self/net")).unwrap();
+        std::fs::write(dir.path().join("proc/self/net/dev"), "own").unwrap();
+        let host = HostRoot::at(dir.path());
+        assert_eq!(host.read_of_init("net/dev").unwrap().text(), "own");
+        std::fs::create_dir_all(dir.path().join("proc/1/net")).unwrap();
+        std::fs::write(dir.path().join("proc/1/net/dev"), "host").unwrap();
+        assert_eq!(host.read_of_init("net/dev").unwrap().text(), "host");
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_the_cause_as_its_source() {
+        let error = HostRoot::at("/nowhere").read("/proc/stat").unwrap_err();
+        assert_eq!(error.to_string(), "reading /nowhere/proc/stat");
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(HostRoot::at("/nowhere").read_optional("proc/stat").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("long"), vec![b'x'; LONGEST_FILE + 1]).unwrap();
+        let error = HostRoot::at(dir.path()).read("long").unwrap_err();
+        assert!(
+            error.to_string().ends_with("long holds more than the 4194304 bytes that are looked at"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_and_carries_nothing_over() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "a long text").unwrap();
+        std::fs::write(dir.path().join("b"), "b").unwrap();
+        let host = HostRoot::at(dir.path());
+        drop(host.read("a").unwrap());
+        assert_eq!(host.lock().len(), 1);
+        assert_eq!(host.read("b").unwrap().text(), "b");
+    }
+}

@@ -1,0 +1,89 @@
+//! No bytes that stand where a kernel file is expected make a parser panic.
+//!
+//! Random bytes rarely get past the first field, so real lines are also cut, repeated and overwritten.
+
+use proptest::prelude::*;
+
+use crate::host::{HostFile, HostRoot};
+use crate::processes::{self, identity, stat};
+use crate::{cpu, disk, filesystem, load, memory, network, paging, pressure, resource, uptime};
+
+const FILES: [&str; 14] = [
+    "proc/stat",
+    "proc/meminfo",
+    "proc/vmstat",
+    "proc/swaps",
+    "proc/loadavg",
+    "proc/uptime",
+    "proc/diskstats",
+    "proc/pressure/io",
+    "proc/1/net/dev",
+    "proc/1/mountinfo",
+    "proc/31536/stat",
+    "statvfs",
+    "etc/passwd",
+    "etc/os-release",
+];
+
+fn parse_as_everything(bytes: &[u8]) {
+    let file = HostFile::new("/proc/x", String::from_utf8_lossy(bytes));
+    let _ = cpu::parse(&file);
+    let _ = memory::parse(&file);
+    let _ = paging::parse_swaps(&file);
+    let _ = paging::parse_vmstat(&file);
+    let _ = load::parse(&file);
+    let _ = uptime::parse(&file);
+    let _ = disk::parse(&file);
+    let _ = network::parse(&file);
+    let _ = pressure::parse(&file);
+    let _ = filesystem::parse(&file);
+    let _ = filesystem::parse_statvfs(&file);
+    let _ = processes::limit(&file);
+    let _ = identity::parse_passwd(&file);
+    let _ = resource::parse_os_release(&file);
+    let _ = stat::parse(bytes);
+    let _ = processes::parse_statm(bytes);
+    let _ = processes::parse_io(bytes);
+    let _ = identity::user_id(bytes);
+}
+
+/// A piece of a captured file in which some bytes were replaced.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let piece = (0..FILES.len(), any::<u16>(), 0..2000_usize);
+    let damage = prop::collection::vec((any::<u16>(), any::<u8>()), 0..8);
+    (piece, damage).prop_map(|((file, from, length), damage)| {
+        let host = HostRoot::fixture("firecracker-6.18");
+        let text = host.read(FILES[file]).unwrap().text().as_bytes().to_vec();
+        let from = usize::from(from) % text.len();
+        let mut piece = text[from..text.len().min(from + length)].to_vec();
+        for (at, byte) in damage {
+            let at = usize::from(at) % piece.len().max(1);
+            if let Some(damaged) = piece.get_mut(at) {
+                *damaged = byte;
+            }
+        }
+        piece
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        parse_as_everything(&bytes);
+    }
+
+    #[test]
+    fn no_damaged_kernel_file_makes_a_parser_panic(bytes in damaged()) {
+        parse_as_everything(&bytes);
+    }
+
+    #[test]
+    fn no_numbers_make_a_parser_panic(
+        prefix in prop::sample::select(vec!["cpu ", "ctxt ", "MemTotal: ", "pgfault ", "x\n/dev/x file ", "1 1 sda ",
+            "\n\neth0: ", "some total=", "1 (x) S ", ""]),
+        numbers in prop::collection::vec(prop_oneof![Just(u64::MAX), Just(i64::MAX as u64), any::<u64>(), 0..9_u64], 0..60),
+    ) {
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        parse_as_everything(format!("{prefix}{}\n", numbers.join(" ")).as_bytes());
+    }
+}

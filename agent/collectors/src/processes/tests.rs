@@ -1,0 +1,222 @@
+use std::path::{Path, PathBuf};
+
+use telemetry::Timestamp;
+
+use super::*;
+
+/// A host of processes that are all alike but for what a test says.
+struct Host {
+    dir: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let host = Self { dir: tempfile::tempdir().unwrap() };
+        host.write("proc/uptime", "1000.00 1.00\n");
+        host.write("proc/sys/kernel/pid_max", "4194304\n");
+        host.write("proc/sys/kernel/threads-max", "1000\n");
+        host.write("etc/passwd", "root:x:0:0:::\nwww:x:33:33:::\n");
+        let cpu =
+            "cpu 1 1 1 1 1 1 1 1\nctxt 1\nbtime 1800000000\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
+        host.write("proc/stat", cpu);
+        host
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// A process that has used `cpu` ticks and has `resident` pages.
+    fn process(&self, pid: u32, start: u64, cpu: u64, resident: u64) {
+        self.stat(pid, &format!("p{pid}"), 'S', start, cpu, resident, 0);
+        self.write(&format!("proc/{pid}/statm"), &format!("100 {resident} 1 1 0 1 0\n"));
+        self.write(&format!("proc/{pid}/io"), "rchar: 9\nread_bytes: 4096\nwrite_bytes: 512\n");
+        self.write(&format!("proc/{pid}/cmdline"), "/bin/cmd\0--secret\0");
+        self.write(&format!("proc/{pid}/status"), "Name:\tx\nUid:\t33\t33\t33\t33\n");
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one per field that a test sets")]
+    fn stat(&self, pid: u32, comm: &str, state: char, start: u64, cpu: u64, resident: u64, wait: u64) {
+        let text = format!(
+            "{pid} ({comm}) {state} 1 1 1 0 -1 4194304 5 0 2 0 {cpu} 0 0 0 20 0 3 0 {start} 409600 {resident} 1 \
+             0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 {wait} 0 0\n"
+        );
+        self.write(&format!("proc/{pid}/stat"), &text);
+    }
+
+    fn end(&self, pid: u32) {
+        std::fs::remove_dir_all(self.dir.path().join(format!("proc/{pid}"))).unwrap();
+    }
+
+    fn root(&self) -> HostRoot {
+        HostRoot::captured(PathBuf::from(self.dir.path()))
+    }
+}
+
+fn collect(processes: &mut Processes, host: &Host) -> String {
+    let mut out = SampleBuffer::default();
+    out.reset(Timestamp::EPOCH, Timestamp::EPOCH);
+    processes.collect(&host.root(), &mut out).unwrap();
+    out.to_text()
+}
+
+fn reported(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("[process{process.pid=")?.split(',').next()).collect()
+}
+
+#[test]
+fn a_process_is_told_with_its_constant_attributes_and_never_with_its_arguments() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    std::os::unix::fs::symlink("/usr/bin/cmd (deleted)", host.dir.path().join("proc/7/exe")).unwrap();
+    let text = collect(&mut Processes::open(&host.root(), None).unwrap(), &host);
+    assert_eq!(
+        text,
+        "system.process.count{process.state=\"running\"} 0\n\
+         system.process.count{process.state=\"sleeping\"} 1\n\
+         system.process.count{process.state=\"stopped\"} 0\n\
+         system.process.count{process.state=\"defunct\"} 0\n\
+         system.process.limit 1000\n\
+         [process{process.pid=7,process.creation.time=\"2027-01-15T08:00:50.000Z\",process.command=\"/bin/cmd\",\
+         process.executable.name=\"cmd\",process.owner=\"www\"}]\n\
+         process.cpu.time{cpu.mode=\"user\"} 2.5\n\
+         process.cpu.time{cpu.mode=\"system\"} 0\n\
+         process.paging.faults{system.paging.fault.type=\"major\"} 2\n\
+         process.paging.faults{system.paging.fault.type=\"minor\"} 5\n\
+         process.thread.count 3\n\
+         process.memory.usage 12288\n\
+         process.memory.virtual 409600\n\
+         process.disk.io{disk.io.direction=\"read\"} 4096\n\
+         process.disk.io{disk.io.direction=\"write\"} 512\n\
+         process.uptime 950\n"
+    );
+}
+
+#[test]
+fn a_number_that_is_used_again_is_another_process() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    assert!(collect(&mut processes, &host).contains("process.creation.time=\"2027-01-15T08:00:50.000Z\""));
+    host.process(7, 6000, 1, 3);
+    host.write("proc/7/cmdline", "/bin/other\0");
+    let text = collect(&mut processes, &host);
+    assert!(
+        text.contains("process.creation.time=\"2027-01-15T08:01:00.000Z\",process.command=\"/bin/other\""),
+        "{text}"
+    );
+    assert_eq!(processes.known.get(&7).unwrap().spent_ticks, 1);
+}
+
+#[test]
+fn a_process_that_becomes_another_program_is_named_anew() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    collect(&mut processes, &host);
+    host.write("proc/7/cmdline", "/bin/other\0");
+    assert!(collect(&mut processes, &host).contains("/bin/cmd"), "read once and kept");
+    host.stat(7, "other", 'S', 5000, 250, 3, 0);
+    assert!(collect(&mut processes, &host).contains("/bin/other"));
+}
+
+#[test]
+fn a_process_that_ended_costs_nothing_and_is_forgotten() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    host.process(8, 5000, 250, 3);
+    // A directory without files is what a process looks like that ends while it is read.
+    std::fs::create_dir(host.dir.path().join("proc/9")).unwrap();
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    assert_eq!(reported(&collect(&mut processes, &host)), ["7", "8"]);
+    assert_eq!(processes.known.len(), 2);
+    host.end(8);
+    assert_eq!(reported(&collect(&mut processes, &host)), ["7"]);
+    assert_eq!(processes.known.len(), 1);
+}
+
+#[test]
+fn one_that_cannot_be_understood_costs_only_itself() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    host.write("proc/8/stat", "8 (x) S what\n");
+    let mut out = SampleBuffer::default();
+    let error =
+        Processes::open(&host.root(), None).unwrap().collect(&host.root(), &mut out).unwrap_err().to_string();
+    assert!(error.ends_with(
+        "proc/8/stat: expected PID (NAME) STATE and at least 39 numbers, found \"8 (x) S what\\n\""
+    ));
+    assert_eq!(reported(&out.to_text()), ["7"]);
+}
+
+#[test]
+fn only_the_costliest_since_the_last_cycle_are_reported_and_all_are_counted() {
+    let host = Host::new();
+    for (pid, cpu, resident) in [(1, 9000, 1), (2, 10, 50), (3, 10, 10), (4, 0, 9)] {
+        host.process(pid, 100, cpu, resident);
+    }
+    let mut processes = Processes::open(&host.root(), Some(1)).unwrap();
+    assert_eq!(reported(&collect(&mut processes, &host)), ["1", "2"]);
+    host.process(3, 100, 20, 10);
+    let text = collect(&mut processes, &host);
+    assert_eq!(reported(&text), ["2", "3"], "process 1 has spent nothing since");
+    assert!(text.contains("system.process.count{process.state=\"sleeping\"} 4\n"), "{text}");
+}
+
+#[test]
+fn io_that_may_not_be_read_is_not_tried_again() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    std::fs::remove_file(host.dir.path().join("proc/7/io")).unwrap();
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    assert!(!collect(&mut processes, &host).contains("process.disk.io"));
+    host.write("proc/7/io", "read_bytes: 1\nwrite_bytes: 1\n");
+    assert!(!collect(&mut processes, &host).contains("process.disk.io"));
+}
+
+#[test]
+fn waiting_is_told_only_where_the_kernel_counts_it() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    assert!(!collect(&mut processes, &host).contains("wait"));
+    host.stat(7, "p7", 'S', 5000, 250, 3, 40);
+    assert!(collect(&mut processes, &host).contains("process.cpu.time{cpu.mode=\"wait\"} 0.4\n"));
+}
+
+#[test]
+fn descriptors_are_kept_up_to_the_limit_and_closed_with_their_process() {
+    let host = Host::new();
+    for pid in 1..=4 {
+        host.process(pid, 100, 1, 1);
+    }
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    processes.files.limit_kept(7);
+    let kept = |processes: &Processes| processes.known.values().map(Process::kept).sum::<usize>();
+    let first = collect(&mut processes, &host);
+    assert_eq!(kept(&processes), 7);
+    assert_eq!(collect(&mut processes, &host), first, "the rest is read all the same");
+    host.end(1);
+    host.end(2);
+    collect(&mut processes, &host);
+    assert_eq!(kept(&processes), 6, "room was made for what is left");
+}
+
+#[test]
+fn the_real_proc_tells_of_this_very_process() {
+    let mut processes = Processes::open(&HostRoot::at("/"), None).unwrap();
+    for _ in 0..2 {
+        let mut out = SampleBuffer::default();
+        processes.collect(&HostRoot::at("/"), &mut out).unwrap();
+        let own = i64::from(std::process::id());
+        let mine = out.entities().find(|entity| {
+            entity.attributes().any(|attribute| attribute == ("process.pid", Value::Int(own)))
+        });
+        let exe = std::env::current_exe().unwrap();
+        let name = exe.file_name().and_then(|name| Path::new(name).to_str()).unwrap();
+        let mut attributes = mine.unwrap().attributes();
+        assert!(attributes.any(|attribute| attribute == ("process.executable.name", Value::Str(name))));
+    }
+}

@@ -1,0 +1,234 @@
+//! Whether the processes that an operator named are there.
+//!
+//! A watch by pid file reads that file and one `stat`. A watch by command has to look at every process; the ones that
+//! did not match are remembered by number and inode of their directory and looked at again only now and then, because
+//! a process can become another program.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use telemetry::{SampleBuffer, Value};
+
+use crate::collector::{Collector, CollectorSpec, Options, Watch, WatchTarget};
+use crate::error::{CollectError, Found};
+use crate::host::HostRoot;
+use crate::names;
+use crate::processes::files::{ProcFiles, is_gone_or_hidden};
+use crate::processes::stat;
+
+pub(crate) const SPEC: CollectorSpec = CollectorSpec {
+    name: "watch",
+    summary: "How many live processes each configured watch matches.",
+    metrics: &[&names::WATCH_PROCESS_COUNT],
+    on_by_default: true,
+    open: |host, options| {
+        if options.watches.is_empty() {
+            return Err(CollectError::Absent { what: "configured watches" });
+        }
+        Ok(Box::new(Watches::open(host, options)?))
+    },
+};
+
+/// A process that matched no watch is looked at again after so many cycles: a start script that becomes its service
+/// is found at most so much later.
+const LOOK_AGAIN_CYCLES: u64 = 8;
+
+struct Watches {
+    by_pid_file: Vec<(String, std::path::PathBuf)>,
+    by_command: Vec<(String, String)>,
+    files: ProcFiles,
+    /// The inode of each process that matched no command.
+    others: HashMap<u32, u64>,
+    cycle: u64,
+}
+
+impl Watches {
+    fn open(host: &HostRoot, options: &Options) -> Result<Self, CollectError> {
+        let (mut by_pid_file, mut by_command) = (Vec::new(), Vec::new());
+        for Watch { name, target } in options.watches.iter().cloned() {
+            match target {
+                WatchTarget::PidFile(path) => by_pid_file.push((name, path)),
+                WatchTarget::Command(command) => by_command.push((name, command)),
+            }
+        }
+        let files = ProcFiles::open(host)?;
+        Ok(Self { by_pid_file, by_command, files, others: HashMap::new(), cycle: 0 })
+    }
+
+    /// 1 or 0. A missing or empty file means that the service is not running.
+    fn count_pid_file(&mut self, path: &Path, host: &HostRoot) -> Result<i64, CollectError> {
+        let Some(file) = host.read_optional(path)? else { return Ok(0) };
+        let text = file.text().trim();
+        if text.is_empty() {
+            return Ok(0);
+        }
+        let pid = text.parse().map_err(|_| file.malformed("the number of a process", text))?;
+        Ok(i64::from(self.is_alive(pid, |_| true)?))
+    }
+
+    /// Whether the process is there, lives, and `matches` its kernel name.
+    fn is_alive(&mut self, pid: u32, matches: impl FnOnce(&[u8]) -> bool) -> Result<bool, CollectError> {
+        let line = match self.files.read_once(pid, "stat") {
+            Ok(line) => line,
+            Err(error) if is_gone_or_hidden(error) => return Ok(false),
+            Err(source) => {
+                return Err(CollectError::Read { path: format!("{}/PID/stat", self.files.path()), source });
+            }
+        };
+        if let Some(stat) = stat::parse(line) {
+            return Ok(stat.is_alive() && matches(stat.comm));
+        }
+        let found = Found::new(&String::from_utf8_lossy(line));
+        Err(CollectError::Malformed {
+            path: self.files.path_of(pid, "stat"),
+            expected: stat::EXPECTED,
+            found,
+        })
+    }
+
+    /// Live processes by command.
+    fn count_commands(&mut self) -> Result<BTreeMap<String, i64>, CollectError> {
+        let mut counts: BTreeMap<String, i64> =
+            self.by_command.iter().map(|(_, command)| (command.clone(), 0)).collect();
+        self.cycle += 1;
+        let mut found = Vec::new();
+        self.files.list(|pid, inode| found.push((pid, inode)))?;
+        let mut others = HashMap::with_capacity(found.len());
+        for (pid, inode) in found {
+            let its_turn = (u64::from(pid) + self.cycle).is_multiple_of(LOOK_AGAIN_CYCLES);
+            if !its_turn && self.others.get(&pid) == Some(&inode) {
+                others.insert(pid, inode);
+                continue;
+            }
+            let mut name = Vec::new();
+            if !self.is_alive(pid, |comm| {
+                name.extend_from_slice(comm);
+                true
+            })? {
+                continue;
+            }
+            let executable = self.files.executable_name(pid).unwrap_or_default();
+            let mut matched = false;
+            for (command, count) in &mut counts {
+                if name == command.as_bytes() || executable == command.as_bytes() {
+                    *count += 1;
+                    matched = true;
+                }
+            }
+            if !matched {
+                others.insert(pid, inode);
+            }
+        }
+        self.others = others;
+        Ok(counts)
+    }
+}
+
+impl Collector for Watches {
+    fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
+        let mut first_error = None;
+        let by_pid_file = std::mem::take(&mut self.by_pid_file);
+        for (name, path) in &by_pid_file {
+            match self.count_pid_file(path, host) {
+                Ok(count) => out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(name)], count),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        self.by_pid_file = by_pid_file;
+        if !self.by_command.is_empty() {
+            let counts = self.count_commands()?;
+            for (name, command) in &self.by_command {
+                let count = counts.get(command).copied().unwrap_or(0);
+                out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(name)], count);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT_END: &str = " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 \
+        34 35 36 37 38 39 40\n";
+
+    struct Host {
+        dir: tempfile::TempDir,
+    }
+
+    impl Host {
+        fn with(processes: &[(u32, &str, char)]) -> Self {
+            let host = Self { dir: tempfile::tempdir().unwrap() };
+            std::fs::create_dir_all(host.dir.path().join("proc")).unwrap();
+            std::fs::create_dir_all(host.dir.path().join("run")).unwrap();
+            for (pid, comm, state) in processes {
+                host.set(*pid, comm, *state);
+            }
+            host
+        }
+
+        fn set(&self, pid: u32, comm: &str, state: char) {
+            let dir = self.dir.path().join(format!("proc/{pid}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("stat"), format!("{pid} ({comm}) {state}{STAT_END}")).unwrap();
+        }
+
+        fn watch(&self, target: WatchTarget) -> Watches {
+            let watches = vec![Watch { name: "it".to_owned(), target }];
+            Watches::open(&HostRoot::at(self.dir.path()), &Options { watches, ..Options::default() }).unwrap()
+        }
+
+        fn count(&self, watches: &mut Watches) -> Result<i64, CollectError> {
+            let mut out = SampleBuffer::default();
+            watches.collect(&HostRoot::at(self.dir.path()), &mut out)?;
+            let text = out.to_text();
+            Ok(text
+                .strip_prefix("hostmend.watch.process.count{hostmend.watch.name=\"it\"} ")
+                .and_then(|count| count.trim().parse().ok())
+                .expect(&text))
+        }
+    }
+
+    #[test]
+    fn a_pid_file_counts_the_live_process_that_it_names() {
+        let host = Host::with(&[(7, "nginx", 'S'), (8, "gone", 'Z'), (9, "dead", 'X')]);
+        let mut watches = host.watch(WatchTarget::PidFile("/run/it.pid".into()));
+        assert_eq!(host.count(&mut watches), Ok(0), "no file");
+        for (text, count) in [("7\n", 1), ("8\n", 0), ("9", 0), ("10\n", 0), ("", 0), (" 7 \n", 1)] {
+            std::fs::write(host.dir.path().join("run/it.pid"), text).unwrap();
+            assert_eq!(host.count(&mut watches), Ok(count), "{text:?}");
+        }
+        std::fs::write(host.dir.path().join("run/it.pid"), "seven\n").unwrap();
+        let error = host.count(&mut watches).unwrap_err().to_string();
+        assert!(error.ends_with("run/it.pid: expected the number of a process, found \"seven\""), "{error}");
+    }
+
+    #[test]
+    fn a_command_counts_processes_by_kernel_name_or_executable() {
+        let host = Host::with(&[
+            (1, "init", 'S'),
+            (7, "nginx", 'S'),
+            (8, "nginx", 'R'),
+            (9, "nginx", 'Z'),
+            (10, "worker", 'S'),
+        ]);
+        std::os::unix::fs::symlink("/usr/sbin/nginx (deleted)", host.dir.path().join("proc/10/exe")).unwrap();
+        let mut watches = host.watch(WatchTarget::Command("nginx".to_owned()));
+        for _ in 0..3 {
+            assert_eq!(host.count(&mut watches), Ok(3));
+        }
+        host.set(8, "nginx", 'Z');
+        assert_eq!(host.count(&mut watches), Ok(2), "a process that ends is noticed in the next cycle");
+    }
+
+    #[test]
+    fn a_process_that_becomes_the_command_is_found_within_the_promised_cycles() {
+        let host = Host::with(&[(7, "sh", 'S')]);
+        let mut watches = host.watch(WatchTarget::Command("nginx".to_owned()));
+        assert_eq!(host.count(&mut watches), Ok(0));
+        host.set(7, "nginx", 'S');
+        let found = (0..LOOK_AGAIN_CYCLES).any(|_| host.count(&mut watches) == Ok(1));
+        assert!(found);
+    }
+}

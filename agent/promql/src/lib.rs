@@ -7,10 +7,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ast;
 mod error;
+pub mod functions;
+mod lexer;
+mod parser;
+mod plan;
 mod query;
+mod sets;
 mod value;
 
 pub use error::{EvalError, ParseError};
-pub use query::Query;
-pub use value::{Point, RangeSeries, Value, VectorSample};
+pub use parser::{MAX_DEPTH, MAX_LENGTH, parse};
+pub use plan::{DEFAULT_SUBQUERY_STEP, MAX_SAMPLES};
+pub use query::{LOOKBACK, MAX_STEPS, Query};
+pub use value::{Note, Point, RangeSeries, Severity, Value, VectorSample};

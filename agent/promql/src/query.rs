@@ -1,16 +1,47 @@
 //! A prepared expression.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use series::Store;
-use telemetry::Timestamp;
+use telemetry::{Labels, Timestamp};
 
-use crate::{EvalError, ParseError, Value};
+use crate::ast::Expr;
+use crate::plan::{Context, Plan, Sample, duplicate};
+use crate::sets::{SetId, Sets};
+use crate::value::Note;
+use crate::{EvalError, ParseError, Point, RangeSeries, Value, VectorSample, parse};
+
+/// How far back an instant selector looks for a sample.
+pub const LOOKBACK: Duration = Duration::from_mins(5);
+
+/// The most points in time that a range query evaluates, as in Prometheus.
+pub const MAX_STEPS: i64 = 11_000;
+
+/// Label sets that a query remembers before it forgets them all; they are more than its series only where values become
+/// labels.
+const MAX_SETS: usize = 200_000;
 
 /// An expression, parsed once and bound to the series of the store that it was last evaluated on.
 #[derive(Debug)]
 pub struct Query {
     text: String,
+    expr: Expr,
+    plan: Plan,
+    sets: Sets,
+    notes: Vec<Note>,
+    generation: Option<u64>,
+    epoch: u64,
+    samples: u64,
+}
+
+/// When a query is evaluated: once, or at each step from start to end.
+#[derive(Clone, Copy)]
+struct When {
+    start: i64,
+    end: i64,
+    is_range: bool,
 }
 
 impl Query {
@@ -20,12 +51,37 @@ impl Query {
     ///
     /// The text is not PromQL, or uses a part of it that is not evaluated yet.
     pub fn new(text: &str) -> Result<Self, ParseError> {
-        Ok(Self { text: text.to_owned() })
+        let expr = parse(text)?;
+        Ok(Self {
+            text: text.to_owned(),
+            plan: Plan::new(&expr),
+            expr,
+            sets: Sets::default(),
+            notes: Vec::new(),
+            generation: None,
+            epoch: 0,
+            samples: 0,
+        })
     }
 
     /// The text it was made from.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The expression.
+    pub fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    /// What Prometheus would warn of in the last evaluation.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// How many samples the last evaluation read.
+    pub fn samples_read(&self) -> u64 {
+        self.samples
     }
 
     /// The value at `at`.
@@ -34,15 +90,16 @@ impl Query {
     ///
     /// Series do not match as the expression needs it, or more samples than the limit would have to be read.
     pub fn instant(&mut self, store: &Store, at: Timestamp) -> Result<Value, EvalError> {
-        let _ = (store, at);
-        Err(EvalError { span: None, message: "evaluation is not supported yet".to_owned() })
+        self.begin();
+        let at = at.as_millis();
+        self.evaluate(store, at, When { start: at, end: at, is_range: false })
     }
 
     /// The value at `from` and each `step` after it up to `to`; always [`Value::Matrix`].
     ///
     /// # Errors
     ///
-    /// As for [`Query::instant`]; or the expression is a range vector or a text, or `step` is zero.
+    /// As for [`Query::instant`]; or the expression is a range vector or a text, or the steps are none or too many.
     pub fn range(
         &mut self,
         store: &Store,
@@ -50,7 +107,117 @@ impl Query {
         to: Timestamp,
         step: Duration,
     ) -> Result<Value, EvalError> {
-        let _ = (store, from, to, step);
-        Err(EvalError { span: None, message: "evaluation is not supported yet".to_owned() })
+        let error = |message: String| EvalError { span: None, message };
+        let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+        let (start, end) = (from.as_millis(), to.as_millis());
+        if step == 0 {
+            return Err(error("the step of a range query must be at least a millisecond".to_owned()));
+        }
+        if (end - start) / step >= MAX_STEPS {
+            return Err(error(format!("the range query has more than {MAX_STEPS} steps")));
+        }
+        if matches!(self.plan, Plan::Window(_) | Plan::Text(_)) {
+            let found = self.expr.value_type();
+            return Err(error(format!("a range query needs a scalar or an instant vector, got {found}")));
+        }
+        self.begin();
+        let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        let mut at = start;
+        while at <= end {
+            let samples = match self.evaluate(store, at, When { start, end, is_range: true })? {
+                Value::Scalar(value) => vec![VectorSample { labels: Labels::empty(), value }],
+                Value::Vector(samples) => samples,
+                Value::Matrix(_) | Value::String(_) => Vec::new(),
+            };
+            for VectorSample { labels, value } in samples {
+                series.entry(labels).or_default().push(Point { at, value });
+            }
+            at += step;
+        }
+        Ok(Value::Matrix(series.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect()))
     }
+
+    fn begin(&mut self) {
+        self.notes.clear();
+        self.samples = 0;
+    }
+
+    fn evaluate(&mut self, store: &Store, at: i64, when: When) -> Result<Value, EvalError> {
+        if self.generation != Some(store.generation()) || self.sets.len() > MAX_SETS {
+            self.generation = Some(store.generation());
+            self.sets.clear();
+            self.epoch += 1;
+        }
+        let mut context = Context {
+            store,
+            sets: &mut self.sets,
+            notes: &mut self.notes,
+            at,
+            start: when.start,
+            end: when.end,
+            lookback: LOOKBACK.as_millis() as i64,
+            epoch: self.epoch,
+            is_range: when.is_range,
+            samples: self.samples,
+        };
+        let span = self.expr.span.clone();
+        let value = match &mut self.plan {
+            Plan::Scalar(scalar) => scalar.eval(&mut context).map(Value::Scalar),
+            Plan::Text(text) => Ok(Value::String(text.clone())),
+            Plan::Vector(vector) => {
+                let samples = vector.eval(&mut context)?;
+                finish(samples, context.sets, &span).map(Value::Vector)
+            }
+            Plan::Window(window) => {
+                let mut found: Vec<(SetId, Vec<Point>)> = Vec::new();
+                let mut dropped = Vec::new();
+                window.each(&mut context, |series| {
+                    let points = series.times.iter().zip(series.values);
+                    let points = points.map(|(at, value)| Point { at: *at, value: *value }).collect();
+                    found.push((series.set, points));
+                    dropped.push(series.nameless);
+                })?;
+                matrix(found, &dropped, context.sets, &span).map(Value::Matrix)
+            }
+        };
+        self.samples = context.samples;
+        value
+    }
+}
+
+/// Drops the names that are to be dropped; what is left must tell the samples apart.
+fn finish(
+    samples: Vec<Sample>,
+    sets: &mut Sets,
+    span: &Range<usize>,
+) -> Result<Vec<VectorSample>, EvalError> {
+    let mut seen = Vec::new();
+    let mut result = Vec::with_capacity(samples.len());
+    for Sample { set, nameless, value } in samples {
+        let set = if nameless { sets.nameless(set) } else { set };
+        if seen.len() <= set.number() {
+            seen.resize(set.number() + 1, false);
+        }
+        if seen.get_mut(set.number()).is_some_and(|cell| std::mem::replace(cell, true)) {
+            return Err(duplicate(span));
+        }
+        result.push(VectorSample { labels: sets.labels(set).clone(), value });
+    }
+    Ok(result)
+}
+
+fn matrix(
+    found: Vec<(SetId, Vec<Point>)>,
+    dropped: &[bool],
+    sets: &mut Sets,
+    span: &Range<usize>,
+) -> Result<Vec<RangeSeries>, EvalError> {
+    let mut result: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+    for ((set, points), nameless) in found.into_iter().zip(dropped) {
+        let set = if *nameless { sets.nameless(set) } else { set };
+        if result.insert(sets.labels(set).clone(), points).is_some() {
+            return Err(duplicate(span));
+        }
+    }
+    Ok(result.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect())
 }

@@ -1,5 +1,7 @@
 //! What an expression evaluates to.
 
+use std::ops::Range;
+
 use telemetry::Labels;
 
 /// One sample of an instant vector.
@@ -40,4 +42,35 @@ pub enum Value {
     Matrix(Vec<RangeSeries>),
     /// A text.
     String(String),
+}
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The result is probably not what was meant.
+    Warning,
+    /// The result may not be what was meant.
+    Info,
+}
+
+/// Something odd about an evaluation that has a value nevertheless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The bytes of the expression's text that it is about.
+    pub span: Range<usize>,
+    /// What is odd, in the words of Prometheus.
+    pub message: String,
+}
+
+/// A number as Prometheus writes it into a label or a text: shortest digits, no exponent.
+pub(crate) fn format_number(number: f64) -> String {
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
+    } else {
+        number.to_string()
+    }
 }

@@ -1,0 +1,519 @@
+//! Expressions, as the parser makes them.
+//!
+//! Parentheses are kept, so printing adds none and a printed expression reads back as the same one. Equality compares
+//! what expressions mean, not where they stand in a text.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::time::Duration;
+
+use series::Matcher;
+use telemetry::{METRIC_NAME, format_duration};
+
+use crate::functions::Function;
+
+/// The type of an expression's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// A number.
+    Scalar,
+    /// One sample per series.
+    Vector,
+    /// A window of samples per series.
+    Range,
+    /// A text.
+    String,
+}
+
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Range => "range vector",
+            Self::String => "string",
+        })
+    }
+}
+
+/// An expression and its place in the text.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// The bytes of the text that it was read from.
+    pub span: Range<usize>,
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+/// The kinds of expression.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A number; a duration literal is its seconds.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// `name{matchers} @ t offset d`
+    Selector(Selector),
+    /// `name{matchers}[5m] @ t offset d`
+    Range(Selector, Duration),
+    /// `(expr)[5m:1m] @ t offset d`
+    Subquery(Box<Subquery>),
+    /// `(expr)`
+    Paren(Box<Expr>),
+    /// `-expr` if the flag is set, else `+expr`
+    Unary(bool, Box<Expr>),
+    /// `left op right`
+    Binary(Box<Binary>),
+    /// `sum by (label) (expr)`
+    Aggregate(Box<Aggregate>),
+    /// `function(arguments)`
+    Call(&'static Function, Vec<Expr>),
+}
+
+impl PartialEq for ExprKind {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a.to_bits() == b.to_bits(),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Selector(a), Self::Selector(b)) => a == b,
+            (Self::Range(a, x), Self::Range(b, y)) => a == b && x == y,
+            (Self::Subquery(a), Self::Subquery(b)) => a == b,
+            (Self::Paren(a), Self::Paren(b)) => a == b,
+            (Self::Unary(a, x), Self::Unary(b, y)) => a == b && x == y,
+            (Self::Binary(a), Self::Binary(b)) => a == b,
+            (Self::Aggregate(a), Self::Aggregate(b)) => a == b,
+            (Self::Call(a, x), Self::Call(b, y)) => a.name == b.name && x == y,
+            _ => false,
+        }
+    }
+}
+
+/// The time that `@` fixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Milliseconds since the epoch.
+    Millis(i64),
+    /// `start()`: the first evaluation of a range query.
+    Start,
+    /// `end()`: the last evaluation of a range query.
+    End,
+}
+
+/// Which moment a selector or subquery looks at, seen from the evaluation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shift {
+    /// `offset`, in milliseconds; positive looks into the past.
+    pub offset: i64,
+    /// `@`, in place of the time of evaluation.
+    pub at: Option<At>,
+}
+
+/// Which series an expression is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// The conditions, that on `__name__` among them.
+    pub matchers: Vec<Matcher>,
+    /// The moment.
+    pub shift: Shift,
+}
+
+/// An expression evaluated repeatedly over a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subquery {
+    /// What is evaluated.
+    pub expr: Expr,
+    /// The window's length.
+    pub range: Duration,
+    /// The time between evaluations; the query's default where it is left out.
+    pub step: Option<Duration>,
+    /// The moment at which the window ends.
+    pub shift: Shift,
+}
+
+/// A binary operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its sign")]
+pub enum BinaryOp {
+    Or,
+    And,
+    Unless,
+    Equal,
+    NotEqual,
+    LessOrEqual,
+    Less,
+    GreaterOrEqual,
+    Greater,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Atan2,
+    Power,
+}
+
+impl BinaryOp {
+    /// How it is spelled.
+    pub fn spelling(self) -> &'static str {
+        match self {
+            Self::Or => "or",
+            Self::And => "and",
+            Self::Unless => "unless",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::LessOrEqual => "<=",
+            Self::Less => "<",
+            Self::GreaterOrEqual => ">=",
+            Self::Greater => ">",
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Modulo => "%",
+            Self::Atan2 => "atan2",
+            Self::Power => "^",
+        }
+    }
+
+    /// How tightly it binds, from 1 for `or` to 6 for `^`.
+    pub fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And | Self::Unless => 2,
+            Self::Add | Self::Subtract => 4,
+            Self::Multiply | Self::Divide | Self::Modulo | Self::Atan2 => 5,
+            Self::Power => 6,
+            _ => 3,
+        }
+    }
+
+    /// Whether it compares.
+    pub fn is_comparison(self) -> bool {
+        self.precedence() == 3
+    }
+
+    /// Whether it is `and`, `or` or `unless`.
+    pub fn is_set(self) -> bool {
+        self.precedence() < 3
+    }
+}
+
+/// Which labels must agree for samples of two sides to belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matching {
+    /// `on (labels)`; otherwise `ignoring (labels)`.
+    pub on: bool,
+    /// The labels.
+    pub labels: Vec<String>,
+    /// `group_left` or `group_right`.
+    pub group: Option<Group>,
+}
+
+/// A match of many samples with one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The side with many: `group_left` or else `group_right`.
+    pub left: bool,
+    /// Labels taken over from the one.
+    pub include: Vec<String>,
+}
+
+/// An operation on two expressions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binary {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Whether a comparison answers with 0 or 1 instead of filtering.
+    pub bool_modifier: bool,
+    /// `on`, `ignoring` and groups, where they were written.
+    pub matching: Option<Matching>,
+    /// The left side.
+    pub left: Expr,
+    /// The right side.
+    pub right: Expr,
+}
+
+/// What an aggregation computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its keyword")]
+pub enum AggregateOp {
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Count,
+    Group,
+    Stddev,
+    Stdvar,
+    Topk,
+    Bottomk,
+    Quantile,
+    CountValues,
+}
+
+impl AggregateOp {
+    /// All of them, with their keywords.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::Sum, "sum"),
+        (Self::Avg, "avg"),
+        (Self::Min, "min"),
+        (Self::Max, "max"),
+        (Self::Count, "count"),
+        (Self::Group, "group"),
+        (Self::Stddev, "stddev"),
+        (Self::Stdvar, "stdvar"),
+        (Self::Topk, "topk"),
+        (Self::Bottomk, "bottomk"),
+        (Self::Quantile, "quantile"),
+        (Self::CountValues, "count_values"),
+    ];
+
+    /// Its keyword.
+    pub fn spelling(self) -> &'static str {
+        Self::ALL.iter().find(|(op, _)| *op == self).map_or("", |(_, name)| name)
+    }
+
+    /// The type of its parameter, if it has one.
+    pub fn parameter(self) -> Option<ValueType> {
+        match self {
+            Self::Topk | Self::Bottomk | Self::Quantile => Some(ValueType::Scalar),
+            Self::CountValues => Some(ValueType::String),
+            _ => None,
+        }
+    }
+}
+
+/// How an aggregation forms its groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// `without (labels)`; otherwise `by (labels)`.
+    pub without: bool,
+    /// The labels.
+    pub labels: Vec<String>,
+}
+
+/// An aggregation over series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// What is computed.
+    pub op: AggregateOp,
+    /// The groups; one for everything where it is left out.
+    pub grouping: Option<Grouping>,
+    /// The parameter of `topk` and its like.
+    pub parameter: Option<Expr>,
+    /// What is aggregated.
+    pub expr: Expr,
+}
+
+impl Expr {
+    /// The type of its value.
+    pub fn value_type(&self) -> ValueType {
+        match &self.kind {
+            ExprKind::Number(_) => ValueType::Scalar,
+            ExprKind::Text(_) => ValueType::String,
+            ExprKind::Selector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
+            ExprKind::Range(..) | ExprKind::Subquery(_) => ValueType::Range,
+            ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => inner.value_type(),
+            ExprKind::Binary(binary) => {
+                if binary.left.value_type() == ValueType::Scalar
+                    && binary.right.value_type() == ValueType::Scalar
+                {
+                    ValueType::Scalar
+                } else {
+                    ValueType::Vector
+                }
+            }
+            ExprKind::Call(function, _) => function.returns,
+        }
+    }
+
+    /// The expression inside any parentheses.
+    pub fn unparenthesised(&self) -> &Self {
+        match &self.kind {
+            ExprKind::Paren(inner) => inner.unparenthesised(),
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ExprKind::Number(number) => write_number(f, *number),
+            ExprKind::Text(text) => write_text(f, text),
+            ExprKind::Selector(selector) => write!(f, "{selector}{}", selector.shift),
+            ExprKind::Range(selector, range) => {
+                write!(f, "{selector}[{}]{}", format_duration(*range), selector.shift)
+            }
+            ExprKind::Subquery(subquery) => {
+                let step = subquery.step.map(format_duration).unwrap_or_default();
+                write!(f, "{}[{}:{step}]{}", subquery.expr, format_duration(subquery.range), subquery.shift)
+            }
+            ExprKind::Paren(inner) => write!(f, "({inner})"),
+            ExprKind::Unary(negative, inner) => write!(f, "{}{inner}", if *negative { '-' } else { '+' }),
+            ExprKind::Binary(binary) => binary.fmt(f),
+            ExprKind::Aggregate(aggregate) => aggregate.fmt(f),
+            ExprKind::Call(function, arguments) => {
+                write!(f, "{}(", function.name)?;
+                write_list(f, arguments)?;
+                f.write_char(')')
+            }
+        }
+    }
+}
+
+impl fmt::Display for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.left, self.op.spelling())?;
+        if self.bool_modifier {
+            f.write_str(" bool")?;
+        }
+        if let Some(matching) = &self.matching {
+            f.write_str(if matching.on { " on " } else { " ignoring " })?;
+            write_labels(f, &matching.labels)?;
+            if let Some(group) = &matching.group {
+                f.write_str(if group.left { " group_left " } else { " group_right " })?;
+                write_labels(f, &group.include)?;
+            }
+        }
+        write!(f, " {}", self.right)
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.op.spelling())?;
+        if let Some(grouping) = &self.grouping {
+            f.write_str(if grouping.without { " without " } else { " by " })?;
+            write_labels(f, &grouping.labels)?;
+            f.write_char(' ')?;
+        }
+        f.write_char('(')?;
+        if let Some(parameter) = &self.parameter {
+            write!(f, "{parameter}, ")?;
+        }
+        write!(f, "{})", self.expr)
+    }
+}
+
+/// Without `offset` and `@`, which stand behind a range.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |matcher: &&Matcher| {
+            matcher.name() == METRIC_NAME
+                && matcher.op() == series::MatchOp::Equal
+                && !matcher.value().is_empty()
+        };
+        let name = self.matchers.first().filter(named);
+        let mut separator = "";
+        match name {
+            Some(name) if is_metric_name(name.value()) => {
+                f.write_str(name.value())?;
+                if self.matchers.len() == 1 {
+                    return Ok(());
+                }
+                f.write_char('{')?;
+            }
+            Some(name) => {
+                f.write_char('{')?;
+                write_text(f, name.value())?;
+                separator = ", ";
+            }
+            None => f.write_char('{')?,
+        }
+        for matcher in self.matchers.iter().skip(usize::from(name.is_some())) {
+            f.write_str(separator)?;
+            write_label(f, matcher.name())?;
+            write!(f, "{}", matcher.op())?;
+            write_text(f, matcher.value())?;
+            separator = ", ";
+        }
+        f.write_char('}')
+    }
+}
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(At::Millis(millis)) => {
+                let sign = if millis < 0 { "-" } else { "" };
+                write!(f, " @ {sign}{}.{:03}", millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000)?;
+            }
+            Some(At::Start) => f.write_str(" @ start()")?,
+            Some(At::End) => f.write_str(" @ end()")?,
+            None => {}
+        }
+        if self.offset != 0 {
+            let sign = if self.offset < 0 { "-" } else { "" };
+            let length = format_duration(Duration::from_millis(self.offset.unsigned_abs()));
+            write!(f, " offset {sign}{length}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name needs no quotes where a metric is named.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    name.chars().all(word)
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && !["inf", "nan"].iter().any(|number| name.eq_ignore_ascii_case(number))
+}
+
+fn write_label(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    if is_metric_name(name) && !name.contains(':') { f.write_str(name) } else { write_text(f, name) }
+}
+
+fn write_labels(f: &mut fmt::Formatter<'_>, labels: &[String]) -> fmt::Result {
+    f.write_char('(')?;
+    for (number, label) in labels.iter().enumerate() {
+        if number > 0 {
+            f.write_str(", ")?;
+        }
+        write_label(f, label)?;
+    }
+    f.write_char(')')
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, expressions: &[Expr]) -> fmt::Result {
+    for (number, expression) in expressions.iter().enumerate() {
+        if number > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{expression}")?;
+    }
+    Ok(())
+}
+
+fn write_number(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
+    if number.is_nan() {
+        f.write_str("NaN")
+    } else if number.is_infinite() {
+        f.write_str(if number > 0.0 { "Inf" } else { "-Inf" })
+    } else {
+        write!(f, "{number:?}")
+    }
+}
+
+fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            c if c.is_control() => write!(f, "\\u{:04x}", c as u32)?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_char('"')
+}

@@ -1,0 +1,252 @@
+//! Selectors and what is attached to an expression: ranges, subqueries, `offset` and `@`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use series::{MatchOp, Matcher};
+use telemetry::METRIC_NAME;
+
+use super::{Nested, Parser, error, hinted, not_yet};
+use crate::ParseError;
+use crate::ast::{At, Expr, ExprKind, Selector, Shift, Subquery, ValueType};
+use crate::lexer::Token;
+
+impl Parser {
+    /// What follows a metric's name, or an opening brace that stands first.
+    pub(super) fn selector(&mut self, name: Option<(String, Range<usize>)>) -> Result<Selector, ParseError> {
+        let start = name.as_ref().map_or(self.span().start, |(_, span)| span.start);
+        let mut named = name.as_ref().map(|(name, _)| name.clone());
+        let mut matchers: Vec<Matcher> =
+            name.map(|(name, _)| Matcher::equal(METRIC_NAME, name)).into_iter().collect();
+        if self.take_sign("{") {
+            while !self.take_sign("}") {
+                self.matcher(&mut named, &mut matchers)?;
+                if !self.take_sign(",") && !self.is_sign("}") {
+                    return Err(self.unexpected("\",\" or \"}\""));
+                }
+            }
+        }
+        if matchers.iter().all(|matcher| matcher.matches("")) {
+            return Err(hinted(
+                start..self.end(),
+                "a selector must contain at least one matcher that does not match the empty text",
+                "name a metric, or require a label as in {job=~\".+\"}",
+            ));
+        }
+        Ok(Selector { matchers, shift: Shift::default() })
+    }
+
+    fn matcher(&mut self, named: &mut Option<String>, matchers: &mut Vec<Matcher>) -> Result<(), ParseError> {
+        let span = self.span();
+        let label = match self.next() {
+            Token::Name(name) => name,
+            Token::Text(text) if self.is_sign(",") || self.is_sign("}") => {
+                if let Some(first) = named.replace(text.clone()) {
+                    return Err(error(span, format!("the metric is named twice: {first:?} and {text:?}")));
+                }
+                matchers.insert(0, Matcher::equal(METRIC_NAME, text));
+                return Ok(());
+            }
+            Token::Text(text) => text,
+            _ => {
+                self.at -= 1;
+                return Err(self.unexpected("a label or \"}\""));
+            }
+        };
+        let op = match self.peek() {
+            Token::Sign("=") => MatchOp::Equal,
+            Token::Sign("!=") => MatchOp::NotEqual,
+            Token::Sign("=~") => MatchOp::Regex,
+            Token::Sign("!~") => MatchOp::NotRegex,
+            _ => return Err(self.unexpected("one of \"=\", \"!=\", \"=~\", \"!~\"")),
+        };
+        self.at += 1;
+        let value_span = self.span();
+        let Token::Text(value) = self.next() else {
+            self.at -= 1;
+            return Err(self.unexpected("a string"));
+        };
+        if label == METRIC_NAME && op == MatchOp::Equal {
+            if let Some(first) = named.as_ref() {
+                return Err(error(span, format!("the metric is named twice: {first:?} and {value:?}")));
+            }
+        }
+        let matcher = Matcher::new(label, op, value).map_err(|problem| {
+            let source = std::error::Error::source(&problem).map(ToString::to_string);
+            ParseError { span: value_span, message: problem.to_string(), hint: source }
+        })?;
+        matchers.push(matcher);
+        Ok(())
+    }
+
+    /// Ranges, subqueries, `offset` and `@` behind an expression.
+    pub(super) fn attached(&mut self, (mut expr, mut depth): Nested) -> Result<Nested, ParseError> {
+        loop {
+            if self.is_sign("[") {
+                let subquery;
+                (expr, subquery) = self.range(expr)?;
+                if subquery {
+                    depth = self.deeper(depth)?;
+                }
+            } else if self.is_sign("@") {
+                let start = self.span().start;
+                self.at += 1;
+                let at = self.fixed_time()?;
+                let span = start..self.end();
+                let shift = shift(&mut expr, &span, "the @ modifier")?;
+                if shift.at.replace(at).is_some() {
+                    return Err(error(span, "@ may be set only once"));
+                }
+            } else if self.is_keyword("offset") {
+                let start = self.span().start;
+                self.at += 1;
+                let offset = self.signed_duration()?;
+                let span = start..self.end();
+                let shift = shift(&mut expr, &span, "the offset modifier")?;
+                if shift.offset != 0 {
+                    return Err(error(span, "offset may be set only once"));
+                }
+                shift.offset = offset;
+            } else if self.is_keyword("anchored") || self.is_keyword("smoothed") {
+                return Err(not_yet(self.span(), "anchored and smoothed selectors are"));
+            } else {
+                expr.span.end = expr.span.end.max(self.end());
+                return Ok((expr, depth));
+            }
+            expr.span.end = self.end();
+        }
+    }
+
+    /// `[5m]` or `[5m:1m]` behind `expr`, and whether it was the latter.
+    fn range(&mut self, expr: Expr) -> Result<(Expr, bool), ParseError> {
+        let start = self.span().start;
+        self.at += 1;
+        let range_span = self.span();
+        let range = self.duration()?;
+        if range.is_zero() {
+            return Err(error(range_span, "a range must be longer than zero"));
+        }
+        if self.take_sign(":") {
+            let step_span = self.span();
+            let step = if self.is_sign("]") { None } else { Some(self.duration()?) };
+            self.expect_sign("]")?;
+            let found = expr.value_type();
+            if step == Some(Duration::ZERO) {
+                return Err(error(step_span, "the step of a subquery must be longer than zero"));
+            }
+            if found != ValueType::Vector {
+                let message = format!("subquery is only allowed on instant vector, got {found}");
+                return Err(error(expr.span.start..self.end(), message));
+            }
+            let span = expr.span.start..self.end();
+            let subquery = Subquery { expr, range, step, shift: Shift::default() };
+            return Ok((Expr { kind: ExprKind::Subquery(Box::new(subquery)), span }, true));
+        }
+        self.expect_sign("]")?;
+        let span = expr.span.start..self.end();
+        match expr.kind {
+            ExprKind::Selector(selector) if selector.shift == Shift::default() => {
+                Ok((Expr { kind: ExprKind::Range(selector, range), span }, false))
+            }
+            ExprKind::Selector(_) => {
+                Err(hinted(start..self.end(), "no modifiers allowed before a range", "write x[5m] offset 1h"))
+            }
+            _ => Err(hinted(
+                start..self.end(),
+                "ranges are only allowed for selectors",
+                "write a subquery, as in (expression)[5m:1m]",
+            )),
+        }
+    }
+
+    /// A duration in brackets: `5m`, or a number of seconds.
+    fn duration(&mut self) -> Result<Duration, ParseError> {
+        let span = self.span();
+        let duration = match self.peek() {
+            Token::Duration(duration) => *duration,
+            Token::Number(seconds) => seconds_to_duration(*seconds, &span)?,
+            Token::Name(_) | Token::Sign("(" | "-" | "+") => {
+                return Err(not_yet(span, "duration expressions are"));
+            }
+            _ => return Err(self.unexpected("a duration")),
+        };
+        self.at += 1;
+        if self.binary_operator()?.is_some() {
+            return Err(not_yet(span.start..self.span().end, "duration expressions are"));
+        }
+        Ok(duration)
+    }
+
+    /// What follows `offset`, in milliseconds.
+    fn signed_duration(&mut self) -> Result<i64, ParseError> {
+        let negative = self.take_sign("-");
+        if !negative {
+            self.take_sign("+");
+        }
+        let span = self.span();
+        let duration = match self.peek() {
+            Token::Duration(duration) => *duration,
+            Token::Number(seconds) => seconds_to_duration(*seconds, &span)?,
+            Token::Sign("(" | "-" | "+") => return Err(not_yet(span, "duration expressions are")),
+            Token::Name(_) if matches!(self.peek_at(1), Token::Sign("(")) => {
+                return Err(not_yet(span, "duration expressions are"));
+            }
+            _ => return Err(self.unexpected("a duration")),
+        };
+        self.at += 1;
+        let millis = i64::try_from(duration.as_millis())
+            .map_err(|_| error(span, "the duration does not fit 64 bits of milliseconds"))?;
+        Ok(if negative { -millis } else { millis })
+    }
+
+    /// What follows `@`.
+    fn fixed_time(&mut self) -> Result<At, ParseError> {
+        for (keyword, at) in [("start", At::Start), ("end", At::End)] {
+            if self.is_keyword(keyword) && matches!(self.peek_at(1), Token::Sign("(")) {
+                self.at += 2;
+                self.expect_sign(")")?;
+                return Ok(at);
+            }
+        }
+        let negative = self.take_sign("-");
+        if !negative {
+            self.take_sign("+");
+        }
+        let span = self.span();
+        let seconds = match self.next() {
+            Token::Number(seconds) => seconds,
+            Token::Duration(duration) => duration.as_secs_f64(),
+            _ => {
+                self.at -= 1;
+                return Err(self.unexpected("a Unix time in seconds, start() or end()"));
+            }
+        };
+        let seconds = if negative { -seconds } else { seconds };
+        let millis = (seconds * 1000.0).round();
+        if !millis.is_finite() || millis.abs() >= i64::MAX as f64 {
+            return Err(error(span, "the time of @ is out of bounds"));
+        }
+        Ok(At::Millis(millis as i64))
+    }
+}
+
+fn seconds_to_duration(seconds: f64, span: &Range<usize>) -> Result<Duration, ParseError> {
+    let millis = (seconds * 1000.0).round();
+    if !(0.0..9e15).contains(&millis) {
+        return Err(error(span.clone(), "the duration is out of bounds"));
+    }
+    Ok(Duration::from_millis(millis as u64))
+}
+
+fn shift<'a>(expr: &'a mut Expr, span: &Range<usize>, what: &str) -> Result<&'a mut Shift, ParseError> {
+    match &mut expr.kind {
+        ExprKind::Selector(selector) | ExprKind::Range(selector, _) => Ok(&mut selector.shift),
+        ExprKind::Subquery(subquery) => Ok(&mut subquery.shift),
+        _ => Err(error(
+            span.clone(),
+            format!(
+                "{what} must be preceded by an instant vector selector, a range vector selector or a subquery"
+            ),
+        )),
+    }
+}

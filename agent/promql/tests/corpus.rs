@@ -1,0 +1,41 @@
+//! Prometheus' own tests of PromQL, run against this crate.
+//!
+//! `scripts/` holds them as they are; this file knows the language they are written in. A script's `eval` passes when
+//! the result is the one it states, and when the same holds for the query with its time fixed by `@` and for the query
+//! as the middle of a range. Nothing is left out by hand: what is skipped was refused by our own parser.
+
+mod script;
+
+use std::collections::BTreeMap;
+
+use script::{Outcome, run};
+
+/// How many evals of all scripts pass. It only ever grows.
+const PASSED: usize = 654;
+
+#[test]
+fn evals_of_prometheus_have_the_results_it_states() {
+    let mut passed = 0;
+    let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
+        .collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for (line, outcome) in run(&std::fs::read_to_string(&path).unwrap()) {
+            match outcome {
+                Outcome::Passed => passed += 1,
+                Outcome::Skipped(feature) => *skipped.entry(feature).or_default() += 1,
+                Outcome::Failed(reason) => failures.push(format!("{name}:{line}: {reason}")),
+            }
+        }
+    }
+    println!("{passed} passed, {} failed, skipped: {skipped:#?}", failures.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert_eq!(passed, PASSED, "skipped: {skipped:#?}");
+}

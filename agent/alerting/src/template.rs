@@ -1,0 +1,138 @@
+//! Templates in the labels and annotations of alerts: the part of Go's templates that rule files use.
+//!
+//! A template is parsed when its rule is loaded, and what is not supported is refused there with its place. Expanding
+//! can still fail, on a label that is no number; the alert then carries the failure in the text's place and goes on.
+//! What would surprise you: `$labels` are the labels of the sample, its name included, not those of the alert.
+
+mod format;
+mod parse;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use telemetry::Labels;
+
+use format::Verb;
+
+/// A text that is not a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// The bytes of the text that are to blame.
+    pub span: Range<usize>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What would be right, where there is a good guess.
+    pub hint: Option<String>,
+}
+
+/// A parsed template.
+#[derive(Clone, Debug)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Action(Operand),
+}
+
+#[derive(Clone, Debug)]
+enum Operand {
+    /// `$value`
+    Value,
+    /// `$labels`
+    Labels,
+    /// `$labels.name`
+    Label(String),
+    /// `"text"`
+    Text(String),
+    /// `humanize` and its like
+    Number(fn(f64) -> String, Box<Operand>),
+    /// `printf`
+    Printf(Vec<Verb>, Vec<Operand>),
+}
+
+enum Expanded<'a> {
+    Number(f64),
+    Text(Cow<'a, str>),
+}
+
+impl Template {
+    /// Parses a template.
+    ///
+    /// # Errors
+    ///
+    /// Actions that do not end, and everything but `$labels`, `$labels.name`, `$value`, texts and the functions listed
+    /// in the message.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        parse::template(text).map(|parts| Self { parts })
+    }
+
+    /// The text for one sample. A failure is part of the text.
+    pub fn expand(&self, labels: &Labels, value: f64) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Action(operand) => match operand.expand(labels, value) {
+                    Ok(expanded) => text.push_str(&expanded.into_text()),
+                    Err(failure) => return format!("<error expanding template: {failure}>"),
+                },
+            }
+        }
+        text
+    }
+}
+
+impl Operand {
+    fn expand<'a>(&'a self, labels: &'a Labels, value: f64) -> Result<Expanded<'a>, String> {
+        Ok(match self {
+            Self::Value => Expanded::Number(value),
+            Self::Labels => Expanded::Text(map(labels).into()),
+            Self::Label(name) => Expanded::Text(labels.get(name).into()),
+            Self::Text(text) => Expanded::Text(text.into()),
+            Self::Number(function, operand) => {
+                Expanded::Text(function(operand.expand(labels, value)?.into_number()?).into())
+            }
+            Self::Printf(verbs, operands) => {
+                let mut operands = operands.iter();
+                let mut text = String::new();
+                for verb in verbs {
+                    if let Verb::Plain(plain) = verb {
+                        text.push_str(plain);
+                    } else if let Some(operand) = operands.next() {
+                        text.push_str(&verb.print(operand.expand(labels, value)?)?);
+                    }
+                }
+                Expanded::Text(text.into())
+            }
+        })
+    }
+}
+
+impl Expanded<'_> {
+    fn into_text(self) -> String {
+        match self {
+            Self::Number(number) => format::general(number, None),
+            Self::Text(text) => text.into_owned(),
+        }
+    }
+
+    fn into_number(self) -> Result<f64, String> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a number")),
+        }
+    }
+}
+
+/// As Go prints a map: `map[device:sda1 job:node]`.
+fn map(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    format!("map[{}]", pairs.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

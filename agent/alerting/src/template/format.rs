@@ -1,0 +1,267 @@
+//! Numbers as Go prints them, and Prometheus' functions that print them for people.
+
+use super::Expanded;
+
+/// The functions of one number.
+pub(super) const FUNCTIONS: [(&str, fn(f64) -> String); 4] = [
+    ("humanize", humanize),
+    ("humanize1024", humanize1024),
+    ("humanizeDuration", humanize_duration),
+    ("humanizePercentage", humanize_percentage),
+];
+
+const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
+const BINARY: [&str; 8] = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
+const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
+
+/// The most digits after the point that a format may ask for.
+const MAX_PRECISION: usize = 30;
+
+/// One piece of a `printf` format.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verb {
+    /// Text between the verbs.
+    Plain(String),
+    /// `%f`, `%.2f`
+    Fixed(usize),
+    /// `%g`, `%.4g`
+    General(Option<usize>),
+    /// `%s`
+    Text,
+    /// `%v`
+    Any,
+}
+
+impl Verb {
+    pub(super) fn print(&self, operand: Expanded<'_>) -> Result<String, String> {
+        Ok(match (self, operand) {
+            (Self::Plain(text), _) => text.clone(),
+            (Self::Text, Expanded::Number(_)) => return Err("%s prints no number; use %v".to_owned()),
+            (Self::Text | Self::Any, operand) => operand.into_text(),
+            (Self::Fixed(_) | Self::General(_), Expanded::Text(text)) => {
+                return Err(format!("{text:?} is a text; use %s or %v"));
+            }
+            (Self::Fixed(precision), Expanded::Number(number)) => fixed(number, *precision),
+            (Self::General(precision), Expanded::Number(number)) => general(number, *precision),
+        })
+    }
+}
+
+/// The pieces of a format, or the verb that is not supported.
+pub(super) fn verbs(format: &str) -> Result<Vec<Verb>, String> {
+    let mut verbs = Vec::new();
+    let mut rest = format;
+    while let Some((plain, tail)) = rest.split_once('%') {
+        if !plain.is_empty() {
+            verbs.push(Verb::Plain(plain.to_owned()));
+        }
+        let end = tail
+            .char_indices()
+            .find(|(_, c)| !(c.is_ascii_digit() || *c == '.'))
+            .map_or(tail.len(), |(at, c)| at + c.len_utf8());
+        let (inside, after) = tail.split_at(end);
+        verbs.push(verb(inside).ok_or_else(|| format!("%{inside}"))?);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        verbs.push(Verb::Plain(rest.to_owned()));
+    }
+    Ok(verbs)
+}
+
+fn verb(text: &str) -> Option<Verb> {
+    let precision = |digits: &str| -> Option<usize> {
+        let digits = digits.strip_prefix('.')?;
+        let precision = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+        (precision <= MAX_PRECISION).then_some(precision)
+    };
+    match text {
+        "%" => Some(Verb::Plain("%".to_owned())),
+        "s" => Some(Verb::Text),
+        "v" => Some(Verb::Any),
+        "f" => Some(Verb::Fixed(6)),
+        "g" => Some(Verb::General(None)),
+        _ => match text.strip_suffix('f') {
+            Some(digits) => precision(digits).map(Verb::Fixed),
+            None => precision(text.strip_suffix('g')?).map(|precision| Verb::General(Some(precision))),
+        },
+    }
+}
+
+fn special(number: f64) -> Option<&'static str> {
+    if number.is_nan() {
+        Some("NaN")
+    } else if number.is_infinite() {
+        Some(if number > 0.0 { "+Inf" } else { "-Inf" })
+    } else {
+        None
+    }
+}
+
+/// Go's `%.Nf`.
+fn fixed(number: f64, precision: usize) -> String {
+    special(number).map_or_else(|| format!("{number:.precision$}"), str::to_owned)
+}
+
+/// Go's `%.Ng`, and without a precision `%g` and `%v`: the fewest digits that read back as the same number.
+pub(super) fn general(number: f64, precision: Option<usize>) -> String {
+    if let Some(text) = special(number) {
+        return text.to_owned();
+    }
+    let scientific = match precision {
+        Some(digits) => format!("{number:.*e}", digits.max(1) - 1),
+        None => format!("{number:e}"),
+    };
+    let (mantissa, exponent) = scientific.split_once('e').expect("Rust's `e` format writes an exponent");
+    let exponent: i32 = exponent.parse().expect("Rust's `e` format writes the exponent as an integer");
+    // strconv/ftoa.go: without a precision the exponent is compared with 6.
+    let limit = precision.map_or(6, |digits| digits.max(1) as i32);
+    if exponent < -4 || exponent >= limit {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.abs());
+    }
+    match precision {
+        Some(digits) => {
+            let decimals = usize::try_from(digits.max(1) as i32 - 1 - exponent).unwrap_or(0);
+            trim_zeros(&format!("{number:.decimals$}")).to_owned()
+        }
+        None => number.to_string(),
+    }
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// `%.4g`, as all of Prometheus' functions print.
+fn short(number: f64) -> String {
+    general(number, Some(4))
+}
+
+fn humanize(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        short(number)
+    } else if number.abs() >= 1.0 {
+        divided(number, 1000.0, &LARGE)
+    } else {
+        multiplied(number)
+    }
+}
+
+fn humanize1024(number: f64) -> String {
+    if number.abs() <= 1.0 || !number.is_finite() { short(number) } else { divided(number, 1024.0, &BINARY) }
+}
+
+fn humanize_percentage(number: f64) -> String {
+    format!("{}%", short(number * 100.0))
+}
+
+fn humanize_duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return short(seconds);
+    }
+    if seconds == 0.0 {
+        return "0s".to_owned();
+    }
+    if seconds.abs() < 1.0 {
+        return format!("{}s", multiplied(seconds));
+    }
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let whole = seconds.abs() as u64;
+    let (days, hours, minutes, rest) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60);
+    if days != 0 {
+        format!("{sign}{days}d {hours}h {minutes}m {rest}s")
+    } else if hours != 0 {
+        format!("{sign}{hours}h {minutes}m {rest}s")
+    } else if minutes != 0 {
+        format!("{sign}{minutes}m {rest}s")
+    } else {
+        format!("{sign}{}s", short(seconds.abs()))
+    }
+}
+
+fn divided(mut number: f64, step: f64, prefixes: &[&str]) -> String {
+    let mut prefix = "";
+    for next in prefixes {
+        if number.abs() < step {
+            break;
+        }
+        prefix = next;
+        number /= step;
+    }
+    format!("{}{prefix}", short(number))
+}
+
+fn multiplied(mut number: f64) -> String {
+    let mut prefix = "";
+    for next in SMALL {
+        if number.abs() >= 1.0 {
+            break;
+        }
+        prefix = next;
+        number *= 1000.0;
+    }
+    format!("{}{prefix}", short(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_in_go() {
+        for (number, any, short, fixed_2) in [
+            (0.0, "0", "0", "0.00"),
+            (1.0, "1", "1", "1.00"),
+            (1e6, "1e+06", "1e+06", "1000000.00"),
+            (1_234_567.0, "1.234567e+06", "1.235e+06", "1234567.00"),
+            (123_456.0, "123456", "1.235e+05", "123456.00"),
+            (100_000.0, "100000", "1e+05", "100000.00"),
+            (0.0001, "0.0001", "0.0001", "0.00"),
+            (1e-5, "1e-05", "1e-05", "0.00"),
+            (1e21, "1e+21", "1e+21", "1000000000000000000000.00"),
+            (f64::INFINITY, "+Inf", "+Inf", "+Inf"),
+            (f64::NAN, "NaN", "NaN", "NaN"),
+            (f64::NEG_INFINITY, "-Inf", "-Inf", "-Inf"),
+            (-2.5, "-2.5", "-2.5", "-2.50"),
+            (12_345.0, "12345", "1.234e+04", "12345.00"),
+            (99_995.0, "99995", "1e+05", "99995.00"),
+            (0.000_123_45, "0.00012345", "0.0001234", "0.00"),
+            (999.95, "999.95", "1000", "999.95"),
+            (-0.0, "-0", "-0", "-0.00"),
+        ] {
+            let printed = (general(number, None), general(number, Some(4)), fixed(number, 2));
+            assert_eq!(printed, (any.to_owned(), short.to_owned(), fixed_2.to_owned()));
+        }
+        assert_eq!(
+            (general(123.0, Some(0)), fixed(2.5, 0), fixed(0.25, 1)),
+            ("1e+02".into(), "2".into(), "0.2".into())
+        );
+    }
+
+    #[test]
+    fn numbers_are_humanized_as_in_prometheus() {
+        for (function, number, expected) in [
+            ("humanize", 1_048_576.0, "1.049M"),
+            ("humanize", 0.00042, "420u"),
+            ("humanize", 0.0, "0"),
+            ("humanize", -1500.0, "-1.5k"),
+            ("humanize", 1e30, "1e+06Y"),
+            ("humanize", f64::INFINITY, "+Inf"),
+            ("humanize1024", 1_048_576.0, "1Mi"),
+            ("humanize1024", 0.5, "0.5"),
+            ("humanizeDuration", 0.0, "0s"),
+            ("humanizeDuration", 135.3563, "2m 15s"),
+            ("humanizeDuration", 59.99999, "60s"),
+            ("humanizeDuration", -3661.0, "-1h 1m 1s"),
+            ("humanizeDuration", 90_061.0, "1d 1h 1m 1s"),
+            ("humanizeDuration", 0.0425, "42.5ms"),
+            ("humanizeDuration", f64::NAN, "NaN"),
+            ("humanizePercentage", 0.959, "95.9%"),
+            ("humanizePercentage", 0.123_456, "12.35%"),
+        ] {
+            let (_, print) = FUNCTIONS.iter().find(|(name, _)| *name == function).unwrap();
+            assert_eq!(print(number), expected, "{function} {number}");
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Elements(samples.len() as u64));
     group.bench_function("1,000 processes and a host", |bencher| {
-        bencher.iter(|| encoder.encode(black_box(&samples)))
+        bencher.iter(|| encoder.encode(black_box(&samples)));
     });
     group.finish();
 }

@@ -1,13 +1,17 @@
 //! The wire: what hostmend collected becomes OTLP here, leaves here and, from others, arrives here.
 //!
-//! The only crate that knows protobuf and gRPC. It encodes ([`MetricsEncoder`], [`to_json`]) and looks into requests without decoding them ([`count_items`], [`MetricsSummary`]).
+//! The only crate that knows protobuf and gRPC. It encodes ([`MetricsEncoder`], [`to_json`]), sends ([`Sender`]),
+//! receives ([`Receiver`]) and looks into requests without decoding them ([`count_items`], [`MetricsSummary`]).
 
 #![forbid(unsafe_code)]
 
+mod codec;
 mod count;
 mod encode;
 mod json;
+mod receiver;
 mod scope;
+mod sender;
 mod summary;
 mod wire;
 
@@ -17,5 +21,11 @@ mod samples;
 pub use count::count_items;
 pub use encode::{BATCH_LIMIT, MetricsEncoder};
 pub use json::to_json;
+pub use receiver::{Receiver, ReceiverError};
+pub use sender::{
+    Accepted, BoxError, BoxFuture, Compression, Destination, DestinationError, DestinationFigures,
+    DestinationOptions, ExportError, Exporter, Protocol, Sender, SenderFigures, SignalFigures, StartError,
+    TlsError, TlsOptions,
+};
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

@@ -1,0 +1,205 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+use crate::sender::exporter::BoxFuture;
+use bytes::Bytes;
+use telemetry::{Batch, Signal};
+use tokio::task::JoinHandle;
+
+#[derive(Clone, Debug)]
+enum Answer {
+    Take,
+    Reject(u64),
+    Busy(Option<Duration>),
+    Refuse,
+    Hang,
+}
+
+/// What was tried: when, counted from the start, and how many items it had.
+type Attempts = Arc<Mutex<Vec<(Duration, u64)>>>;
+
+/// Answers as told, then takes everything.
+struct Scripted {
+    answers: VecDeque<Answer>,
+    attempts: Attempts,
+    start: Instant,
+}
+
+impl Exporter for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
+        self.attempts.lock().unwrap().push((self.start.elapsed(), batch.items));
+        let answer = self.answers.pop_front().unwrap_or(Answer::Take);
+        let destination = "scripted".to_owned();
+        Box::pin(async move {
+            match answer {
+                Answer::Take => Ok(Accepted::default()),
+                Answer::Reject(rejected_items) => {
+                    Ok(Accepted { rejected_items, message: "too old".to_owned() })
+                }
+                Answer::Busy(retry_after) => {
+                    Err(ExportError::TryLater { destination, retry_after, source: "busy".into() })
+                }
+                Answer::Refuse => Err(ExportError::Refused { destination, reason: "no".to_owned() }),
+                Answer::Hang => std::future::pending().await,
+            }
+        })
+    }
+}
+
+struct Rig {
+    line: Arc<Line>,
+    stop: watch::Sender<Option<Instant>>,
+    attempts: Attempts,
+    task: JoinHandle<()>,
+}
+
+impl Rig {
+    /// A delivery of batches with 1, 2, 3, ... items.
+    fn new(answers: &[Answer], batches: u64) -> Self {
+        let line = Arc::new(Line::new("scripted", 10_000));
+        let attempts = Attempts::default();
+        let answers = answers.iter().cloned().collect();
+        let exporter = Scripted { answers, attempts: attempts.clone(), start: Instant::now() };
+        let (stop, stopped) = watch::channel(None);
+        let delivery = Delivery::new(line.clone(), Box::new(exporter), Stop(stopped));
+        for items in 1..=batches {
+            line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items });
+        }
+        Self { line, stop, attempts, task: tokio::spawn(delivery.run()) }
+    }
+
+    /// Lets the delivery run for `duration` and then stops it, allowing `grace` more.
+    async fn finish(
+        self,
+        duration: Duration,
+        grace: Duration,
+    ) -> (Vec<(Duration, u64)>, crate::SignalFigures) {
+        sleep(duration).await;
+        self.stop.send_replace(Some(Instant::now() + grace));
+        self.task.await.unwrap();
+        let attempts = self.attempts.lock().unwrap().clone();
+        (attempts, self.line.figures().signal(Signal::Metrics))
+    }
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_destination_is_tried_again_ever_more_rarely_and_in_order() {
+    let rig = Rig::new(&[Answer::Busy(None), Answer::Busy(None), Answer::Busy(None)], 2);
+    let (attempts, figures) = rig.finish(MINUTE, MINUTE).await;
+    let items: Vec<u64> = attempts.iter().map(|(_, items)| *items).collect();
+    assert_eq!(items, [1, 1, 1, 1, 2]);
+    for ((pair, shortest), longest) in attempts.windows(2).zip([500, 1000, 2000]).zip([1000, 2000, 4000]) {
+        let wait = pair[1].0.saturating_sub(pair[0].0);
+        // Tokio's clock has milliseconds.
+        let bounds = Duration::from_millis(shortest)..=Duration::from_millis(longest + 2);
+        assert!(bounds.contains(&wait), "{wait:?}");
+    }
+    assert_eq!((figures.accepted, figures.delivered), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_that_the_destination_asked_for_is_kept_even_when_stopping() {
+    let rig = Rig::new(&[Answer::Busy(Some(Duration::from_secs(30)))], 1);
+    let (attempts, figures) = rig.finish(Duration::from_secs(1), MINUTE).await;
+    let second = attempts[1].0;
+    assert!((Duration::from_secs(30)..Duration::from_secs(34)).contains(&second), "{second:?}");
+    assert_eq!(figures.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_cuts_the_wait_short_and_empties_the_line() {
+    let failures = vec![Answer::Busy(None); 6];
+    let rig = Rig::new(&failures, 3);
+    let (attempts, figures) = rig.finish(Duration::from_secs(16), MINUTE).await;
+    let before = attempts.iter().filter(|(at, _)| *at < Duration::from_secs(16)).count();
+    assert!((5..=6).contains(&before), "{attempts:?}");
+    assert_eq!(attempts.get(before).map(|(at, _)| at.as_secs()), Some(16));
+    assert_eq!((figures.delivered, figures.queued), (6, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_deadline_leaves_is_dropped_and_counted() {
+    for answer in [Answer::Hang, Answer::Busy(None), Answer::Busy(Some(MINUTE))] {
+        let answers = vec![answer.clone(); 20];
+        let rig = Rig::new(&answers, 3);
+        let line = rig.line.clone();
+        let before = Instant::now();
+        let (_, figures) = rig.finish(Duration::from_secs(1), Duration::from_secs(2)).await;
+        assert!(before.elapsed() < Duration::from_millis(3_100), "{answer:?}");
+        assert_eq!((figures.accepted, figures.dropped_shutdown, figures.queued), (6, 6, 0), "{answer:?}");
+        line.offer(Batch { signal: Signal::Metrics, payload: Bytes::new(), items: 5 });
+        assert_eq!(line.figures().signal(Signal::Metrics).dropped_shutdown, 11, "offered after the stop");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_does_not_hold_up_the_next() {
+    let rig = Rig::new(&[Answer::Refuse, Answer::Reject(1), Answer::Take], 3);
+    let line = rig.line.clone();
+    let (attempts, figures) = rig.finish(Duration::from_millis(10), MINUTE).await;
+    assert_eq!(attempts.len(), 3);
+    assert!(attempts.iter().all(|(at, _)| at.is_zero()));
+    assert_eq!((figures.delivered, figures.dropped_refused), (4, 2));
+    let figures = line.figures();
+    assert_eq!(figures.last_error.as_deref(), Some("scripted will never take this batch: no"));
+    assert_eq!(figures.consecutive_failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_come_later_are_delivered_at_once() {
+    let rig = Rig::new(&[], 0);
+    sleep(MINUTE).await;
+    rig.line.offer(Batch { signal: Signal::Metrics, payload: Bytes::new(), items: 7 });
+    let (attempts, _) = rig.finish(Duration::from_secs(1), Duration::ZERO).await;
+    assert_eq!(attempts, [(MINUTE, 7)]);
+}
+
+/// Keeps what was said.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+impl tracing::field::Visit for Listener {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0.lock().unwrap().push(format!("{value:?}"));
+        }
+    }
+}
+
+impl tracing::Subscriber for Listener {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_fails_is_mentioned_once_and_once_when_it_recovers() {
+    let listener = Listener::default();
+    let _listening = tracing::subscriber::set_default(listener.clone());
+    let rig = Rig::new(&vec![Answer::Busy(None); 5], 3);
+    rig.finish(MINUTE, MINUTE).await;
+    assert_eq!(
+        *listener.0.lock().unwrap(),
+        [
+            "delivery waits and is tried again: scripted cannot take the batch now: busy",
+            "the destination takes telemetry again"
+        ]
+    );
+}

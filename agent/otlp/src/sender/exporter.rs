@@ -1,0 +1,56 @@
+//! The seam between the delivery loop and a protocol.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use telemetry::Batch;
+
+/// A future that is called through a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Any error, kept for its text and its causes.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Sends a batch to one destination, once.
+///
+/// Retrying, waiting and counting belong to the delivery loop. An exporter keeps no buffer: a batch it was given is
+/// still in the backlog until it says `Ok`.
+pub trait Exporter: Send {
+    /// The destination's name, as configured.
+    fn name(&self) -> &str;
+
+    /// Sends `batch` and says what became of it. Dropping the future abandons the attempt.
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>>;
+}
+
+/// The destination took the batch, perhaps without some of its items (OTLP partial success).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Items that the destination threw away and does not want again.
+    pub rejected_items: u64,
+    /// What it had to say: why it rejected them or, when it rejected none, a warning. Mostly empty.
+    pub message: String,
+}
+
+/// What became of a batch that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Send the same batch again, not before `retry_after`.
+    #[error("{destination} cannot take the batch now")]
+    TryLater {
+        /// The destination's name.
+        destination: String,
+        /// How long the destination asked to be left alone.
+        retry_after: Option<Duration>,
+        /// What went wrong.
+        source: BoxError,
+    },
+    /// Sending it again would be refused again. The batch is dropped and counted.
+    #[error("{destination} will never take this batch: {reason}")]
+    Refused {
+        /// The destination's name.
+        destination: String,
+        /// The destination's words, or ours.
+        reason: String,
+    },
+}

@@ -1,0 +1,62 @@
+//! Sends batches over OTLP/gRPC.
+
+use http::{HeaderValue, header};
+use telemetry::Batch;
+use tonic::Request;
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::MetadataMap;
+
+use crate::codec::{RawCodec, grpc_path_and_query};
+use crate::sender::answer::{Failure, accepted, in_time, of_grpc};
+use crate::sender::connection::{HttpClient, LARGEST_ANSWER, USER_AGENT, client};
+use crate::sender::destination::{Compression, Destination};
+use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
+
+pub(crate) struct GrpcExporter {
+    destination: Destination,
+    service: Grpc<HttpClient<Body>>,
+}
+
+impl GrpcExporter {
+    pub(crate) fn new(destination: Destination) -> Self {
+        Self { service: service(&destination), destination }
+    }
+
+    async fn call(&mut self, batch: &Batch) -> Result<Accepted, Failure> {
+        let mut headers = self.destination.headers.clone();
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        let mut request = Request::new(batch.payload.clone());
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        let answer = self.service.unary(request, grpc_path_and_query(batch.signal), RawCodec).await;
+        answer.map(|response| accepted(response.get_ref())).map_err(|status| of_grpc(&status))
+    }
+}
+
+impl Exporter for GrpcExporter {
+    fn name(&self) -> &str {
+        &self.destination.name
+    }
+
+    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
+        Box::pin(async move {
+            let timeout = self.destination.timeout;
+            let result = in_time(timeout, self.call(batch)).await;
+            if matches!(result, Err(Failure::Silence { .. })) {
+                self.service = service(&self.destination);
+            }
+            result.map_err(|failure| failure.of(&self.destination.name))
+        })
+    }
+}
+
+fn service(destination: &Destination) -> Grpc<HttpClient<Body>> {
+    let service = Grpc::with_origin(client(destination), destination.uri(None))
+        .max_decoding_message_size(LARGEST_ANSWER)
+        .accept_compressed(CompressionEncoding::Gzip);
+    match destination.compression {
+        Compression::None => service,
+        Compression::Gzip => service.send_compressed(CompressionEncoding::Gzip),
+    }
+}

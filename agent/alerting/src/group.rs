@@ -52,12 +52,6 @@ pub enum Failure {
         #[source]
         source: EvalError,
     },
-    /// The expression gives something that is no samples.
-    #[error("the expression gives a {given}; a rule needs an instant vector or a number")]
-    NoVector {
-        /// What it gives.
-        given: &'static str,
-    },
     /// The alerts could not be brought up to date.
     #[error(transparent)]
     Alerts(#[from] StepError),
@@ -213,8 +207,9 @@ fn samples(value: Result<Value, EvalError>, expression: &str) -> Result<Vec<(Lab
             Ok(samples.into_iter().map(|sample| (sample.labels, sample.value)).collect())
         }
         Ok(Value::Scalar(value)) => Ok(vec![(Labels::empty(), value)]),
-        Ok(Value::Matrix(_)) => Err(Failure::NoVector { given: "range vector" }),
-        Ok(Value::String(_)) => Err(Failure::NoVector { given: "text" }),
+        Ok(Value::Matrix(_) | Value::String(_)) => {
+            unreachable!("a rule file with an expression of another type is refused when it is read")
+        }
         Err(source) => Err(Failure::Query { expression: expression.to_owned(), source }),
     }
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use documents::{Document, Problem, Review, Spanned, yaml};
-use promql::Query;
+use promql::{Query, ast::ValueType};
 use telemetry::METRIC_NAME;
 
 use crate::rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
@@ -82,6 +82,9 @@ struct Found {
     rule: Option<Rule>,
 }
 
+/// A label or an annotation.
+type Pair<'a> = (&'a Spanned<String>, &'a Spanned<String>);
+
 /// Where a rule is named, and how.
 struct Name {
     text: String,
@@ -90,11 +93,12 @@ struct Name {
 
 /// All problems in the order of the file; one that several rules have in common, as in a group's label, once.
 fn sorted(review: Review) -> Vec<Problem> {
-    let mut problems = review.into_problems();
     let place = |problem: &Problem| problem.place().map(|place| (place.line, place.column));
-    problems.sort_by_key(place);
-    problems.dedup_by(|one, other| place(one) == place(other) && one.message == other.message);
-    problems
+    let mut placed: Vec<_> = review.into_problems().into_iter().map(|it| (place(&it), it)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed
+        .dedup_by(|(place, one), (other_place, other)| place == other_place && one.message == other.message);
+    placed.into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// The document without what follows its first `---` after content. Block scalars are indented, so a line that begins
@@ -149,9 +153,7 @@ fn read_rule(
     check_names(review, &text.labels, "label");
     let query = read_query(review, text, &name);
     let labels = merged(group_labels, &text.labels);
-    let pair =
-        |(name, value): &(&Spanned<String>, &Spanned<String>)| (name.value.clone(), value.value.clone());
-    let identity = (name.text.clone(), labels.iter().map(pair).collect());
+    let identity = (name.text.clone(), labels.iter().map(texts).collect());
     let place = name.place.clone();
     let rule = if text.record.is_some() {
         recording(review, text, name, query, &labels, limit).map(Rule::Recording)
@@ -185,7 +187,15 @@ fn read_query(review: &mut Review, text: &RuleText, name: &Name) -> Option<Query
         return None;
     };
     match Query::new(&expr.value) {
-        Ok(query) => Some(query),
+        Ok(query) => match query.expr().value_type() {
+            ValueType::Scalar | ValueType::Vector => Some(query),
+            given @ (ValueType::Range | ValueType::String) => {
+                let message =
+                    format!("the expression gives a {given}; a rule needs an instant vector or a scalar");
+                review.error(expr, message);
+                None
+            }
+        },
         Err(error) => {
             review.error_within(expr, error.span, error.message).hint = error.hint;
             None
@@ -198,15 +208,13 @@ fn alerting(
     text: &RuleText,
     name: Name,
     query: Option<Query>,
-    labels: &[(&Spanned<String>, &Spanned<String>)],
+    labels: &[Pair<'_>],
     limit: Option<usize>,
 ) -> Option<AlertingRule> {
     check_names(review, &text.annotations, "annotation");
     let hold_for = review.duration_or(text.hold_for.as_ref(), Duration::ZERO);
     let keep_firing_for = review.duration_or(text.keep_firing_for.as_ref(), Duration::ZERO);
-    let mut template = |(name, value): (&Spanned<String>, &Spanned<String>)| {
-        (name.value.clone(), read_template(review, value))
-    };
+    let mut template = |(name, value): Pair<'_>| (name.value.clone(), read_template(review, value));
     let labels: Vec<_> = labels.iter().copied().map(&mut template).collect();
     let annotations: Vec<_> = text.annotations.iter().map(&mut template).collect();
     Some(AlertingRule {
@@ -239,7 +247,7 @@ fn recording(
     text: &RuleText,
     name: Name,
     query: Option<Query>,
-    labels: &[(&Spanned<String>, &Spanned<String>)],
+    labels: &[Pair<'_>],
     limit: Option<usize>,
 ) -> Option<RecordingRule> {
     if name.text.contains(['{', '}']) {
@@ -256,12 +264,16 @@ fn recording(
             review.error(place, format!("a record takes no `{key}`; only an alert does"));
         }
     }
-    let labels = labels.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+    let labels = labels.iter().map(texts).collect();
     Some(RecordingRule { name: name.text, query: query?, labels, limit })
 }
 
+fn texts((name, value): &Pair<'_>) -> (String, String) {
+    (name.value.clone(), value.value.clone())
+}
+
 /// The group's labels and the rule's; the rule's win.
-fn merged<'a>(group: &'a Pairs, rule: &'a Pairs) -> Vec<(&'a Spanned<String>, &'a Spanned<String>)> {
+fn merged<'a>(group: &'a Pairs, rule: &'a Pairs) -> Vec<Pair<'a>> {
     let own: HashSet<&str> = rule.iter().map(|(name, _)| name.value.as_str()).collect();
     group.iter().filter(|(name, _)| !own.contains(name.value.as_str())).chain(rule.iter()).collect()
 }

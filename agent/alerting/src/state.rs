@@ -16,7 +16,7 @@ use telemetry::{Alert, AlertState, Labels, Timestamp};
 
 use crate::rule::AlertingRule;
 
-/// The alerts of one rule.
+/// The alerts of one rule: one for each sample of its expression, so what bounds the series bounds them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleState {
     active: BTreeMap<Labels, Active>,

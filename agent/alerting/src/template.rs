@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use telemetry::Labels;
 
-use format::Verb;
+use format::{Print, Verb};
 
 /// A text that is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,7 @@ enum Operand {
     /// `"text"`
     Text(String),
     /// `humanize` and its like
-    Number(fn(f64) -> String, Box<Operand>),
+    Number(Print, Box<Operand>),
     /// `printf`
     Printf(Vec<Verb>, Vec<Operand>),
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Rule;
 use documents::Trust;
+use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
 fn read(text: &str) -> Result<RuleFile, Vec<Problem>> {
@@ -83,6 +84,13 @@ fn what_is_wrong_is_named_with_its_place() {
             group("  - alert: A\n    exrp: up\n"),
             &["5:5: unknown field `exrp`, expected one of record, alert, expr, for, keep_firing_for, labels, \
                annotations; did you mean `expr`?"],
+        ),
+        (
+            group("  - alert: A\n    expr: up[5m]\n  - record: b\n    expr: '\"b\"'\n"),
+            &[
+                "5:11: the expression gives a range vector; a rule needs an instant vector or a scalar",
+                "7:11: the expression gives a string; a rule needs an instant vector or a scalar",
+            ],
         ),
         (group("  - alert: A\n"), &["4:12: the rule needs `expr`"]),
         (group("  - expr: up\n"), &["4:5: the rule needs `alert: NAME` or `record: NAME`"]),
@@ -233,5 +241,23 @@ fn rule_files_that_prometheus_refuses_are_refused_with_a_place() {
     ] {
         let problems = read_fixture(name).unwrap_err();
         assert!(problems[0].starts_with(expected), "{name}: {problems:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        lines in prop::collection::vec(
+            prop::sample::select(vec![
+                "---", "groups:", "- name: g", "  limit: 1", "  rules:", "  - alert: A", "  - record: a",
+                "    expr: sum(", "    expr: |", "      up >", "    for: 5", "    labels: {a: '{{'}",
+                "    annotations:", "      ä: \"{{ $valüe }}\"", "# ü", "",
+            ]),
+            0..14,
+        ),
+    ) {
+        if let Err(problems) = read(&lines.join("\n")) {
+            prop_assert!(!problems.is_empty());
+        }
     }
 }

@@ -2,8 +2,11 @@
 
 use super::Expanded;
 
+/// Prints a number.
+pub(super) type Print = fn(f64) -> String;
+
 /// The functions of one number.
-pub(super) const FUNCTIONS: [(&str, fn(f64) -> String); 4] = [
+pub(super) const FUNCTIONS: [(&str, Print); 4] = [
     ("humanize", humanize),
     ("humanize1024", humanize1024),
     ("humanizeDuration", humanize_duration),
@@ -208,6 +211,7 @@ fn multiplied(mut number: f64) -> String {
 mod tests {
     use super::*;
 
+    /// The expected texts are what Go 1.26 printed.
     #[test]
     fn numbers_print_as_in_go() {
         for (number, any, short, fixed_2) in [

@@ -16,6 +16,5 @@ mod template;
 pub use group::{Failure, GroupState, Round, RuleError};
 pub use rule::{ALERT_NAME, AlertingRule, RecordingRule, Rule, RuleGroup};
 pub use rule_file::RuleFile;
-pub use schedule::Schedule;
 pub use state::{RuleState, StepError, Transition, step};
 pub use template::{Template, TemplateError};

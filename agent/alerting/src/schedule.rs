@@ -13,7 +13,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The slots of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     interval: i64,
     phase: i64,
     last: Timestamp,
@@ -22,7 +22,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// Slots `interval` apart whose phase is told by `key`. The first is after `now`.
-    pub fn new(key: impl Hash, interval: Duration, now: Timestamp) -> Self {
+    pub(crate) fn new(key: impl Hash, interval: Duration, now: Timestamp) -> Self {
         let interval = i64::try_from(interval.max(MIN_INTERVAL).as_nanos()).unwrap_or(i64::MAX);
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -36,7 +36,7 @@ impl Schedule {
     /// The slot to evaluate now, if one has come since the last that was given.
     ///
     /// After the clock was set back by more than a slot, the slots begin anew from there.
-    pub fn due(&mut self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn due(&mut self, now: Timestamp) -> Option<Timestamp> {
         let slot = self.slot(now);
         let passed = (slot.as_nanos().saturating_sub(self.last.as_nanos())) / self.interval;
         if passed < -1 {
@@ -51,12 +51,12 @@ impl Schedule {
     }
 
     /// The first slot after the last that was given: when [`Schedule::due`] is worth asking again.
-    pub fn next(&self) -> Timestamp {
+    pub(crate) fn next(&self) -> Timestamp {
         Timestamp::from_nanos(self.last.as_nanos().saturating_add(self.interval))
     }
 
     /// How many slots have been left out.
-    pub fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
 

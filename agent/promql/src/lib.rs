@@ -21,4 +21,4 @@ pub use error::{EvalError, ParseError};
 pub use parser::{MAX_DEPTH, MAX_LENGTH, parse};
 pub use plan::{DEFAULT_SUBQUERY_STEP, MAX_SAMPLES};
 pub use query::{LOOKBACK, MAX_STEPS, Query};
-pub use value::{Note, Point, RangeSeries, Severity, Value, VectorSample};
+pub use value::{Note, Point, RangeSeries, Reads, Severity, Value, VectorSample};

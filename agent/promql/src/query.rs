@@ -10,8 +10,7 @@ use telemetry::{Labels, Timestamp};
 use crate::ast::Expr;
 use crate::plan::{Context, Plan, Sample, duplicate};
 use crate::sets::{SetId, Sets};
-use crate::value::Note;
-use crate::{EvalError, ParseError, Point, RangeSeries, Value, VectorSample, parse};
+use crate::{EvalError, Note, ParseError, Point, RangeSeries, Reads, Value, VectorSample, parse};
 
 /// How far back an instant selector looks for a sample.
 pub const LOOKBACK: Duration = Duration::from_mins(5);
@@ -33,7 +32,7 @@ pub struct Query {
     notes: Vec<Note>,
     generation: Option<u64>,
     epoch: u64,
-    samples: u64,
+    reads: Reads,
 }
 
 /// When a query is evaluated: once, or at each step from start to end.
@@ -60,7 +59,7 @@ impl Query {
             notes: Vec::new(),
             generation: None,
             epoch: 0,
-            samples: 0,
+            reads: Reads::default(),
         })
     }
 
@@ -79,9 +78,9 @@ impl Query {
         &self.notes
     }
 
-    /// How many samples the last evaluation read.
-    pub fn samples_read(&self) -> u64 {
-        self.samples
+    /// How much the last evaluation read.
+    pub fn reads(&self) -> Reads {
+        self.reads
     }
 
     /// The value at `at`.
@@ -139,7 +138,7 @@ impl Query {
 
     fn begin(&mut self) {
         self.notes.clear();
-        self.samples = 0;
+        self.reads = Reads::default();
     }
 
     fn evaluate(&mut self, store: &Store, at: i64, when: When) -> Result<Value, EvalError> {
@@ -158,7 +157,7 @@ impl Query {
             lookback: LOOKBACK.as_millis() as i64,
             epoch: self.epoch,
             is_range: when.is_range,
-            samples: self.samples,
+            reads: self.reads,
         };
         let span = self.expr.span.clone();
         let value = match &mut self.plan {
@@ -180,7 +179,7 @@ impl Query {
                 matrix(found, &dropped, context.sets, &span).map(Value::Matrix)
             }
         };
-        self.samples = context.samples;
+        self.reads = context.reads;
         value
     }
 }

@@ -44,6 +44,15 @@ pub enum Value {
     String(String),
 }
 
+/// What an evaluation has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Series, once for each selector and step that meant them.
+    pub series: u64,
+    /// Samples.
+    pub samples: u64,
+}
+
 /// How much a note matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {

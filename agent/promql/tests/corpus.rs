@@ -4,6 +4,7 @@
 //! the result is the one it states, and when the same holds for the query with its time fixed by `@` and for the query
 //! as the middle of a range. Nothing is left out by hand: what is skipped was refused by our own parser.
 
+mod rule_files;
 mod script;
 
 use std::collections::BTreeMap;
@@ -38,4 +39,14 @@ fn evals_of_prometheus_have_the_results_it_states() {
     println!("{passed} passed, {} failed, skipped: {skipped:#?}", failures.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(passed, PASSED, "skipped: {skipped:#?}");
+}
+
+#[test]
+fn published_host_rules_are_understood_and_print_as_they_were_read() {
+    let expressions = rule_files::expressions();
+    assert_eq!(expressions.len(), 76);
+    for text in expressions {
+        let expr = promql::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(promql::parse(&expr.to_string()).as_ref(), Ok(&expr), "{text}");
+    }
 }

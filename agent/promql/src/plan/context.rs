@@ -5,7 +5,7 @@ use std::ops::Range;
 use series::Store;
 
 use crate::sets::{SetId, Sets};
-use crate::{EvalError, Note, Severity};
+use crate::{EvalError, Note, Reads, Severity};
 
 /// The most samples that one evaluation reads; at about 5 ns each this bounds it to some 50 ms. A rule over 5,000 series
 /// and an hour at 10 s needs 1.8 million.
@@ -34,14 +34,14 @@ pub(crate) struct Context<'a> {
     /// Changes when the sets are cleared; what nodes have learned before is void.
     pub(crate) epoch: u64,
     pub(crate) is_range: bool,
-    pub(crate) samples: u64,
+    pub(crate) reads: Reads,
 }
 
 impl Context<'_> {
     /// Counts samples that have been read.
     pub(crate) fn count(&mut self, samples: usize, span: &Range<usize>) -> Result<(), EvalError> {
-        self.samples += samples as u64;
-        if self.samples > MAX_SAMPLES {
+        self.reads.samples += samples as u64;
+        if self.reads.samples > MAX_SAMPLES {
             return Err(EvalError {
                 span: Some(span.clone()),
                 message: format!("the query reads more than {MAX_SAMPLES} samples"),

@@ -205,9 +205,9 @@ fn rank_of(bound: f64, buckets: &[Bucket]) -> f64 {
             return below;
         }
         if bound < bucket.upper {
-            // An infinite bucket has no inside to interpolate in.
+            // Infinite buckets have no inside: their observations count as lying on the finite bound.
             if from.is_infinite() {
-                return below;
+                return bucket.count;
             }
             if bucket.upper.is_infinite() {
                 return below;

@@ -78,7 +78,7 @@ impl Select {
         pick: fn(i64, f64) -> f64,
     ) -> Result<Vec<Sample>, EvalError> {
         self.binding.refresh(context);
-        context.count(self.binding.series.len(), &self.span)?;
+        context.reads.series += self.binding.series.len() as u64;
         let to = self.shift.moment(context);
         let between = context.store.between(to.saturating_sub(context.lookback), to);
         let mut samples = Vec::with_capacity(self.binding.series.len());
@@ -87,6 +87,7 @@ impl Select {
                 samples.push(Sample { set: *set, nameless: false, value: pick(time, value) });
             }
         }
+        context.count(samples.len(), &self.span)?;
         Ok(samples)
     }
 }
@@ -178,6 +179,7 @@ impl WindowSelect {
         mut visit: impl FnMut(SeriesWindow<'_>),
     ) -> Result<(), EvalError> {
         self.binding.refresh(context);
+        context.reads.series += self.binding.series.len() as u64;
         let to = self.shift.moment(context);
         let bounds = Bounds { from: to.saturating_sub(self.range), to };
         let between = context.store.between(bounds.from, bounds.to);

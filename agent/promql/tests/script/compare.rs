@@ -7,7 +7,7 @@ use series::is_stale;
 use telemetry::Labels;
 
 /// Equal, or so near that the difference is one of rounding.
-pub fn near(a: f64, b: f64) -> bool {
+pub(crate) fn near(a: f64, b: f64) -> bool {
     const TOLERANCE: f64 = 1e-6;
     if is_stale(a) || is_stale(b) {
         return is_stale(a) && is_stale(b);
@@ -35,7 +35,7 @@ fn flat(value: &Value) -> BTreeMap<(Labels, i64), f64> {
 }
 
 /// Whether two results agree, whatever their order.
-pub fn same(a: &Value, b: &Value) -> Result<(), String> {
+pub(crate) fn same(a: &Value, b: &Value) -> Result<(), String> {
     let (one, other) = (flat(a), flat(b));
     let equal = one.len() == other.len()
         && one
@@ -46,7 +46,7 @@ pub fn same(a: &Value, b: &Value) -> Result<(), String> {
 }
 
 /// Whether an instant's result is what a range query has at that moment.
-pub fn as_middle(value: &Value, middle: &BTreeMap<Labels, f64>) -> Result<(), String> {
+pub(crate) fn as_middle(value: &Value, middle: &BTreeMap<Labels, f64>) -> Result<(), String> {
     let instant = flat(value);
     let equal = instant.len() == middle.len()
         && instant.iter().zip(middle).all(|(((labels, _), value), (other_labels, other))| {

@@ -36,7 +36,7 @@ struct Notes {
 }
 
 #[derive(Default)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     fails: bool,
     failure: Option<Pattern>,
     ordered: bool,
@@ -50,7 +50,7 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    pub fn new(command: &str, block: &[&str]) -> Self {
+    pub(crate) fn new(command: &str, block: &[&str]) -> Self {
         let mut this =
             Self { fails: command == "eval_fail", ordered: command == "eval_ordered", ..Self::default() };
         this.warnings.wanted = command == "eval_warn";
@@ -103,11 +103,11 @@ impl Expectation {
         }
     }
 
-    pub fn is_ordered(&self) -> bool {
+    pub(crate) fn is_ordered(&self) -> bool {
         self.ordered
     }
 
-    pub fn check_failure(&self, problem: &str) -> Result<(), String> {
+    pub(crate) fn check_failure(&self, problem: &str) -> Result<(), String> {
         match &self.failure {
             _ if !self.fails => Err(format!("failed: {problem}")),
             Some(pattern) if !pattern.holds(problem) => Err(format!("failed otherwise: {problem}")),
@@ -115,7 +115,7 @@ impl Expectation {
         }
     }
 
-    pub fn check_notes(&self, text: &str, notes: &[Note]) -> Result<(), String> {
+    pub(crate) fn check_notes(&self, text: &str, notes: &[Note]) -> Result<(), String> {
         for (severity, wanted, word) in
             [(Severity::Warning, &self.warnings, "warning"), (Severity::Info, &self.infos, "info")]
         {
@@ -144,7 +144,7 @@ impl Expectation {
         Ok(())
     }
 
-    pub fn check_value(&self, value: &Value, when: When) -> Result<(), String> {
+    pub(crate) fn check_value(&self, value: &Value, when: When) -> Result<(), String> {
         if self.fails {
             return Err(format!("did not fail: {value:?}"));
         }

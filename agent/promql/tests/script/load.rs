@@ -9,9 +9,9 @@ use telemetry::Labels;
 use super::millis;
 
 /// The points of each series by time in milliseconds.
-pub type Data = BTreeMap<Labels, BTreeMap<i64, f64>>;
+pub(crate) type Data = BTreeMap<Labels, BTreeMap<i64, f64>>;
 
-pub fn load(line: &str, block: &[&str], data: &mut Data) {
+pub(crate) fn load(line: &str, block: &[&str], data: &mut Data) {
     let step = millis(line.split_whitespace().nth(1).unwrap());
     for line in block {
         let (labels, values) = series(line);
@@ -26,7 +26,7 @@ pub fn load(line: &str, block: &[&str], data: &mut Data) {
 }
 
 /// A line of labels and values, a missing point being `None`.
-pub fn series(line: &str) -> (Labels, Vec<Option<f64>>) {
+pub(crate) fn series(line: &str) -> (Labels, Vec<Option<f64>>) {
     let (metric, values) = split(line);
     (labels(metric), values.split_whitespace().flat_map(items).collect())
 }
@@ -90,7 +90,7 @@ fn items(item: &str) -> Vec<Option<f64>> {
         .collect()
 }
 
-pub fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     match text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str() {
         "inf" => Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
         "nan" => Some(f64::NAN),

@@ -107,7 +107,7 @@ fn a_number_that_is_used_again_is_another_process() {
         text.contains("process.creation.time=\"2027-01-15T08:01:00.000Z\",process.command=\"/bin/other\""),
         "{text}"
     );
-    assert_eq!(processes.known.get(&7).unwrap().spent_ticks, 1);
+    assert_eq!(processes.known[0].spent_ticks, 1);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn descriptors_are_kept_up_to_the_limit_and_closed_with_their_process() {
     }
     let mut processes = Processes::open(&host.root(), None).unwrap();
     processes.files.limit_kept(7);
-    let kept = |processes: &Processes| processes.known.values().map(Process::kept).sum::<usize>();
+    let kept = |processes: &Processes| processes.known.iter().map(Process::kept).sum::<usize>();
     let first = collect(&mut processes, &host);
     assert_eq!(kept(&processes), 7);
     assert_eq!(collect(&mut processes, &host), first, "the rest is read all the same");

@@ -15,7 +15,7 @@ use crate::wire::{
 
 /// The most bytes that one request takes: gRPC servers refuse messages above 4 MiB unless told otherwise, and what is
 /// left open pays for headers that a proxy may count.
-pub const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
+const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE` in `metrics.proto`.
 pub(crate) const CUMULATIVE: u64 = 2;

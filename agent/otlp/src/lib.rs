@@ -19,13 +19,12 @@ mod wire;
 mod samples;
 
 pub use count::count_items;
-pub use encode::{BATCH_LIMIT, MetricsEncoder};
+pub use encode::MetricsEncoder;
 pub use json::to_json;
 pub use receiver::{Receiver, ReceiverError};
 pub use sender::{
-    Accepted, BoxError, BoxFuture, Compression, Destination, DestinationError, DestinationFigures,
-    DestinationOptions, ExportError, Exporter, Protocol, Sender, SenderFigures, SignalFigures, StartError,
-    TlsError, TlsOptions,
+    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, Protocol, Sender,
+    SenderFigures, SignalFigures, StartError, TlsError, TlsOptions,
 };
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

@@ -58,7 +58,9 @@ enum Attribute {
 fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
     let one = prop_oneof![
         Just(Attribute::Absent),
-        ".{0,40}".prop_map(Attribute::Text),
+        "[a-z/é☃]{0,4}".prop_map(Attribute::Text),
+        // Around the lengths at which protobuf needs one more byte.
+        (100..300_usize).prop_map(|length| Attribute::Text("x".repeat(length))),
         any::<i64>().prop_map(Attribute::Number)
     ];
     proptest::collection::vec(one, 3)

@@ -26,11 +26,11 @@ use tokio::time::Instant;
 
 pub use backlog::SignalFigures;
 pub use destination::{Compression, Destination, DestinationError, DestinationOptions, Protocol};
-pub use exporter::{Accepted, BoxError, BoxFuture, ExportError, Exporter};
 pub use line::DestinationFigures;
 pub use tls::{TlsError, TlsOptions};
 
 use delivery::{Delivery, Stop};
+use exporter::Exporter;
 use line::Line;
 
 /// A resolver that hangs keeps a thread; beyond these, names are looked up one after the other.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use telemetry::Signal;
 use tokio::sync::Semaphore;
@@ -104,7 +104,7 @@ impl Service {
         };
         let body = match Limited::new(request.into_body(), LARGEST_REQUEST).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
             Err(_) => return refuse(StatusCode::BAD_REQUEST, "the body ended early"),
         };
         let payload = if is_gzip { gunzip(&body)? } else { body };

@@ -6,16 +6,16 @@ use std::time::Duration;
 use telemetry::Batch;
 
 /// A future that is called through a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Any error, kept for its text and its causes.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sends a batch to one destination, once.
 ///
 /// Retrying, waiting and counting belong to the delivery loop. An exporter keeps no buffer: a batch it was given is
 /// still in the backlog until it says `Ok`.
-pub trait Exporter: Send {
+pub(crate) trait Exporter: Send {
     /// The destination's name, as configured.
     fn name(&self) -> &str;
 
@@ -25,16 +25,16 @@ pub trait Exporter: Send {
 
 /// The destination took the batch, perhaps without some of its items (OTLP partial success).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// Items that the destination threw away and does not want again.
-    pub rejected_items: u64,
+    pub(crate) rejected_items: u64,
     /// What it had to say: why it rejected them or, when it rejected none, a warning. Mostly empty.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// What became of a batch that was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub(crate) enum ExportError {
     /// Send the same batch again, not before `retry_after`.
     #[error("{destination} cannot take the batch now")]
     TryLater {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use telemetry::Batch;
 
 use crate::sender::answer::{Failure, in_time, of_http, with_causes};
@@ -49,11 +49,11 @@ impl HttpExporter {
         let (head, body) = answer.into_parts();
         let body = match Limited::new(body, LARGEST_ANSWER).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(Failure::Never {
-                    reason: format!("its answer is larger than {LARGEST_ANSWER} bytes"),
-                });
+            Err(error) if error.is::<LengthLimitError>() && head.status.is_success() => {
+                let reason = format!("its answer is larger than {LARGEST_ANSWER} bytes");
+                return Err(Failure::Never { reason });
             }
+            Err(error) if error.is::<LengthLimitError>() => Bytes::new(),
             Err(error) => return Err(later(error.as_ref())),
         };
         of_http(head.status, &head.headers, &body)

@@ -2,6 +2,7 @@ use super::*;
 use crate::wire::{bytes_field, message_field, text_field, varint_field};
 use bytes::Bytes;
 use http::HeaderValue;
+use proptest::prelude::*;
 
 /// Whether the same batch may be sent again, and when.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,4 +155,17 @@ fn a_partial_success_tells_how_many_items_were_rejected_and_why() {
     assert_eq!(accepted(&response), Accepted { rejected_items: 3, message: "too old".to_owned() });
     assert_eq!(accepted(b""), Accepted::default());
     assert_eq!(accepted(b"\x0a\x05\x08"), Accepted::default(), "an unreadable answer is a success");
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_the_reader_panic(status in 100_u16..1000, body: Vec<u8>, header in "[ -~]{0,20}", is_protobuf: bool) {
+        let content_type = if is_protobuf { "application/x-protobuf" } else { "text/html" };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_str(&header).unwrap());
+        headers.insert(header::DATE, HeaderValue::from_str(&header).unwrap());
+        let _ = of_http(StatusCode::from_u16(status).unwrap(), &headers, &body);
+        let _ = of_grpc(&Status::with_details(Code::Unavailable, header, Bytes::from(body)));
+    }
 }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use proptest::prelude::*;
 
 pub(crate) fn options(endpoint: &str, protocol: Protocol) -> DestinationOptions {
     DestinationOptions {
@@ -121,4 +122,19 @@ fn certificates_that_cannot_be_used_are_refused_by_file_name() {
     let tls = Some(ca());
     let message = refusal(DestinationOptions { tls, ..options("http://collector", Protocol::Grpc) });
     assert!(message.contains("write https:// or leave tls out"), "{message}");
+}
+
+proptest! {
+    #[test]
+    fn no_endpoint_makes_the_check_panic_and_each_that_passes_has_its_addresses(
+        endpoint in prop_oneof![".{0,30}", "http://[a-z@\\[\\]:0-9.%/?#é-]{0,25}"],
+        grpc: bool,
+    ) {
+        let protocol = if grpc { Protocol::Grpc } else { Protocol::HttpProtobuf };
+        if let Ok(destination) = Destination::new(options(&endpoint, protocol)) {
+            let uri = destination.uri(Some(Signal::Traces)).to_string();
+            prop_assert!(uri.ends_with("/v1/traces"));
+            prop_assert!(!destination.uri(None).host().unwrap_or_default().is_empty());
+        }
+    }
 }

@@ -220,3 +220,6 @@ fn matrix(
     }
     Ok(result.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! surprise is that ids are only good for one [`Store::generation`]: a series that ended and aged out gives its id away.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -90,8 +91,11 @@ struct Series {
     fingerprint: Option<u64>,
 }
 
+/// Tells stores apart by their generations, so that what was bound to one is not read from another.
+static STORES: AtomicU64 = AtomicU64::new(0);
+
 /// Recent samples of all series.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     limits: Limits,
     entries: Slots<Entry>,
@@ -107,7 +111,17 @@ pub struct Store {
 impl Store {
     /// An empty store.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            entries: Slots::default(),
+            series: Slots::default(),
+            index: Index::default(),
+            by_labels: HashMap::default(),
+            by_fingerprint: HashMap::default(),
+            timeline: Timeline::default(),
+            generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
+            rejected: 0,
+        }
     }
 
     /// Appends what a collection saw, and forgets what has become too old.
@@ -393,6 +407,12 @@ impl Store {
         let cutoff = at.saturating_sub(millis(self.limits.retention));
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
         Ok(())
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new(Limits::default())
     }
 }
 

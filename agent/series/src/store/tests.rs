@@ -1,1 +1,233 @@
+use proptest::prelude::*;
+use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, ValueType};
 
+use super::*;
+
+static CPU_TIME: MetricSpec = MetricSpec {
+    name: "system.cpu.time",
+    unit: "s",
+    instrument: Instrument::Counter,
+    value: ValueType::Double,
+    attributes: &["cpu.mode"],
+    scope: Scope::Conventions,
+    description: "",
+    source: "",
+};
+static UPTIME: MetricSpec = MetricSpec {
+    name: "system.uptime",
+    unit: "s",
+    instrument: Instrument::Gauge,
+    value: ValueType::Double,
+    attributes: &[],
+    scope: Scope::Conventions,
+    description: "",
+    source: "",
+};
+static PROCESS: EntitySpec = EntitySpec { name: "process", attributes: &["process.pid"] };
+
+fn limits() -> Limits {
+    Limits { max_series: 100, retention: Duration::from_mins(10), max_samples_per_series: 50 }
+}
+
+/// A collection at `second`: the uptime, and the CPU time of each mode.
+fn cycle(second: i64, modes: &[(&str, f64)]) -> SampleBuffer {
+    let mut buffer = SampleBuffer::default();
+    buffer.reset(Timestamp::from_secs(second), Timestamp::EPOCH);
+    buffer.double(&UPTIME, &[], second as f64);
+    for (mode, value) in modes {
+        buffer.double(&CPU_TIME, &[Value::Str(mode)], *value);
+    }
+    buffer
+}
+
+fn name(name: &str) -> Vec<Matcher> {
+    vec![Matcher::equal(METRIC_NAME, name)]
+}
+
+fn all(store: &Store, id: SeriesId) -> Vec<(i64, f64)> {
+    let samples = store.samples(id, i64::MIN, i64::MAX);
+    samples.times.iter().map(|time| time / 1000).zip(samples.values.iter().copied()).collect()
+}
+
+fn text(store: &Store, ids: &[SeriesId]) -> Vec<String> {
+    ids.iter().map(|id| store.labels(*id).to_string()).collect()
+}
+
+#[test]
+fn a_host_series_answers_to_its_otel_and_to_its_prometheus_name() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0), ("user", 2.0)]));
+    for (matchers, expected) in [
+        (name("system.cpu.time"), vec![r#"{"system.cpu.time", "cpu.mode"="idle"}"#]),
+        (name("system_cpu_time_seconds_total"), vec![r#"system_cpu_time_seconds_total{cpu_mode="idle"}"#]),
+        (vec![Matcher::equal("cpu.mode", "idle")], vec![r#"{"system.cpu.time", "cpu.mode"="idle"}"#]),
+        (vec![Matcher::equal("cpu_mode", "idle")], vec![]),
+    ] {
+        let mut ids = store.select(&matchers);
+        ids.truncate(1);
+        assert_eq!(text(&store, &ids), expected, "{matchers:?}");
+        assert!(ids.iter().all(|id| all(&store, *id) == [(10, 1.0)]));
+    }
+}
+
+#[test]
+fn a_selector_without_a_name_or_with_a_pattern_for_it_sees_a_series_once() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    for (label, pattern) in [(METRIC_NAME, ".+"), (METRIC_NAME, "system.*"), ("nothing", ".*")] {
+        let matcher = Matcher::new(label, MatchOp::Regex, pattern).unwrap();
+        let found = text(&store, &store.select(&[matcher]));
+        assert_eq!(found, [r#"{"system.uptime"}"#, r#"{"system.cpu.time", "cpu.mode"="idle"}"#], "{pattern}");
+    }
+    let only_alias = Matcher::new(METRIC_NAME, MatchOp::Regex, "system_.*").unwrap();
+    assert_eq!(store.select(&[only_alias]).len(), 2);
+}
+
+#[test]
+fn attributes_of_the_entity_are_labels_too() {
+    let mut store = Store::new(limits());
+    let mut buffer = cycle(10, &[]);
+    buffer.entity(&PROCESS, Timestamp::EPOCH, &[Value::Int(42)]);
+    buffer.double(&UPTIME, &[], 7.0);
+    store.append(&buffer);
+    let found = store
+        .select(&[Matcher::equal("process_pid", "42"), Matcher::equal(METRIC_NAME, "system_uptime_seconds")]);
+    assert_eq!(text(&store, &found), [r#"system_uptime_seconds{process_pid="42"}"#]);
+}
+
+#[test]
+fn an_ended_series_is_marked_stale_and_resumes_when_it_comes_back() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    let mut ending = cycle(20, &[]);
+    ending.gone(&CPU_TIME, &[Value::Str("idle")]);
+    assert_eq!(store.append(&ending), Appended { samples: 2, rejected: 0 });
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(store.latest(id, 20_000, 300_000), None);
+    assert!(store.samples(id, 0, 20_000).may_be_stale);
+    let generation = store.generation();
+    store.append(&cycle(30, &[("idle", 3.0)]));
+    assert_eq!(store.latest(id, 30_000, 300_000), Some((30_000, 3.0)));
+    assert_eq!(store.generation(), generation);
+}
+
+#[test]
+fn a_series_that_misses_collections_keeps_its_own_times() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    store.append(&cycle(20, &[]));
+    store.append(&cycle(30, &[("idle", 3.0)]));
+    store.append(&cycle(40, &[("idle", 4.0)]));
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(all(&store, id), [(10, 1.0), (30, 3.0), (40, 4.0)]);
+    assert_eq!(store.samples(id, 10_000, 30_000).values, [3.0]);
+}
+
+#[test]
+fn what_is_not_newer_is_refused_and_counted() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(20, &[("idle", 1.0)]));
+    assert_eq!(store.append(&cycle(20, &[("idle", 9.0)])), Appended { samples: 0, rejected: 2 });
+    let labels: Labels = [(METRIC_NAME, "ALERTS")].into_iter().collect();
+    store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(20), 1.0).unwrap();
+    let late = store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(19), 1.0);
+    assert_eq!(late, Err(Rejected::NotNewer));
+    assert_eq!(store.mark_stale(&labels, Timestamp::from_secs(20)), Err(Rejected::NotNewer));
+    assert_eq!(store.rejected(), 4);
+}
+
+#[test]
+fn a_full_store_refuses_new_series_and_keeps_the_old() {
+    let mut store = Store::new(Limits { max_series: 2, ..limits() });
+    let done = store.append(&cycle(10, &[("idle", 1.0), ("user", 2.0)]));
+    assert_eq!(done, Appended { samples: 2, rejected: 1 });
+    let done = store.append(&cycle(20, &[("idle", 1.0), ("user", 2.0)]));
+    assert_eq!(done, Appended { samples: 2, rejected: 1 });
+    let other: Labels = [(METRIC_NAME, "other")].into_iter().collect();
+    let refused = store.append_sample(&other, Origin::Rule, Timestamp::from_secs(10), 1.0);
+    assert_eq!(refused, Err(Rejected::TooManySeries { limit: 2 }));
+}
+
+#[test]
+fn a_rule_cannot_take_the_name_of_a_host_series_and_gives_way_to_one() {
+    let mut store = Store::new(limits());
+    let alias: Labels = [(METRIC_NAME, "system_uptime_seconds")].into_iter().collect();
+    store.append_sample(&alias, Origin::Rule, Timestamp::from_secs(5), 1.0).unwrap();
+    store.append(&cycle(10, &[]));
+    let refused = store.append_sample(&alias, Origin::Rule, Timestamp::from_secs(15), 1.0);
+    assert_eq!(refused, Err(Rejected::Foreign { owner: Origin::Host }));
+    let ids = store.select(&name("system_uptime_seconds"));
+    assert_eq!(
+        ids.iter().map(|id| (store.origin(*id), all(&store, *id))).collect::<Vec<_>>(),
+        [(Origin::Host, vec![(10, 10.0)])]
+    );
+}
+
+#[test]
+fn samples_go_by_age_and_by_count_and_series_with_their_last_sample() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(0, &[("idle", 1.0)]));
+    let generation = store.generation();
+    for second in 1..200 {
+        store.append(&cycle(second, &[]));
+    }
+    let uptime = store.select(&name("system.uptime"))[0];
+    assert_eq!(all(&store, uptime), (150..200).map(|s| (s, s as f64)).collect::<Vec<_>>());
+    store.append(&cycle(700, &[]));
+    assert_eq!(all(&store, uptime).first(), Some(&(151, 151.0)));
+    assert_eq!(store.select(&name("system.cpu.time")), []);
+    assert_ne!(store.generation(), generation);
+    store.append(&cycle(760, &[]));
+    assert_eq!(all(&store, uptime).first(), Some(&(161, 161.0)));
+}
+
+#[test]
+fn two_stores_never_share_a_generation() {
+    assert_ne!(Store::new(limits()).generation(), Store::new(limits()).generation());
+}
+
+proptest! {
+    /// Whatever comes and goes, a window holds what a plain list would.
+    #[test]
+    fn windows_hold_what_was_appended(
+        steps in prop::collection::vec((1_i64..90, prop::bool::ANY, prop::bool::ANY), 1..120),
+        from in 0_i64..3_000,
+        length in 0_i64..3_000,
+    ) {
+        let mut store = Store::new(limits());
+        let mut model: Vec<(i64, f64)> = Vec::new();
+        let (mut now, mut last) = (0, None);
+        for (gap, present, ends) in steps {
+            now += gap;
+            let value = now as f64;
+            let idle = [("idle", value)];
+            let mut buffer = cycle(now, if present { &idle } else { &[] });
+            if present {
+                model.push((now, value));
+                last = Some(now);
+            } else if ends && last.take().is_some_and(|at| at > now - 600) {
+                buffer.gone(&CPU_TIME, &[Value::Str("idle")]);
+                model.push((now, STALE));
+            }
+            store.append(&buffer);
+        }
+        let kept: Vec<_> = model.iter().filter(|(at, _)| *at > now - 600).collect();
+        let kept = &kept[kept.len().saturating_sub(50)..];
+        let wanted: Vec<(i64, u64)> = kept
+            .iter()
+            .filter(|(at, _)| *at > from && *at <= from + length)
+            .map(|(at, value)| (*at, value.to_bits()))
+            .collect();
+        let window = store
+            .select(&name("system.cpu.time"))
+            .first()
+            .map(|id| store.samples(*id, from * 1000, (from + length) * 1000))
+            .unwrap_or_default();
+        let found: Vec<(i64, u64)> =
+            window.times.iter().map(|at| at / 1000).zip(window.values.iter().map(|v| v.to_bits())).collect();
+        // Of a series with times of its own the oldest samples go when it next gets one; none is missing.
+        let surplus = found.len().saturating_sub(wanted.len());
+        prop_assert_eq!(&found[surplus..], &wanted[..]);
+        prop_assert!(found[..surplus].iter().all(|(at, _)| *at <= now - 600 || kept.first().is_some_and(|(first, _)| at < first)));
+    }
+}

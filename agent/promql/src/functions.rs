@@ -178,7 +178,7 @@ pub static FUNCTIONS: &[Function] = &[
         Eval::Special(Special::HistogramQuantile),
         "A quantile of observations, from classic buckets.",
     ),
-    row("hour", &[Vector], Eval::Date(|t| dates::hour(t)), "The hour of the day in UTC.").optional(),
+    row("hour", &[Vector], Eval::Date(dates::hour), "The hour of the day in UTC.").optional(),
     row("idelta", &[Range], Eval::Window(counters::idelta), "The difference of the last two samples."),
     row("increase", &[Range], Eval::Window(counters::increase), "How much a counter grew over the window."),
     row("irate", &[Range], Eval::Window(counters::irate), "Growth per second between the last two samples."),
@@ -201,7 +201,7 @@ pub static FUNCTIONS: &[Function] = &[
     row("log2", &[Vector], Eval::Sample(|v, _| Some(v.log2())), "The binary logarithm."),
     row("max_over_time", &[Range], Eval::Window(over_time::max), "The greatest sample."),
     row("min_over_time", &[Range], Eval::Window(over_time::min), "The least sample."),
-    row("minute", &[Vector], Eval::Date(|t| dates::minute(t)), "The minute of the hour in UTC.").optional(),
+    row("minute", &[Vector], Eval::Date(dates::minute), "The minute of the hour in UTC.").optional(),
     row("month", &[Vector], Eval::Date(dates::month), "The month in UTC, from 1.").optional(),
     row("pi", &[], Eval::Constant(std::f64::consts::PI), "The number pi.").scalar(),
     row(

@@ -203,10 +203,13 @@ fn parse_number(word: &str) -> Option<f64> {
     if let Some(digits) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
         return i64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')).map(|n| n as f64);
     }
-    if word.len() > 1 && word.starts_with('0') && word.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(octal) = i64::from_str_radix(word, 8) {
-            return Some(octal as f64);
-        }
+    let digits = word.bytes().all(|b| b.is_ascii_digit());
+    if digits
+        && word.len() > 1
+        && word.starts_with('0')
+        && let Ok(octal) = i64::from_str_radix(word, 8)
+    {
+        return Some(octal as f64);
     }
     let plain = word.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
     if plain { word.parse().ok() } else { None }

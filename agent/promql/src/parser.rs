@@ -29,7 +29,7 @@ pub const MAX_DEPTH: usize = 100;
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
     if text.len() > MAX_LENGTH {
         return Err(error(
-            MAX_LENGTH..text.len(),
+            text.floor_char_boundary(MAX_LENGTH)..text.len(),
             format!("the expression is longer than {MAX_LENGTH} bytes"),
         ));
     }

@@ -3,6 +3,9 @@
 //! `rate`, `increase` and `delta` extrapolate to the window's ends as Prometheus does: at most half a mean gap where
 //! the first or last sample is further away than 1.1 mean gaps, and never to where a counter would be below zero.
 
+#![expect(clippy::float_cmp, reason = "a value has changed when any bit of it has")]
+#![expect(clippy::unnecessary_wraps, reason = "rows of one table share a signature")]
+
 use super::{Sum, Window};
 
 pub(super) fn rate(window: &Window<'_>) -> Option<f64> {

@@ -1,5 +1,7 @@
 //! Aggregations of one series over a window.
 
+#![expect(clippy::unnecessary_wraps, reason = "rows of one table share a signature")]
+
 use super::{Mean, Sum, Variance, Window};
 
 pub(super) fn avg(window: &Window<'_>) -> Option<f64> {

@@ -1,5 +1,7 @@
 //! Functions of single samples whose arithmetic needs a word.
 
+#![expect(clippy::unnecessary_wraps, reason = "rows of one table share a signature")]
+
 /// Go's `math.Min` and `math.Max`, which Rust's are not: NaN wins.
 fn go_min(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }

@@ -41,7 +41,7 @@ impl Mean {
     #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
-        if self.count == 1.0 {
+        if self.count < 2.0 {
             self.sum.sum = value;
             return;
         }

@@ -66,10 +66,11 @@ impl Parser {
             self.at -= 1;
             return Err(self.unexpected("a string"));
         };
-        if label == METRIC_NAME && op == MatchOp::Equal {
-            if let Some(first) = named.as_ref() {
-                return Err(error(span, format!("the metric is named twice: {first:?} and {value:?}")));
-            }
+        if label == METRIC_NAME
+            && op == MatchOp::Equal
+            && let Some(first) = named.as_ref()
+        {
+            return Err(error(span, format!("the metric is named twice: {first:?} and {value:?}")));
         }
         let matcher = Matcher::new(label, op, value).map_err(|problem| {
             let source = std::error::Error::source(&problem).map(ToString::to_string);

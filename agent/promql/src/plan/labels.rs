@@ -51,13 +51,12 @@ impl Relabel {
         }
         let mut samples = self.inner.eval(context)?;
         for sample in &mut samples {
-            let (set, names) = match self.known.get(sample.set) {
-                Some(known) => known,
-                None => {
-                    let found = self.rule.apply(sample.set, context.sets);
-                    self.known.set(sample.set, found);
-                    found
-                }
+            let (set, names) = if let Some(known) = self.known.get(sample.set) {
+                known
+            } else {
+                let found = self.rule.apply(sample.set, context.sets);
+                self.known.set(sample.set, found);
+                found
             };
             sample.set = set;
             sample.nameless &= !names;

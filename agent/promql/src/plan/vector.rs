@@ -118,11 +118,15 @@ fn timestamp(inner: &mut VectorNode, context: &mut Context<'_>) -> Result<Vec<Sa
         VectorNode::Select(select) => select.newest(context, |time, _| time as f64 / 1000.0)?,
         other => {
             let mut samples = other.eval(context)?;
-            samples.iter_mut().for_each(|sample| sample.value = context.at as f64 / 1000.0);
+            for sample in &mut samples {
+                sample.value = context.at as f64 / 1000.0;
+            }
             samples
         }
     };
-    samples.iter_mut().for_each(|sample| sample.nameless = true);
+    for sample in &mut samples {
+        sample.nameless = true;
+    }
     Ok(samples)
 }
 

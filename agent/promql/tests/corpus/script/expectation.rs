@@ -158,7 +158,7 @@ impl Expectation {
             }
             (Value::Matrix(series), When::Range { from, to, step }, _)
             | (Value::Matrix(series), When::Instant(_), Some([from, to, step])) => {
-                let moments: Vec<i64> = (0..).map(|n| from + n * step).take_while(|at| *at <= to).collect();
+                let moments: Vec<i64> = (0..=(to - from) / step).map(|n| from + n * step).collect();
                 series.len() == self.series.len()
                     && series.is_sorted_by(|a, b| a.labels < b.labels)
                     && self.series.iter().all(|(labels, wanted)| {

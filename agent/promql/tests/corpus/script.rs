@@ -117,10 +117,10 @@ fn eval(line: &str, block: &[&str], store: &Store) -> Outcome {
         }
         Err(problem) => return Outcome::Failed(format!("{line}: {problem}")),
     }
-    if let When::Instant(at) = when {
-        if let Err(problem) = variations(text, at, store, &expectation) {
-            return Outcome::Failed(format!("{line}: {problem}"));
-        }
+    if let When::Instant(at) = when
+        && let Err(problem) = variations(text, at, store, &expectation)
+    {
+        return Outcome::Failed(format!("{line}: {problem}"));
     }
     Outcome::Passed
 }

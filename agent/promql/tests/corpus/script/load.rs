@@ -40,7 +40,6 @@ fn split(line: &str) -> (&str, &str) {
             _ if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '{') => braces = true,
             (None, '}') => return line.split_at(at + 1),

@@ -4,6 +4,12 @@
 //! the result is the one it states, and when the same holds for the query with its time fixed by `@` and for the query
 //! as the middle of a range. Nothing is left out by hand: what is skipped was refused by our own parser.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a script that is not well formed fails the test"
+)]
+
 mod rule_files;
 mod script;
 

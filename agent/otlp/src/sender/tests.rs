@@ -256,8 +256,10 @@ fn an_answer_or_a_request_above_the_limit_is_not_tried_again() {
 
 #[test]
 fn nobody_there_is_a_reason_to_wait_and_the_stop_counts_what_waited() {
-    // Bound and closed again, so that nobody listens there.
-    let address = std::net::TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    // Bound, so that nobody else takes the port, but not listened on.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(LOOPBACK).unwrap();
+    let address = socket.local_addr().unwrap();
     for protocol in PROTOCOLS {
         let sender = sender(to(address, protocol));
         sender.offer(&batch(5));
@@ -303,4 +305,36 @@ fn a_full_backlog_drops_the_oldest_and_counts_it() {
     // The first is being sent; of the others three fit.
     let figures = sender.figures().destinations[0].signal(Signal::Metrics);
     assert_eq!((figures.accepted, figures.queued, figures.dropped_queue_full), (111_111, 111_001, 110));
+}
+
+#[test]
+fn after_an_attempt_without_an_answer_the_next_one_takes_a_new_connection() {
+    for protocol in PROTOCOLS {
+        let calls = AtomicUsize::new(0);
+        let stub = Stub::new(move |seen| match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => None,
+            _ => Some(success(seen, b"")),
+        });
+        let timeout = Duration::from_millis(200);
+        let sender = sender(DestinationOptions { timeout, ..to(stub.address, protocol) });
+        sender.offer(&batch(5));
+        wait_for_error(&sender);
+        assert_eq!(outcome(&sender).0.delivered, 5, "{protocol}");
+        assert!(stub.connections() > 1, "{protocol}");
+    }
+}
+
+#[test]
+fn an_idle_connection_holds_up_neither_end() {
+    for protocol in PROTOCOLS {
+        let (arrive, arrived) = sync_channel(10);
+        let receiver = Receiver::bind(LOOPBACK, move |batch| arrive.send(batch).unwrap()).unwrap();
+        let sender = sender(to(receiver.local_address(), protocol));
+        sender.offer(&MetricsEncoder::new(&[]).encode(&small_host(1)).remove(0));
+        arrived.recv_timeout(SOON).unwrap();
+        let before = Instant::now();
+        receiver.stop(SOON);
+        sender.flush_and_stop(SOON);
+        assert!(before.elapsed() < SOON / 2, "{protocol}");
+    }
 }

@@ -1,7 +1,5 @@
 //! How long one collection takes to become bytes: 1,000 processes with 12 points each, and 300 points of the host.
 
-#![allow(clippy::unwrap_used, reason = "a bench may fail loudly")]
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

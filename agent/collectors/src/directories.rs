@@ -58,6 +58,11 @@ impl Collector for Directories {
     }
 }
 
+/// The bytes below one directory.
+pub(crate) fn usage(directory: &Path) -> Result<u64, CollectError> {
+    Ok(add_up(directory, MOST_ENTRIES)?.bytes)
+}
+
 #[derive(Debug, Default, PartialEq)]
 struct Sum {
     bytes: u64,

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod collector;
 mod cpu;
 mod directories;
@@ -30,6 +31,7 @@ mod fixture_tests;
 #[cfg(test)]
 mod hostile_input_tests;
 
+pub use ask::{FoundProcess, directory_usage, find_processes};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
 pub use error::{CollectError, Found};

@@ -69,13 +69,14 @@ struct Process {
     identity: Option<Box<Identity>>,
     now: Reading,
     spent_ticks: u64,
+    /// As of the last time that `stat` changed.
     memory: Option<Memory>,
     disk_io: Option<DiskIo>,
     is_reported: bool,
 }
 
 /// What `stat` said in this cycle.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Reading {
     user_ticks: u64,
     system_ticks: u64,
@@ -162,10 +163,11 @@ impl Processes {
             }
         }
         for process in known.iter_mut().filter(|process| process.is_reported) {
-            process.read_memory(files, host.page_size_bytes());
-        }
-        for process in known.iter_mut().filter(|process| process.is_reported) {
             process.read_io(files);
+        }
+        // Last, because it is needed least often: the others come first where descriptors are short.
+        for process in known.iter_mut().filter(|process| process.is_reported) {
+            process.read_memory(files, host.page_size_bytes());
         }
         Ok(())
     }
@@ -254,7 +256,7 @@ impl Process {
         self.comm = comm;
         let before = self.now.user_ticks.saturating_add(self.now.system_ticks);
         self.spent_ticks = stat.user_ticks.saturating_add(stat.system_ticks).saturating_sub(before);
-        self.now = Reading {
+        let now = Reading {
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
             wait_ticks: stat.wait_ticks,
@@ -264,6 +266,10 @@ impl Process {
             virtual_bytes: stat.virtual_bytes,
             resident_pages: stat.resident_pages,
         };
+        if self.now != now {
+            self.memory = None;
+        }
+        self.now = now;
     }
 
     fn kept(&self) -> usize {
@@ -274,7 +280,12 @@ impl Process {
         Cost { pid: self.pid, cpu_ticks: self.spent_ticks, resident_pages: self.now.resident_pages }
     }
 
+    /// Reads `statm`, unless all that `stat` says is as it was: no fault, no tick of CPU, the same size. What can have
+    /// changed then is less than the kernel's own rounding of the size in `stat`, some 32 pages per CPU.
     fn read_memory(&mut self, files: &mut ProcFiles, page_size_bytes: u64) {
+        if self.memory.is_some() {
+            return;
+        }
         // A zombie or a kernel thread has no address space, and `statm` would say 0 at the price of a system call.
         let pages = if self.now.virtual_bytes == 0 {
             Some([0, 0])

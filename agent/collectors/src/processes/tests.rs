@@ -177,6 +177,18 @@ fn io_that_may_not_be_read_is_not_tried_again() {
 }
 
 #[test]
+fn memory_is_read_again_when_anything_else_of_the_process_changed() {
+    let host = Host::new();
+    host.process(7, 5000, 250, 3);
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    assert!(collect(&mut processes, &host).contains("process.memory.usage 12288\n"));
+    host.write("proc/7/statm", "100 4 1 1 0 1 0\n");
+    assert!(collect(&mut processes, &host).contains("process.memory.usage 12288\n"), "nothing happened");
+    host.stat(7, "p7", 'S', 5000, 251, 3, 0);
+    assert!(collect(&mut processes, &host).contains("process.memory.usage 16384\n"));
+}
+
+#[test]
 fn waiting_is_told_only_where_the_kernel_counts_it() {
     let host = Host::new();
     host.process(7, 5000, 250, 3);
@@ -200,6 +212,9 @@ fn descriptors_are_kept_up_to_the_limit_and_closed_with_their_process() {
     assert_eq!(collect(&mut processes, &host), first, "the rest is read all the same");
     host.end(1);
     host.end(2);
+    for pid in 3..=4 {
+        host.process(pid, 100, 2, 1);
+    }
     collect(&mut processes, &host);
     assert_eq!(kept(&processes), 6, "room was made for what is left");
 }

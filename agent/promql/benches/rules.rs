@@ -207,7 +207,8 @@ fn bench(criterion: &mut Criterion) {
     let mut store = Store::new(Limits::default());
     fill(&mut store);
     let now = Timestamp::from_secs(1_700_000_000 + (CYCLES - 1) * STEP + 3);
-    let mut queries: Vec<Query> = rules().iter().map(|text| Query::new(text).expect(text)).collect();
+    let texts = rules();
+    let mut queries: Vec<Query> = texts.iter().map(|text| Query::new(text).expect(text)).collect();
     round(&mut queries, &store, now);
     let (series, samples) = queries
         .iter()
@@ -226,6 +227,14 @@ fn bench(criterion: &mut Criterion) {
     assert!(series >= 7_000 && samples >= 290_000);
     criterion.bench_function("200 rules, one round", |bencher| {
         bencher.iter(|| round(&mut queries, &store, now));
+    });
+    criterion.bench_function("200 rules, parsed and bound anew", |bencher| {
+        bencher.iter(|| {
+            for text in &texts {
+                let mut query = Query::new(text).expect(text);
+                black_box(query.instant(&store, now)).expect("the rules fit the series");
+            }
+        });
     });
 }
 

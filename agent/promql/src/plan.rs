@@ -16,7 +16,7 @@ mod vector;
 use std::ops::Range;
 
 pub use context::MAX_SAMPLES;
-pub(crate) use context::{Context, Sample};
+pub(crate) use context::{Context, MAX_SETS, Sample};
 pub use select::DEFAULT_SUBQUERY_STEP;
 pub(crate) use select::duplicate;
 
@@ -157,7 +157,7 @@ fn call(eval: Eval, arguments: &[Expr], span: &Range<usize>) -> VectorNode {
             VectorNode::Map(Box::new(Map { function, vector: first_vector(), scalars: scalars() }))
         }
         Eval::Date(function) => VectorNode::Date(function, arguments.first().map(|a| Box::new(vector(a)))),
-        Eval::Constant(number) => VectorNode::FromScalar(ScalarNode::Number(number)),
+        Eval::Constant(_) => unreachable!("{CHECKED}"),
         Eval::Special(special) => self::special(special, arguments, span, first_vector),
     }
 }
@@ -194,6 +194,6 @@ fn special(
             let scalars = scalars.into_iter().map(scalar).collect();
             VectorNode::Histogram(Box::new(HistogramNode::new(scalars, spans, first_vector(), vector_span)))
         }
-        Special::Scalar | Special::Time => VectorNode::FromScalar(ScalarNode::Time),
+        Special::Scalar | Special::Time => unreachable!("{CHECKED}"),
     }
 }

@@ -8,7 +8,7 @@ use series::Store;
 use telemetry::{Labels, Timestamp};
 
 use crate::ast::Expr;
-use crate::plan::{Context, Plan, Sample, duplicate};
+use crate::plan::{Context, MAX_SETS, Plan, Sample, duplicate};
 use crate::sets::{SetId, Sets};
 use crate::{EvalError, Note, ParseError, Point, RangeSeries, Reads, Value, VectorSample, parse};
 
@@ -17,10 +17,6 @@ pub const LOOKBACK: Duration = Duration::from_mins(5);
 
 /// The most points in time that a range query evaluates, as in Prometheus.
 pub const MAX_STEPS: i64 = 11_000;
-
-/// Label sets that a query remembers before it forgets them all; they are more than its series only where values become
-/// labels.
-const MAX_SETS: usize = 200_000;
 
 /// An expression, parsed once and bound to the series of the store that it was last evaluated on.
 #[derive(Debug)]
@@ -158,6 +154,7 @@ impl Query {
             epoch: self.epoch,
             is_range: when.is_range,
             reads: self.reads,
+            steps: 0,
         };
         let span = self.expr.span.clone();
         let value = match &mut self.plan {

@@ -3,20 +3,22 @@
 //! It answers for limits and names. Times given to it are those of the samples; it never asks what time it is. The
 //! surprise is that ids are only good for one [`Store::generation`]: a series that ended and aged out gives its id away.
 
+mod identity;
+mod slots;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use telemetry::{
-    EntityView, Labels, LabelsBuilder, METRIC_NAME, Number, Origin, PointView, SampleBuffer, Timestamp, Value,
-};
+use telemetry::{EntityView, Labels, METRIC_NAME, Number, Origin, PointView, SampleBuffer, Timestamp};
 
 use crate::index::Index;
 use crate::matcher::{MatchOp, Matcher};
-use crate::names::{prometheus_label, prometheus_name};
 use crate::ring::{Bounds, Ring, Samples, Timeline};
 use crate::{STALE, is_stale};
+use identity::{otel_labels, prometheus_labels};
+use slots::Slots;
 
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -438,88 +440,6 @@ impl<'a> Between<'a> {
         let (time, value) = (*samples.times.last()?, *samples.values.last()?);
         (!is_stale(value)).then_some((time, value))
     }
-}
-
-/// Values by number, with the numbers of removed ones given to the next.
-#[derive(Debug)]
-struct Slots<T> {
-    slots: Vec<Option<T>>,
-    free: Vec<u32>,
-}
-
-impl<T> Default for Slots<T> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slots<T> {
-    fn get(&self, number: u32) -> Option<&T> {
-        self.slots.get(number as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.slots.get_mut(number as usize)?.as_mut()
-    }
-
-    fn insert(&mut self, value: T) -> u32 {
-        if let Some(number) = self.free.pop()
-            && let Some(slot) = self.slots.get_mut(number as usize)
-        {
-            *slot = Some(value);
-            return number;
-        }
-        self.slots.push(Some(value));
-        self.slots.len() as u32 - 1
-    }
-
-    fn remove(&mut self, number: u32) -> Option<T> {
-        let value = self.slots.get_mut(number as usize)?.take()?;
-        self.free.push(number);
-        Some(value)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slots.iter().enumerate().filter_map(|(number, slot)| Some((number as u32, slot.as_ref()?)))
-    }
-
-    fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-}
-
-fn otel_labels(entity: &EntityView<'_>, point: &PointView<'_>) -> Labels {
-    let mut labels = LabelsBuilder::default();
-    for (key, value) in entity.attributes().chain(point.attributes()) {
-        set(&mut labels, key, value);
-    }
-    labels.set(METRIC_NAME, point.metric.name);
-    labels.build()
-}
-
-fn set(labels: &mut LabelsBuilder, key: &str, value: Value<'_>) {
-    match value {
-        Value::Absent => {}
-        Value::Str(text) => {
-            labels.set(key, text);
-        }
-        Value::Int(number) => {
-            labels.set(key, &number.to_string());
-        }
-    }
-}
-
-fn prometheus_labels(point: &PointView<'_>, otel: &Labels) -> Labels {
-    let mut labels = otel.to_builder();
-    for (key, value) in otel.iter() {
-        let label = prometheus_label(key);
-        if label != key {
-            labels.set(key, "");
-            labels.set(&label, value);
-        }
-    }
-    labels.set(METRIC_NAME, &prometheus_name(point.metric));
-    labels.build()
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -11,6 +11,10 @@ use crate::{EvalError, Note, Reads, Severity};
 /// and an hour at 10 s needs 1.8 million.
 pub const MAX_SAMPLES: u64 = 10_000_000;
 
+/// Label sets that a query remembers before it forgets them all; they are more than its series only where values become
+/// labels. An evaluation that alone makes as many is refused.
+pub(crate) const MAX_SETS: usize = 200_000;
+
 /// One sample on its way through a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -35,17 +39,26 @@ pub(crate) struct Context<'a> {
     pub(crate) epoch: u64,
     pub(crate) is_range: bool,
     pub(crate) reads: Reads,
+    /// Evaluations of subqueries.
+    pub(crate) steps: u64,
 }
 
 impl Context<'_> {
-    /// Counts samples that have been read.
-    pub(crate) fn count(&mut self, samples: usize, span: &Range<usize>) -> Result<(), EvalError> {
+    /// Counts what has been read. A series is counted with its samples: looking for one costs as much as reading one.
+    pub(crate) fn count(
+        &mut self,
+        series: usize,
+        samples: usize,
+        span: &Range<usize>,
+    ) -> Result<(), EvalError> {
+        self.reads.series += series as u64;
         self.reads.samples += samples as u64;
-        if self.reads.samples > MAX_SAMPLES {
-            return Err(EvalError {
-                span: Some(span.clone()),
-                message: format!("the query reads more than {MAX_SAMPLES} samples"),
-            });
+        let error = |message| Err(EvalError { span: Some(span.clone()), message });
+        if self.reads.series + self.reads.samples + self.steps > MAX_SAMPLES {
+            return error(format!("the query reads more than {MAX_SAMPLES} samples"));
+        }
+        if self.sets.len() > 2 * MAX_SETS {
+            return error(format!("the query makes more than {MAX_SETS} label sets"));
         }
         Ok(())
     }

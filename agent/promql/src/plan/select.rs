@@ -78,7 +78,6 @@ impl Select {
         pick: fn(i64, f64) -> f64,
     ) -> Result<Vec<Sample>, EvalError> {
         self.binding.refresh(context);
-        context.reads.series += self.binding.series.len() as u64;
         let to = self.shift.moment(context);
         let between = context.store.between(to.saturating_sub(context.lookback), to);
         let mut samples = Vec::with_capacity(self.binding.series.len());
@@ -87,7 +86,7 @@ impl Select {
                 samples.push(Sample { set: *set, nameless: false, value: pick(time, value) });
             }
         }
-        context.count(samples.len(), &self.span)?;
+        context.count(self.binding.series.len(), samples.len(), &self.span)?;
         Ok(samples)
     }
 }
@@ -179,7 +178,6 @@ impl WindowSelect {
         mut visit: impl FnMut(SeriesWindow<'_>),
     ) -> Result<(), EvalError> {
         self.binding.refresh(context);
-        context.reads.series += self.binding.series.len() as u64;
         let to = self.shift.moment(context);
         let bounds = Bounds { from: to.saturating_sub(self.range), to };
         let between = context.store.between(bounds.from, bounds.to);
@@ -202,7 +200,7 @@ impl WindowSelect {
                 visit(SeriesWindow { set: *set, nameless: false, times, values, bounds });
             }
         }
-        context.count(read, &self.span)
+        context.count(self.binding.series.len(), read, &self.span)
     }
 }
 
@@ -231,7 +229,8 @@ impl SubqueryNode {
             let samples = self.inner.eval(context);
             context.at = outer;
             let samples = samples?;
-            context.count(samples.len() + 1, &self.span)?;
+            context.steps += 1;
+            context.count(0, 0, &self.span)?;
             for sample in samples {
                 let collected = series.entry(sample.set).or_insert_with(|| {
                     order.push(sample.set);

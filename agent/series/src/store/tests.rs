@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, ValueType};
+use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, Value, ValueType};
 
 use super::*;
 

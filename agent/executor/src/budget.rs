@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn budgets_read_back_and_nonsense_is_refused() {
         let budget: Budget = "3 per 10m".parse().unwrap();
-        assert_eq!(budget, Budget { at_most: 3, per: Duration::from_secs(600) });
+        assert_eq!(budget, Budget { at_most: 3, per: Duration::from_mins(10) });
         assert_eq!(budget.to_string(), "3 per 10m");
         for text in ["", "3", "0 per 1h", "3 per 0", "3 in 1h", "-1 per 1h", "10001 per 1h", "3 per hour"] {
             assert!(text.parse::<Budget>().is_err(), "{text}");
@@ -90,7 +90,7 @@ mod tests {
             steps in proptest::collection::vec(-150_i64..150, 1..200),
             at_most in 1_u32..6,
         ) {
-            let budget = Budget { at_most, per: Duration::from_secs(60) };
+            let budget = Budget { at_most, per: Duration::from_mins(1) };
             let mut spent = Spent::default();
             let (mut now, mut done) = (100_000_i64, Vec::<i64>::new());
             for step in steps {

@@ -126,7 +126,7 @@ fn a_file_that_cannot_be_deleted_is_counted_and_the_rest_goes() {
     let directory = fs::File::open(place.allowed().join("kept")).unwrap();
     // Root may write into any directory, except an immutable one.
     let immutable = rustix::fs::ioctl_setflags(&directory, rustix::fs::IFlags::IMMUTABLE);
-    let read_only = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o555));
+    let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o555);
     directory.set_permissions(read_only).or_else(|error| immutable.map_err(|_| error)).unwrap();
     let outcome = place.sweep(&place.allowed(), 100, 1 << 20);
     let _ = rustix::fs::ioctl_setflags(&directory, rustix::fs::IFlags::empty());

@@ -1,0 +1,78 @@
+use super::*;
+use serde_json::json;
+
+fn job(script: &str, functions: &[&str]) -> Job {
+    let functions = functions.iter().map(|path| (*path).to_owned()).collect();
+    Job { script: script.to_owned(), context: json!({"parameters": {"process": "web"}}), functions }
+}
+
+fn start(script: &str, functions: &[&str]) -> Session {
+    Sandbox::thread().start(&job(script, functions)).unwrap()
+}
+
+fn next(session: &mut Session) -> Result<Request, RunnerError> {
+    session.next(Duration::from_secs(10), &mut || true)
+}
+
+#[test]
+fn a_script_asks_and_is_answered() {
+    let mut session = start(
+        "fn remediate(ctx) { let p = process::find(ctx.parameters.process); fixed(`${p[0].pid} ${p[0].idle}`) }",
+        &["process::find"],
+    );
+    let call = Request::Call { function: "process::find".to_owned(), arguments: vec![json!("web")] };
+    assert_eq!(next(&mut session).unwrap(), call);
+    session.answer(&Answer::Value(json!([{"pid": 42, "idle": 0.5}]))).unwrap();
+    assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Fixed("42 0.5".to_owned())));
+}
+
+#[test]
+fn a_precheck_that_skips_ends_the_script_before_it_acts() {
+    let mut session = start("fn precheck(ctx) { skip(\"well\") }\nfn remediate(ctx) { fixed(\"no\") }", &[]);
+    assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Skip("well".to_owned())));
+    let mut session = start("fn precheck(ctx) { 1 }\nfn remediate(ctx) { fixed(\"yes\") }", &[]);
+    assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Fixed("yes".to_owned())));
+}
+
+#[test]
+fn an_error_of_the_agent_can_be_caught_and_has_a_place() {
+    let caught =
+        "fn remediate(ctx) { try { process::find(\"x\") } catch (e) { return failed(e); } fixed(\"\") }";
+    let mut session = start(caught, &["process::find"]);
+    next(&mut session).unwrap();
+    session.answer(&Answer::Error("no such thing".to_owned())).unwrap();
+    assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Failed("no such thing".to_owned())));
+    let mut session = start("fn remediate(ctx) {\n  process::find(\"x\")\n}", &["process::find"]);
+    next(&mut session).unwrap();
+    session.answer(&Answer::Error("no such thing".to_owned())).unwrap();
+    let Ok(Request::Broke(error)) = next(&mut session) else { panic!() };
+    assert!(error.contains("no such thing") && error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn what_a_script_cannot_do_breaks_it_with_a_reason() {
+    for (body, expected) in [
+        ("process::restart(\"web\"); fixed(\"x\")", "process"),
+        ("sleep(5); fixed(\"x\")", "use clock::sleep"),
+        ("sleep(0.5); fixed(\"x\")", "use clock::sleep"),
+        ("loop { }", "Too many operations"),
+        ("try { loop { } } catch { } fixed(\"x\")", "Too many operations"),
+        ("remediate(ctx)", "Stack overflow"),
+        ("let s = \"xxxxxxxxxxxxxxxx\"; loop { s += s; }", "too large"),
+        ("let f = Fn(\"eval\"); f.call(\"1\")", "eval"),
+        ("\"well\"", "must return fixed(..), failed(..) or skip(..)"),
+        ("ctx.parametres.process", "parametres"),
+    ] {
+        let mut session = start(&format!("fn remediate(ctx) {{ {body} }}"), &["clock::sleep"]);
+        let Ok(Request::Broke(error)) = next(&mut session) else { panic!("{body}") };
+        assert!(error.contains(expected), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_stop_ends_the_waiting() {
+    let mut session = start("fn remediate(ctx) { clock::sleep(\"1s\"); fixed(\"x\") }", &["clock::sleep"]);
+    next(&mut session).unwrap();
+    let stopped = session.next(Duration::from_secs(10), &mut || false);
+    assert!(matches!(stopped, Err(RunnerError::Stopping)));
+}

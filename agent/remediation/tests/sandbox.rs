@@ -1,0 +1,194 @@
+//! Hostile scripts, each in a real process.
+//!
+//! This program is its own sandbox, as the agent is: started with the argument `script-runner` it serves one script.
+//! That is why it has its own `main`: the usual one writes to standard output before a test runs.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "these are tests, only not to the lint")]
+#![expect(clippy::print_stdout, reason = "this main reports its tests as the usual one does")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use documents::Document;
+use executor::{Action, ActionError, Outcome};
+use remediation::{Answer, FoundProcess, Ledger, Remediator, Runbook, Sandbox, Script, World};
+use telemetry::{Alert, AlertState, Labels, RunEvent, RunOutcome, RunStep, Timestamp};
+
+const TESTS: &[(&str, fn())] = &[
+    ("a_sound_script_repairs", a_sound_script_repairs),
+    ("an_endless_loop_is_ended_in_time", an_endless_loop_is_ended_in_time),
+    ("a_replace_bomb_ends_itself_and_nothing_else", a_replace_bomb_ends_itself_and_nothing_else),
+    ("a_map_bomb_ends_itself_and_nothing_else", a_map_bomb_ends_itself_and_nothing_else),
+    ("a_sleep_inside_the_sandbox_is_refused", a_sleep_inside_the_sandbox_is_refused),
+    ("a_function_without_a_grant_is_refused", a_function_without_a_grant_is_refused),
+    (
+        "a_script_that_waits_for_nothing_is_ended_by_a_stop",
+        a_script_that_waits_for_nothing_is_ended_by_a_stop,
+    ),
+];
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("script-runner") {
+        remediation::serve().expect("the parent sends a job");
+        return;
+    }
+    let filters: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for (name, test) in TESTS {
+        if filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())) {
+            test();
+            println!("test {name} ... ok");
+        }
+    }
+}
+
+/// A host where every action succeeds and the clock is real.
+struct Host {
+    begin: Instant,
+    performed: Vec<Action>,
+    reason: String,
+    stops_after: Duration,
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a hostile script takes is what these tests measure")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+impl World for Host {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000).plus(self.begin.elapsed())
+    }
+
+    fn query(&self, _: &str) -> Result<Answer, String> {
+        Ok(Answer { values: vec![(Labels::empty(), 1.0)] })
+    }
+
+    fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
+        self.performed.push(action.clone());
+        Ok(Outcome::Restarted { process: "web".into(), ended: None, killed: false, pid: 77 })
+    }
+
+    fn find_processes(&self, _: &str) -> Result<Vec<FoundProcess>, String> {
+        Ok(Vec::new())
+    }
+
+    fn directory_usage(&self, _: &str) -> Result<u64, String> {
+        Ok(0)
+    }
+
+    fn wait(&self, _: Duration) -> bool {
+        self.begin.elapsed() < self.stops_after
+    }
+
+    fn record(&mut self, event: &RunEvent) {
+        if let RunStep::Finished { reason, .. } = &event.step {
+            self.reason.clone_from(reason);
+        }
+    }
+
+    fn frozen(&self) -> bool {
+        false
+    }
+
+    fn evaluated_at(&self, _: &Alert) -> Timestamp {
+        self.now()
+    }
+}
+
+struct Ran {
+    outcome: RunOutcome,
+    reason: String,
+    performed: usize,
+    took: Duration,
+}
+
+fn run(body: &str) -> Ran {
+    run_until(body, Duration::from_mins(1))
+}
+
+fn run_until(body: &str, stops_after: Duration) -> Ran {
+    let runbook = "runbooks:\n- name: x\n  matchers: ['alertname=\"A\"']\n  script: s.rhai\n  \
+                   grants: { process.restart: [web] }\n  stage: auto\n  timeout: 1s\n  \
+                   verify: { expr: up, within: 1s, settle: 0s }\n";
+    let runbooks = Runbook::read(&Document::from_text(Path::new("r.yaml"), runbook)).unwrap();
+    let script = format!("fn remediate(ctx) {{ {body} }}");
+    let script = Script::new(Document::from_text(Path::new("s.rhai"), &script));
+    let directory = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec!["script-runner".to_owned()]);
+    let scripts = BTreeMap::from([("s.rhai".to_owned(), script)]);
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let mut remediator = Remediator::new(runbooks, scripts, ledger, sandbox);
+    let mut host = Host { begin: instant(), performed: Vec::new(), reason: String::new(), stops_after };
+    let alert = Alert {
+        labels: [("alertname", "A")].into_iter().collect(),
+        annotations: BTreeMap::new(),
+        state: AlertState::Firing,
+        value: 1.0,
+        active_at: host.now(),
+        fired_at: None,
+        resolved_at: None,
+    };
+    let outcome = remediator.respond(&mut host, &alert).unwrap();
+    Ran { outcome, reason: host.reason, performed: host.performed.len(), took: host.begin.elapsed() }
+}
+
+fn a_sound_script_repairs() {
+    let ran = run("process::restart(\"web\"); fixed(`restarted for ${ctx.alert.labels.alertname}`)");
+    assert_eq!((ran.outcome, ran.performed), (RunOutcome::Repaired, 1), "{}", ran.reason);
+}
+
+fn an_endless_loop_is_ended_in_time() {
+    // Sorting ticks no counter of the language, so only the clock ends this one.
+    let ran = run(
+        "let a = []; for i in 0..9999 { a.push(i % 97); } loop { for i in 0..9999 { let b = a; b.sort(); } }",
+    );
+    assert_eq!(ran.outcome, RunOutcome::Escalated);
+    assert!(ran.reason.contains("ended at its timeout of 1s"), "{}", ran.reason);
+    assert!(ran.took < Duration::from_secs(3), "{:?}", ran.took);
+}
+
+fn a_replace_bomb_ends_itself_and_nothing_else() {
+    let before = resident_kib();
+    let ran = run("let s = \"\"; s.pad(60000, \"x\"); s.replace(\"x\", s); fixed(s)");
+    assert_eq!(ran.outcome, RunOutcome::Escalated);
+    assert!(ran.reason.contains("more than its 256 MiB of memory"), "{}", ran.reason);
+    assert!(ran.took < Duration::from_secs(2), "{:?}", ran.took);
+    assert!(resident_kib() < before + 8 * 1024);
+}
+
+fn a_map_bomb_ends_itself_and_nothing_else() {
+    let ran = run("let m = #{}; for i in 0..900 { let s = \"\"; s.pad(60000, \"x\"); let a = []; \
+         for k in 0..20 { a.push(s + k); } m[`k${i}`] = a; } fixed(\"x\")");
+    assert_eq!(ran.outcome, RunOutcome::Escalated, "{}", ran.reason);
+    assert!(ran.took < Duration::from_secs(3), "{:?}", ran.took);
+}
+
+fn a_sleep_inside_the_sandbox_is_refused() {
+    let ran = run("sleep(20); fixed(\"x\")");
+    assert!(ran.reason.contains("use clock::sleep"), "{}", ran.reason);
+    assert!(ran.took < Duration::from_secs(1), "{:?}", ran.took);
+}
+
+fn a_function_without_a_grant_is_refused() {
+    let ran = run("process::restart(\"db\"); fixed(\"x\")");
+    assert!(ran.reason.contains("permission denied"), "{}", ran.reason);
+    let ran = run("file::delete_old(\"/var/spool\", \"1m\", 1); fixed(\"x\")");
+    assert_eq!((ran.outcome, ran.performed), (RunOutcome::Escalated, 0), "{}", ran.reason);
+}
+
+fn a_script_that_waits_for_nothing_is_ended_by_a_stop() {
+    let ran = run_until(
+        "let a = []; for i in 0..9999 { a.push(i % 97); } loop { a.sort(); }",
+        Duration::from_millis(300),
+    );
+    assert_eq!(ran.outcome, RunOutcome::Interrupted, "{}", ran.reason);
+    assert!(ran.took < Duration::from_secs(1), "{:?}", ran.took);
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

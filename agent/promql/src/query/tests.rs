@@ -95,10 +95,11 @@ fn an_error_of_evaluation_says_where() {
             "topk(NaN, system_cpu_time_seconds_total)",
             "Parameter value is NaN",
         ),
+        ("sum_over_time(nothing[1y:1ms])", "nothing[1y:1ms]", "the query reads more than 10000000 samples"),
         (
-            "sum_over_time(system_cpu_time_seconds_total[1y:1ms])",
-            "system_cpu_time_seconds_total[1y:1ms]",
-            "the query reads more than 10000000 samples",
+            r#"count_over_time(count_values("v", vector(time()))[6d:1s])"#,
+            r#"count_values("v", vector(time()))[6d:1s]"#,
+            "the query makes more than 200000 label sets",
         ),
     ] {
         let error = Query::new(text).unwrap().instant(&store, Timestamp::from_secs(30)).unwrap_err();

@@ -18,6 +18,9 @@ pub const LOOKBACK: Duration = Duration::from_mins(5);
 /// The most points in time that a range query evaluates, as in Prometheus.
 pub const MAX_STEPS: i64 = 11_000;
 
+/// Label sets that are always kept, so that a query over few series does not forget them every other round.
+const MIN_SETS: usize = 256;
+
 /// An expression, parsed once and bound to the series of the store that it was last evaluated on.
 #[derive(Debug)]
 pub struct Query {
@@ -26,7 +29,8 @@ pub struct Query {
     plan: Plan,
     sets: Sets,
     notes: Vec<Note>,
-    generation: Option<u64>,
+    /// How many sets are kept before all are forgotten, found anew whenever they were.
+    sets_kept: usize,
     epoch: u64,
     reads: Reads,
 }
@@ -53,7 +57,7 @@ impl Query {
             expr,
             sets: Sets::default(),
             notes: Vec::new(),
-            generation: None,
+            sets_kept: 0,
             epoch: 0,
             reads: Reads::default(),
         })
@@ -138,10 +142,10 @@ impl Query {
     }
 
     fn evaluate(&mut self, store: &Store, at: i64, when: When) -> Result<Value, EvalError> {
-        if self.generation != Some(store.generation()) || self.sets.len() > MAX_SETS {
-            self.generation = Some(store.generation());
+        if self.epoch == 0 || self.sets.len() > self.sets_kept {
             self.sets.clear();
             self.epoch += 1;
+            self.sets_kept = MAX_SETS;
         }
         let mut context = Context {
             store,
@@ -177,6 +181,10 @@ impl Query {
             }
         };
         self.reads = context.reads;
+        if self.sets_kept == MAX_SETS {
+            // Sets of series that are gone make at most three quarters.
+            self.sets_kept = (self.sets.len() * 4).clamp(MIN_SETS, MAX_SETS - 1);
+        }
         value
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use telemetry::Labels;
+use telemetry::{Labels, METRIC_NAME};
 
 use crate::matcher::{MatchOp, Matcher};
 
@@ -15,10 +15,13 @@ type Values = HashMap<Box<str>, Vec<u32>, RandomState>;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     names: HashMap<Box<str>, Values, RandomState>,
+    /// The generation in which a series of each metric last came or went; only of metrics that have series.
+    changed: HashMap<Box<str>, u64, RandomState>,
 }
 
 impl Index {
-    pub(crate) fn insert(&mut self, entry: u32, labels: &Labels) {
+    pub(crate) fn insert(&mut self, entry: u32, labels: &Labels, generation: u64) {
+        self.changed.insert(labels.metric_name().into(), generation);
         for (name, value) in labels.iter() {
             if !self.names.contains_key(name) {
                 self.names.insert(name.into(), Values::default());
@@ -37,7 +40,8 @@ impl Index {
         }
     }
 
-    pub(crate) fn remove(&mut self, entry: u32, labels: &Labels) {
+    pub(crate) fn remove(&mut self, entry: u32, labels: &Labels, generation: u64) {
+        self.changed.insert(labels.metric_name().into(), generation);
         for (name, value) in labels.iter() {
             let Some(values) = self.names.get_mut(name) else { continue };
             let Some(postings) = values.get_mut(value) else { continue };
@@ -51,6 +55,18 @@ impl Index {
                 self.names.remove(name);
             }
         }
+        let name = labels.metric_name();
+        if !self.names.get(METRIC_NAME).is_some_and(|values| values.contains_key(name)) {
+            self.changed.remove(name);
+        }
+    }
+
+    /// The generation in which what `matchers` mean last changed, if they name one metric; 0 if it has no series.
+    pub(crate) fn changed(&self, matchers: &[Matcher]) -> Option<u64> {
+        let named =
+            |m: &&Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal && !m.value().is_empty();
+        let name = matchers.iter().find(named)?.value();
+        Some(self.changed.get(name).copied().unwrap_or_default())
     }
 
     /// Entries among which all that satisfy `matchers` are; `None` when every entry may.

@@ -234,6 +234,12 @@ impl Store {
         self.generation
     }
 
+    /// Changes whenever a series comes or goes that `matchers` might mean: ids selected by them stay good while it does
+    /// not.
+    pub fn generation_of(&self, matchers: &[Matcher]) -> u64 {
+        self.index.changed(matchers).unwrap_or(self.generation)
+    }
+
     /// A window over all series: samples after `from` and not after `to`, in milliseconds since the epoch.
     pub fn between(&self, from: i64, to: i64) -> Between<'_> {
         Between { store: self, bounds: Bounds::new(&self.timeline, from, to) }
@@ -365,12 +371,12 @@ impl Store {
 
     fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
         let entry = self.entries.insert(Entry { labels: labels.clone(), series: number, alias });
-        self.index.insert(entry, &labels);
+        self.generation += 1;
+        self.index.insert(entry, &labels, self.generation);
         self.by_labels.insert(labels, SeriesId { entry, series: number });
         if let Some(series) = self.series.get_mut(number) {
             series.entries.push(entry);
         }
-        self.generation += 1;
     }
 
     fn remove(&mut self, number: u32) {
@@ -378,13 +384,13 @@ impl Store {
         if let Some(fingerprint) = series.fingerprint {
             self.by_fingerprint.remove(&fingerprint);
         }
+        self.generation += 1;
         for entry in series.entries {
             if let Some(Entry { labels, .. }) = self.entries.remove(entry) {
-                self.index.remove(entry, &labels);
+                self.index.remove(entry, &labels, self.generation);
                 self.by_labels.remove(&labels);
             }
         }
-        self.generation += 1;
     }
 
     fn try_append_sample(

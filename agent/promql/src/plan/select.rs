@@ -1,7 +1,7 @@
 //! Series by selector, at a moment or over a window.
 //!
 //! A selector remembers which series it means and under which numbers their labels go; it asks the store again only when
-//! the context's epoch has changed.
+//! a series of its metric came or went, or when the numbers were cleared.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,14 +23,26 @@ struct Binding {
     matchers: Vec<Matcher>,
     series: Vec<(SeriesId, SetId)>,
     epoch: u64,
+    /// The store's generation when the binding was last looked at, and that of its matchers.
+    seen: [Option<u64>; 2],
 }
 
 impl Binding {
+    fn new(selector: &Selector) -> Self {
+        Self { matchers: selector.matchers.clone(), series: Vec::new(), epoch: 0, seen: [None; 2] }
+    }
+
     fn refresh(&mut self, context: &mut Context<'_>) {
-        if self.epoch == context.epoch {
+        let same_sets = std::mem::replace(&mut self.epoch, context.epoch) == context.epoch;
+        let [any, own] = &mut self.seen;
+        let unchanged = any.replace(context.store.generation()) == Some(context.store.generation());
+        if same_sets && unchanged {
             return;
         }
-        self.epoch = context.epoch;
+        let generation = context.store.generation_of(&self.matchers);
+        if own.replace(generation) == Some(generation) && same_sets {
+            return;
+        }
         self.series = context
             .store
             .select(&self.matchers)
@@ -63,7 +75,7 @@ pub(crate) struct Select {
 
 impl Select {
     pub(super) fn new(selector: &Selector, span: Range<usize>) -> Self {
-        let binding = Binding { matchers: selector.matchers.clone(), series: Vec::new(), epoch: 0 };
+        let binding = Binding::new(selector);
         Self { binding, shift: selector.shift, span }
     }
 
@@ -135,7 +147,7 @@ pub(crate) struct SubqueryNode {
 
 impl WindowNode {
     pub(super) fn select(selector: &Selector, range: Duration, span: Range<usize>) -> Self {
-        let binding = Binding { matchers: selector.matchers.clone(), series: Vec::new(), epoch: 0 };
+        let binding = Binding::new(selector);
         Self::Select(WindowSelect {
             binding,
             shift: selector.shift,

@@ -182,6 +182,27 @@ fn samples_go_by_age_and_by_count_and_series_with_their_last_sample() {
 }
 
 #[test]
+fn ids_of_a_metric_stay_good_while_only_others_come_and_go() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    let named = name("system.uptime");
+    let nameless = [Matcher::equal("cpu.mode", "idle")];
+    let before = [store.generation_of(&named), store.generation_of(&nameless)];
+    store.append(&cycle(20, &[("idle", 1.0), ("user", 1.0)]));
+    assert_eq!(store.generation_of(&named), before[0]);
+    assert_ne!(store.generation_of(&nameless), before[1]);
+    let other = name("other");
+    let mut seen = HashSet::from([store.generation_of(&other)]);
+    for second in [1_000, 3_000] {
+        let labels: Labels = [(METRIC_NAME, "other")].into_iter().collect();
+        store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(second), 1.0).unwrap();
+        assert!(seen.insert(store.generation_of(&other)));
+        store.expire(Timestamp::from_secs(second + 601));
+        assert_eq!(store.generation_of(&other), 0);
+    }
+}
+
+#[test]
 fn two_stores_never_share_a_generation() {
     assert_ne!(Store::new(limits()).generation(), Store::new(limits()).generation());
 }

@@ -70,7 +70,7 @@ struct DirectoryEntry {
 pub struct ProcessRule {
     /// The name by which it is asked for.
     pub name: ProcessName,
-    /// The program's absolute path.
+    /// The program's absolute path. It must stay in the foreground: one that forks and ends has ended.
     pub program: PathBuf,
     /// Its arguments, without the program.
     pub arguments: Vec<String>,

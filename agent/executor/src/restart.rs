@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 
 use crate::children::Children;
 use crate::policy::ProcessRule;
@@ -20,6 +20,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Restarts the process of a rule.
 pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Outcome, ActionError> {
+    // Looked at before anything is ended: a program that cannot be started must not cost the one that runs.
+    rustix::fs::access(&rule.program, Access::EXEC_OK).map_err(|error| {
+        ActionError::failed(format!("looking for the program {}", rule.program.display()), error)
+    })?;
     let running = running(rule, children)?;
     let killed = running.as_ref().map(|process| stop(process, rule)).transpose()?;
     let pid = children.start(rule)?;

@@ -231,7 +231,7 @@ pub const HOST_FUNCTIONS: &[HostFunction] = &[
         namespace: "metric",
         name: "query",
         parameters: &["expr: string"],
-        returns: "float, or () without a result",
+        returns: "float, or () without a finite result",
         summary: "The value that a PromQL expression has now; of several series, the first.",
         kind: FunctionKind::Read,
         needs: None,

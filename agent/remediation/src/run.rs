@@ -86,14 +86,25 @@ impl Remediator {
 
     /// Answers a firing alert, and returns when the run is over.
     ///
-    /// None if no runbook matches, or if nothing was run and nothing has changed since this was last told: the same
-    /// guards still refuse the same alert, or its runbook only observes. May be called at every evaluation.
+    /// None if no runbook matches; if the alert was not evaluated since the runbook's last run, so that nothing is known
+    /// of its effect; or if nothing was run and nothing has changed since this was last told: the same guards still
+    /// refuse the same alert, or its runbook only observes. May be called at every evaluation.
     pub fn respond(&mut self, world: &mut dyn World, alert: &Alert) -> Option<RunOutcome> {
         if alert.state != AlertState::Firing {
             return None;
         }
         let runbook = self.runbooks.iter().find(|runbook| runbook.answers(&alert.labels))?.clone();
-        let script = self.scripts.get(&runbook.script)?.clone();
+        let Some(script) = self.scripts.get(&runbook.script).cloned() else {
+            tracing::error!(
+                runbook = runbook.name,
+                script = runbook.script,
+                "a runbook's script was not loaded"
+            );
+            return None;
+        };
+        if self.predates_last_run(&runbook, world.evaluated_at(alert), world.now()) {
+            return None;
+        }
         let verdicts = self.judge(world, &runbook, alert);
         let refusals: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.allowed).collect();
         let refused_by: Vec<&'static str> = refusals.iter().map(|(name, _)| *name).collect();
@@ -126,6 +137,12 @@ impl Remediator {
         };
         self.tell(world, &run, RunStep::Finished { outcome, reason });
         Some(outcome)
+    }
+
+    fn predates_last_run(&self, runbook: &Runbook, evaluated_at: Timestamp, now: Timestamp) -> bool {
+        let ends = self.ledger.history().attempts(&runbook.name).filter_map(|attempt| attempt.ended);
+        // An end in the future is one of before the clock jumped back; the guards refuse for it, and say so.
+        ends.map(|(at, _)| at).max().is_some_and(|last| evaluated_at <= last && last <= now)
     }
 
     fn judge(

@@ -82,7 +82,8 @@ pub(crate) enum RunnerError {
     Babble,
 }
 
-/// Starts the process that a script runs in.
+/// Starts the process that a script runs in. The kernel ends that process when the thread that started it ends, so runs
+/// belong on a thread that lives as long as they do.
 #[derive(Clone, Debug)]
 pub struct Sandbox(Kind);
 
@@ -153,11 +154,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Waits for what the script says next, for no longer than `remaining`, while `goes_on` says so.
+    /// Waits for what the script says next, for no longer than `remaining` of silence, while `go_on` has no error.
     pub(crate) fn next(
         &mut self,
         remaining: Duration,
-        goes_on: &mut dyn FnMut() -> bool,
+        go_on: &mut dyn FnMut() -> Result<(), RunnerError>,
     ) -> Result<Request, RunnerError> {
         let mut waited = Duration::ZERO;
         let mut chunk = [0; 4096];
@@ -166,6 +167,8 @@ impl Session {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();
                 return serde_json::from_slice(&line).map_err(|_| RunnerError::Babble);
             }
+            // At every turn: a child that says a little all the time must not hide a stop or the deadline.
+            go_on()?;
             if self.pending.len() > MAX_LINE_BYTES {
                 return Err(RunnerError::Babble);
             }
@@ -174,9 +177,6 @@ impl Session {
                 Ok(read) => self.pending.extend(chunk.iter().take(read)),
                 Err(error) if is_timeout(&error) => {
                     waited += ATTENTION;
-                    if !goes_on() {
-                        return Err(RunnerError::Stopping);
-                    }
                     if waited >= remaining {
                         return Err(RunnerError::Timeout(remaining));
                     }
@@ -201,7 +201,10 @@ impl Session {
     fn died(&mut self) -> RunnerError {
         let how = match self.child.as_mut().map(end) {
             Some(Ok(status)) => match status.signal() {
-                Some(6) => format!("it needed more than its {} MiB of memory", MAX_ADDRESS_SPACE >> 20),
+                Some(6) => format!(
+                    "it was aborted; it may have needed more than its {} MiB of memory",
+                    MAX_ADDRESS_SPACE >> 20
+                ),
                 Some(signal) => format!("it was ended by signal {signal}"),
                 None => status.to_string(),
             },

@@ -18,8 +18,14 @@ use crate::runbook::Runbook;
 use crate::sandbox::{Ask, ENDINGS, MAX_SCRIPT_BYTES, interpreter};
 
 /// Calls that the language handles itself, so that no package lists them.
-const KEYWORDS: [&str; 8] =
-    ["Fn", "call", "curry", "type_of", "is_def_var", "is_def_fn", "is_shared", "print"];
+const KEYWORDS: [&str; 7] = ["Fn", "call", "curry", "type_of", "is_def_var", "is_def_fn", "is_shared"];
+
+/// Calls of the language that have no place in a script, and what has.
+const REPLACED: [(&str, &str); 3] = [
+    ("sleep", "use clock::sleep(\"5s\"), which a stop can interrupt"),
+    ("print", "use incident::note(..): a script has no output"),
+    ("debug", "use incident::note(..): a script has no output"),
+];
 
 /// A script as it was read: what is hashed is what is run.
 #[derive(Clone, Debug)]
@@ -228,9 +234,8 @@ impl<'a> Check<'a> {
             }
             return;
         }
-        if name == "sleep" {
-            self.problem(position, "`sleep` is not available".to_owned()).hint =
-                Some("use clock::sleep(\"5s\"), which a stop can interrupt".to_owned());
+        if let Some((_, instead)) = REPLACED.iter().find(|(replaced, _)| *replaced == name) {
+            self.problem(position, format!("`{name}` is not available")).hint = Some((*instead).to_owned());
             return;
         }
         if KEYWORDS.contains(&name) {

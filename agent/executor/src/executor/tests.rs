@@ -106,6 +106,18 @@ fn a_running_process_is_ended_and_replaced() {
 }
 
 #[test]
+fn a_program_that_cannot_be_started_does_not_cost_the_one_that_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("web");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut host = Host::new(&format!("[{}, \"1000\"]", program.display()), "");
+    let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    std::fs::remove_file(&program).unwrap();
+    assert!(matches!(host.restart(), Err(ActionError::Failed { .. })));
+    assert!(is_alive(pid));
+}
+
+#[test]
 fn a_restarted_process_can_be_restarted_again_and_leaves_no_zombie() {
     let mut host = Host::new("[/bin/sleep, \"1000\"]", "");
     let Ok(Outcome::Restarted { pid: first, .. }) = host.restart() else { panic!() };

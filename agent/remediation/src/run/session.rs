@@ -95,8 +95,14 @@ impl<'a> ScriptRun<'a> {
     fn serve(&mut self, session: &mut Session) -> Result<Ended, RunnerError> {
         loop {
             let remaining = self.remaining()?;
-            let world = &*self.world;
-            match session.next(remaining, &mut || world.wait(Duration::ZERO))? {
+            let mut go_on = || {
+                if self.world.wait(Duration::ZERO) {
+                    self.remaining().map(drop)
+                } else {
+                    Err(RunnerError::Stopping)
+                }
+            };
+            match session.next(remaining, &mut go_on)? {
                 Request::Ended(Ending::Fixed(why)) => return Ok(Ended::Fixed(shown(why))),
                 Request::Ended(Ending::Skip(why)) => return Ok(Ended::Skipped(shown(why))),
                 Request::Ended(Ending::Failed(why)) => return Ok(Ended::Failed(shown(why))),

@@ -253,6 +253,17 @@ fn what_has_not_changed_is_told_once() {
 }
 
 #[test]
+fn an_alert_that_was_not_evaluated_since_the_last_run_says_nothing_about_it() {
+    let mut bench = Bench::with_script(RESTART);
+    assert_eq!(bench.respond(), Some(RunOutcome::Repaired));
+    let told = bench.world.events.borrow().len();
+    assert_eq!(bench.respond(), None);
+    assert_eq!(bench.world.events.borrow().len(), told);
+    bench.world.now.set(NOON.minus(Duration::from_hours(1)));
+    assert_eq!(bench.respond(), Some(RunOutcome::Refused), "a clock that jumped back is told");
+}
+
+#[test]
 fn an_alert_that_no_runbook_matches_or_that_does_not_fire_is_left_alone() {
     let mut bench = Bench::with_script(RESTART);
     let other = Alert { labels: [("alertname", "Other")].into_iter().collect(), ..alert() };
@@ -410,8 +421,9 @@ fn the_cooldown_counts_across_a_restart_of_the_agent() {
     let mut bench = Bench::with_script(RESTART);
     assert_eq!(bench.respond(), Some(RunOutcome::Repaired));
     bench.remediator = remediator(RUNBOOK, RESTART, bench.directory.path());
+    bench.world.wait(Duration::from_secs(1));
     assert_eq!(bench.respond(), Some(RunOutcome::Refused));
-    assert!(bench.reason().starts_with("cooldown: 1m left of 1m"), "{}", bench.reason());
+    assert!(bench.reason().starts_with("cooldown: 59s left of 1m"), "{}", bench.reason());
     bench.world.wait(Duration::from_mins(1));
     assert_eq!(bench.respond(), Some(RunOutcome::Repaired));
 }

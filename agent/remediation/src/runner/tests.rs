@@ -11,7 +11,7 @@ fn start(script: &str, functions: &[&str]) -> Session {
 }
 
 fn next(session: &mut Session) -> Result<Request, RunnerError> {
-    session.next(Duration::from_secs(10), &mut || true)
+    session.next(Duration::from_secs(10), &mut || Ok(()))
 }
 
 #[test]
@@ -73,6 +73,35 @@ fn what_a_script_cannot_do_breaks_it_with_a_reason() {
 fn a_stop_ends_the_waiting() {
     let mut session = start("fn remediate(ctx) { clock::sleep(\"1s\"); fixed(\"x\") }", &["clock::sleep"]);
     next(&mut session).unwrap();
-    let stopped = session.next(Duration::from_secs(10), &mut || false);
+    let stopped = session.next(Duration::from_secs(10), &mut || Err(RunnerError::Stopping));
     assert!(matches!(stopped, Err(RunnerError::Stopping)));
+}
+
+#[test]
+fn a_child_that_talks_all_the_time_does_not_hide_the_deadline() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(ATTENTION)).unwrap();
+    let mut session = Session { stream: ours, pending: Vec::new(), child: None };
+    let talking = std::thread::spawn(move || while theirs.write_all(b"x").is_ok() {});
+    let mut turns = 0;
+    let ended = session.next(Duration::from_secs(10), &mut || {
+        turns += 1;
+        if turns > 3 { Err(RunnerError::Timeout(Duration::ZERO)) } else { Ok(()) }
+    });
+    assert!(matches!(ended, Err(RunnerError::Timeout(_))));
+    drop(session);
+    talking.join().unwrap();
+}
+
+#[test]
+fn a_child_that_says_no_message_or_one_without_end_is_not_listened_to() {
+    for babble in [b"{}\n".to_vec(), vec![b'x'; MAX_LINE_BYTES + 4096]] {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(ATTENTION)).unwrap();
+        let mut session = Session { stream: ours, pending: Vec::new(), child: None };
+        let talking = std::thread::spawn(move || theirs.write_all(&babble));
+        assert!(matches!(next(&mut session), Err(RunnerError::Babble)));
+        drop(session);
+        let _ = talking.join().unwrap();
+    }
 }

@@ -51,6 +51,7 @@ fn every_wrong_call_is_found_at_its_place() {
         ("let x = \"a\".to_uper();", "s.rhai:2:17: there is no function `to_uper`; did you mean `to_upper`?"),
         ("if false { let x = `${oops()}`; }", "s.rhai:2:27: there is no function `oops`"),
         ("let f = || oops(); f.call();", "s.rhai:2:16: there is no function `oops`"),
+        ("print(1);", "s.rhai:2:5: `print` is not available; use incident::note(..): a script has no output"),
         (
             "sleep(5);",
             "s.rhai:2:5: `sleep` is not available; use clock::sleep(\"5s\"), which a stop can interrupt",

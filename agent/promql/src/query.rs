@@ -131,7 +131,7 @@ impl Query {
             for VectorSample { labels, value } in samples {
                 series.entry(labels).or_default().push(Point { at, value });
             }
-            at += step;
+            at = at.saturating_add(step);
         }
         Ok(Value::Matrix(series.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect()))
     }
@@ -160,32 +160,33 @@ impl Query {
             reads: self.reads,
             steps: 0,
         };
-        let span = self.expr.span.clone();
-        let value = match &mut self.plan {
-            Plan::Scalar(scalar) => scalar.eval(&mut context).map(Value::Scalar),
-            Plan::Text(text) => Ok(Value::String(text.clone())),
-            Plan::Vector(vector) => {
-                let samples = vector.eval(&mut context)?;
-                finish(samples, context.sets, &span).map(Value::Vector)
-            }
-            Plan::Window(window) => {
-                let mut found: Vec<(SetId, Vec<Point>)> = Vec::new();
-                let mut dropped = Vec::new();
-                window.each(&mut context, |series| {
-                    let points = series.times.iter().zip(series.values);
-                    let points = points.map(|(at, value)| Point { at: *at, value: *value }).collect();
-                    found.push((series.set, points));
-                    dropped.push(series.nameless);
-                })?;
-                matrix(found, &dropped, context.sets, &span).map(Value::Matrix)
-            }
-        };
+        let value = run(&mut self.plan, &mut context, &self.expr.span);
         self.reads = context.reads;
         if self.sets_kept == MAX_SETS {
             // Sets of series that are gone make at most three quarters.
             self.sets_kept = (self.sets.len() * 4).clamp(MIN_SETS, MAX_SETS - 1);
         }
         value
+    }
+}
+
+fn run(plan: &mut Plan, context: &mut Context<'_>, span: &Range<usize>) -> Result<Value, EvalError> {
+    match plan {
+        Plan::Scalar(scalar) => scalar.eval(context).map(Value::Scalar),
+        Plan::Text(text) => Ok(Value::String(text.clone())),
+        Plan::Vector(vector) => {
+            let samples = vector.eval(context)?;
+            finish(samples, context.sets, span).map(Value::Vector)
+        }
+        Plan::Window(window) => {
+            let mut found: Vec<(SetId, bool, Vec<Point>)> = Vec::new();
+            window.each(context, |series| {
+                let points = series.times.iter().zip(series.values);
+                let points = points.map(|(at, value)| Point { at: *at, value: *value }).collect();
+                found.push((series.set, series.nameless, points));
+            })?;
+            matrix(found, context.sets, span).map(Value::Matrix)
+        }
     }
 }
 
@@ -211,14 +212,13 @@ fn finish(
 }
 
 fn matrix(
-    found: Vec<(SetId, Vec<Point>)>,
-    dropped: &[bool],
+    found: Vec<(SetId, bool, Vec<Point>)>,
     sets: &mut Sets,
     span: &Range<usize>,
 ) -> Result<Vec<RangeSeries>, EvalError> {
     let mut result: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
-    for ((set, points), nameless) in found.into_iter().zip(dropped) {
-        let set = if *nameless { sets.nameless(set) } else { set };
+    for (set, nameless, points) in found {
+        let set = if nameless { sets.nameless(set) } else { set };
         if result.insert(sets.labels(set).clone(), points).is_some() {
             return Err(duplicate(span));
         }

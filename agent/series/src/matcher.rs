@@ -1,7 +1,8 @@
 //! Conditions on labels, as selectors state them.
 //!
 //! A matcher is compiled once and then only asked. An absent label is an empty value, so `{x=""}` holds where there is
-//! no `x`; regular expressions match the whole value, and their dot matches a line feed, as in Prometheus.
+//! no `x`; regular expressions match the whole value, and their dot matches a line feed, as in Prometheus. Unlike there,
+//! `\d`, `\w` and `\s` know Unicode.
 
 use std::fmt;
 

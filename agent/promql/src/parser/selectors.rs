@@ -11,6 +11,10 @@ use crate::ParseError;
 use crate::ast::{At, Expr, ExprKind, Selector, Shift, Subquery, ValueType};
 use crate::lexer::Token;
 
+/// The longest duration and the furthest time from the epoch, in milliseconds: 292 years, which is what 64 bits of
+/// nanoseconds hold. Sums of such times cannot overflow.
+const MAX_MILLIS: i64 = i64::MAX / 1_000_000;
+
 impl Parser {
     /// What follows a metric's name, or an opening brace that stands first.
     pub(super) fn selector(&mut self, name: Option<(String, Range<usize>)>) -> Result<Selector, ParseError> {
@@ -164,8 +168,8 @@ impl Parser {
     fn duration(&mut self) -> Result<Duration, ParseError> {
         let span = self.span();
         let duration = match self.peek() {
-            Token::Duration(duration) => *duration,
-            Token::Number(seconds) => seconds_to_duration(*seconds, &span)?,
+            Token::Duration(duration) => bounded(duration.as_millis() as f64, &span)?,
+            Token::Number(seconds) => bounded(seconds * 1000.0, &span)?,
             Token::Name(_) | Token::Sign("(" | "-" | "+") => {
                 return Err(not_yet(span, "duration expressions are"));
             }
@@ -186,8 +190,8 @@ impl Parser {
         }
         let span = self.span();
         let duration = match self.peek() {
-            Token::Duration(duration) => *duration,
-            Token::Number(seconds) => seconds_to_duration(*seconds, &span)?,
+            Token::Duration(duration) => bounded(duration.as_millis() as f64, &span)?,
+            Token::Number(seconds) => bounded(seconds * 1000.0, &span)?,
             Token::Sign("(" | "-" | "+") => return Err(not_yet(span, "duration expressions are")),
             Token::Name(_) if matches!(self.peek_at(1), Token::Sign("(")) => {
                 return Err(not_yet(span, "duration expressions are"));
@@ -195,8 +199,7 @@ impl Parser {
             _ => return Err(self.unexpected("a duration")),
         };
         self.at += 1;
-        let millis = i64::try_from(duration.as_millis())
-            .map_err(|_| error(span, "the duration does not fit 64 bits of milliseconds"))?;
+        let millis = duration.as_millis() as i64;
         Ok(if negative { -millis } else { millis })
     }
 
@@ -224,17 +227,17 @@ impl Parser {
         };
         let seconds = if negative { -seconds } else { seconds };
         let millis = (seconds * 1000.0).round();
-        if !millis.is_finite() || millis.abs() >= i64::MAX as f64 {
-            return Err(error(span, "the time of @ is out of bounds"));
+        if millis.is_nan() || millis.abs() > MAX_MILLIS as f64 {
+            return Err(error(span, "the time of @ is further than 292 years from 1970"));
         }
         Ok(At::Millis(millis as i64))
     }
 }
 
-fn seconds_to_duration(seconds: f64, span: &Range<usize>) -> Result<Duration, ParseError> {
-    let millis = (seconds * 1000.0).round();
-    if !(0.0..9e15).contains(&millis) {
-        return Err(error(span.clone(), "the duration is out of bounds"));
+fn bounded(millis: f64, span: &Range<usize>) -> Result<Duration, ParseError> {
+    let millis = millis.round();
+    if !(0.0..=MAX_MILLIS as f64).contains(&millis) {
+        return Err(error(span.clone(), "a duration must be between 0 and 292 years"));
     }
     Ok(Duration::from_millis(millis as u64))
 }

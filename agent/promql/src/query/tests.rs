@@ -122,6 +122,20 @@ fn a_range_query_without_end_is_refused() {
 }
 
 #[test]
+fn the_longest_durations_do_not_overflow() {
+    let store = host();
+    for text in [
+        "rate(system_cpu_time_seconds_total[292y] @ -9223372036 offset 292y)",
+        "sum_over_time(vector(1)[292y:292y] @ 9223372036 offset -292y)",
+        "rate(sum_over_time(rate(system_cpu_time_seconds_total[292y])[292y:291y])[292y:292y] offset 292y)",
+    ] {
+        assert!(Query::new(text).unwrap().instant(&store, Timestamp::from_secs(30)).is_ok(), "{text}");
+    }
+    let mut query = Query::new("time()").unwrap();
+    assert!(query.range(&store, Timestamp::EPOCH, Timestamp::from_secs(1), Duration::MAX).is_ok());
+}
+
+#[test]
 fn values_that_become_labels_do_not_pile_up() {
     let mut store = Store::new(Limits { max_series: 2_000, ..Limits::default() });
     let mut query = Query::new(r#"count_values("v", x)"#).unwrap();

@@ -59,7 +59,8 @@ pub fn find_processes(host: &HostRoot, target: &WatchTarget) -> Result<Vec<Found
 
 /// The process of this number, if it lives and can be seen.
 fn process(files: &mut ProcFiles, pid: u32) -> Option<FoundProcess> {
-    let line = files.read_once(pid, "stat").inspect_err(|error| debug_assert!(is_gone_or_hidden(*error))).ok()?;
+    let line =
+        files.read_once(pid, "stat").inspect_err(|error| debug_assert!(is_gone_or_hidden(*error))).ok()?;
     let stat = stat::parse(line).filter(stat::Stat::is_alive)?;
     Some(FoundProcess {
         pid,

@@ -73,7 +73,7 @@ pub struct Incident {
     pub verified: Option<Timestamp>,
     /// When the alert was resolved.
     pub resolved: Option<Timestamp>,
-    /// How the last run ended.
+    /// How the last run ended; a later one that guards refused does not hide it.
     pub outcome: Option<RunOutcome>,
     /// The runbook and the script of the last run, with the script's SHA-256.
     pub repair: Option<Repair>,
@@ -157,7 +157,11 @@ impl Incident {
             RunStep::Verified { ok: true, .. } => self.verified = Some(event.at),
             RunStep::Finished { outcome, .. } => {
                 self.runs_under_way = self.runs_under_way.saturating_sub(1);
-                self.outcome = Some(*outcome);
+                let decided = matches!(self.outcome, Some(RunOutcome::Repaired | RunOutcome::Escalated));
+                let ran = !matches!(outcome, RunOutcome::Refused | RunOutcome::Observed);
+                if ran || !decided {
+                    self.outcome = Some(*outcome);
+                }
             }
             _ => {}
         }

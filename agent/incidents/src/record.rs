@@ -204,6 +204,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_refusal_does_not_hide_a_repair_that_failed() {
+        let mut record = IncidentRecord::default();
+        let firing = alert(AlertState::Firing, 2);
+        record.alert_changed(&firing);
+        for outcome in [RunOutcome::Escalated, RunOutcome::Refused] {
+            let end = RunStep::Finished { outcome, reason: String::new() };
+            record.run_stepped(&firing.labels, &step(3, end));
+        }
+        assert_eq!(record.open().next().unwrap().outcome, Some(RunOutcome::Escalated));
+    }
+
+    #[test]
     fn a_storm_of_alerts_is_counted_beyond_the_limit() {
         let mut record = IncidentRecord::default();
         for number in 0..MAX_OPEN + 3 {

@@ -4,7 +4,8 @@ use telemetry::{RunStep, format_duration};
 
 use crate::Source;
 
-pub(crate) fn sentence(step: &RunStep) -> (Source, String) {
+/// Who did or saw the step, and what happened, as one sentence without a full stop.
+pub fn sentence(step: &RunStep) -> (Source, String) {
     match step {
         RunStep::Matched { runbook, stage, script, .. } => {
             (Source::Run, format!("runbook {runbook} answers with {script} (stage {stage})"))

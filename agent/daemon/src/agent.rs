@@ -1,0 +1,225 @@
+//! The agent: what it is built of, how it runs, how it stops.
+//!
+//! Everything is opened before anything starts, so that what cannot work fails at the start, with a name.
+
+mod books;
+mod collect;
+mod incident_files;
+mod intake;
+mod phase;
+mod remediate;
+mod rules;
+mod run_trace;
+pub(crate) mod signals;
+mod stage;
+mod state;
+mod watcher;
+mod world;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use alerting::GroupState;
+use anyhow::{Context, bail};
+use collectors::{Collection, HostRoot, host_resource};
+use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
+use executor::ExecutorThread;
+use opentelemetry::trace::TracerProvider;
+use otlp::{Sender, SenderFigures};
+use probes::Prober;
+use series::Store;
+use telemetry::Signal;
+
+use crate::config::{self, Config};
+use crate::exit::Exit;
+use crate::self_telemetry::SelfTelemetry;
+use crate::{clock, logging};
+
+use books::Books;
+use collect::CollectStage;
+use incident_files::IncidentFiles;
+use intake::Intake;
+use phase::{Phase, PhaseBoard};
+use remediate::RemediateStage;
+use rules::{RulesStage, WAITING_ALERTS};
+use stage::Stage;
+use state::StateDirectory;
+pub(crate) use watcher::{Happening, Watcher};
+
+/// How long one action may take before the run goes on without its answer: the longest `stop_timeout` and a margin.
+const ACTION_WITHIN: Duration = Duration::from_secs(310);
+
+/// The executor, shared by the runs.
+pub(crate) type SharedExecutor = Arc<Mutex<ExecutorThread>>;
+
+/// `hostmend run`.
+pub(crate) fn run(path: &Path, log: &str) -> anyhow::Result<Exit> {
+    let Some(config) = config::load_or_report(path)? else { return Ok(Exit::Errors) };
+    let stop = signals::stop_requests()?;
+    let agent = Agent::start(config, log, Watcher::default())?;
+    let died = agent.wait(&stop);
+    agent.stop();
+    died.map_or(Ok(Exit::Done), |stage| bail!("the thread {stage} ended; the agent cannot go on without it"))
+}
+
+/// The attributes of everything that this host sends.
+pub(crate) fn resource(host: &HostRoot) -> Vec<(String, String)> {
+    let attributes = host_resource(host, env!("CARGO_PKG_VERSION"));
+    attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// A running agent.
+pub(crate) struct Agent {
+    phase: Arc<PhaseBoard>,
+    inputs: Vec<Stage>,
+    runs: Stage,
+    stop_inputs: Channel<()>,
+    ended: Receiver<&'static str>,
+    executor: SharedExecutor,
+    telemetry: SelfTelemetry,
+    sender: Arc<Sender>,
+    _state: StateDirectory,
+}
+
+impl Agent {
+    /// Opens everything and starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// What could not be opened or started, by name.
+    pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
+        let Config { collect, destinations, judgement, repairs, .. } = config;
+        let state = StateDirectory::open(&match config.state_directory {
+            Some(path) => path,
+            None => state::default_directory()?,
+        })?;
+        let host = HostRoot::at("/");
+        let resource = resource(&host);
+        let sender = Arc::new(Sender::start(destinations)?);
+        let telemetry = SelfTelemetry::new(&resource, &sender)?;
+        logging::start(log, Some(&telemetry.logs))?;
+
+        let store = Arc::new(RwLock::new(Store::new(config.series)));
+        let books = Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?));
+        let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
+            .context("opening the collectors")?;
+        let prober =
+            if config.probes.is_empty() { None } else { Some(Prober::start(config.probes, |_, _| {})?) };
+        let pid_files = repairs.policy.processes.iter();
+        let pid_files = pid_files.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect();
+        let executor = ExecutorThread::start(repairs.policy, clock::now, ACTION_WITHIN)
+            .context("starting the thread executor")?;
+        let executor = Arc::new(Mutex::new(executor));
+
+        let phase = Arc::new(PhaseBoard::default());
+        let (arrived, arrivals) = bounded(1);
+        let (firing, fired) = bounded(WAITING_ALERTS);
+        let (stop_inputs, inputs_stopped) = bounded(0);
+        let (report, ended) = bounded(1);
+
+        let runs = RemediateStage::open(
+            repairs.runbooks,
+            repairs.scripts,
+            remediate::Surroundings {
+                store: Arc::clone(&store),
+                executor: Arc::clone(&executor),
+                books: Arc::clone(&books),
+                phase: Arc::clone(&phase),
+                watcher: watcher.clone(),
+                tracer: telemetry.traces.tracer("hostmend"),
+                state: state.path().to_owned(),
+                pid_files,
+            },
+        )?;
+        let runs = Stage::start("remediate", report.clone(), move || runs.run(&fired))?;
+
+        let now = clock::now();
+        let groups = judgement.groups.into_iter();
+        let groups = groups.map(|group| GroupState::new(group, judgement.evaluation_interval, now));
+        let rules = RulesStage::new(groups, Arc::clone(&store), books, firing, watcher.clone());
+        let stopped = inputs_stopped.clone();
+        let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
+
+        let intake = Intake::new(&resource, Arc::clone(&sender), store);
+        let collecting =
+            CollectStage { interval: collect.interval, collection, prober, intake, arrived, watcher };
+        let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
+
+        phase.enter(Phase::Running);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), "running");
+        Ok(Self {
+            phase,
+            inputs: vec![collecting, rules],
+            runs,
+            stop_inputs,
+            ended,
+            executor,
+            telemetry,
+            sender,
+            _state: state,
+        })
+    }
+
+    /// What performs actions, for whoever wants one performed beside the runs.
+    pub(crate) fn executor(&self) -> &SharedExecutor {
+        &self.executor
+    }
+
+    /// Waits until the agent is asked to stop, or until a stage ends by itself; then its name is returned.
+    pub(crate) fn wait(&self, stop: &Receiver<&'static str>) -> Option<&'static str> {
+        select! {
+            recv(stop) -> signal => {
+                tracing::info!(signal = signal.unwrap_or("nothing"), "stopping");
+                None
+            }
+            recv(self.ended) -> stage => stage.ok(),
+        }
+    }
+
+    /// Stops in phases, each within its share of the time.
+    pub(crate) fn stop(self) {
+        self.phase.enter(Phase::StoppingInputs);
+        drop(self.stop_inputs);
+        let begun = clock::monotonic();
+        for stage in self.inputs {
+            stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
+        }
+        self.phase.enter(Phase::FinishingRuns);
+        self.runs.join(Phase::FinishingRuns.share());
+        drop(self.executor);
+        self.phase.enter(Phase::LastExport);
+        let begun = clock::monotonic();
+        let share = Phase::LastExport.share();
+        self.telemetry.stop(share / 4);
+        let figures = self.sender.flush_and_stop(share.saturating_sub(begun.elapsed()));
+        say_what_was_lost(&figures);
+        self.phase.enter(Phase::Stopped);
+        tracing::info!("stopped");
+    }
+}
+
+fn host_name(resource: &[(String, String)]) -> &str {
+    resource.iter().find(|(key, _)| key == "host.name").map_or("this host", |(_, value)| value.as_str())
+}
+
+fn say_what_was_lost(figures: &SenderFigures) {
+    for destination in &figures.destinations {
+        for signal in Signal::ALL {
+            let figures = destination.signal(signal);
+            let lost = figures.dropped_queue_full + figures.dropped_refused + figures.dropped_shutdown;
+            if lost > 0 {
+                tracing::warn!(
+                    destination = destination.name,
+                    %signal,
+                    delivered = figures.delivered,
+                    queue_full = figures.dropped_queue_full,
+                    refused = figures.dropped_refused,
+                    shutdown = figures.dropped_shutdown,
+                    last_error = destination.last_error,
+                    "telemetry was lost"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The thread `collect`: a tick, the collectors, the results of probes, and on to the intake.
+
+use std::time::Duration;
+
+use collectors::{Collection, CollectorFailure};
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+use probes::Prober;
+use telemetry::SampleBuffer;
+
+use crate::agent::intake::Intake;
+use crate::agent::watcher::{Happening, Watcher};
+use crate::clock;
+use crate::print::with_causes;
+
+/// Collects until it is stopped.
+pub(crate) struct CollectStage {
+    pub(crate) interval: Duration,
+    pub(crate) collection: Collection,
+    pub(crate) prober: Option<Prober>,
+    pub(crate) intake: Intake,
+    /// Wakes the rules. One wake-up that waits is as good as many.
+    pub(crate) arrived: Sender<()>,
+    pub(crate) watcher: Watcher,
+}
+
+impl CollectStage {
+    /// Runs until the other side of `stop` is dropped. A tick that is missed is left out.
+    pub(crate) fn run(mut self, stop: &Receiver<()>) {
+        let mut buffer = SampleBuffer::default();
+        let mut failing: Vec<CollectorFailure> = Vec::new();
+        let mut due = clock::monotonic();
+        loop {
+            failing = self.tick(&mut buffer, &failing);
+            let now = clock::monotonic();
+            while due <= now {
+                due += self.interval;
+            }
+            select! {
+                recv(stop) -> _ => return,
+                default(clock::left(due)) => {}
+            }
+        }
+    }
+
+    fn tick(
+        &mut self,
+        buffer: &mut SampleBuffer,
+        failed_before: &[CollectorFailure],
+    ) -> Vec<CollectorFailure> {
+        let begun = clock::monotonic();
+        let failures = self.collection.collect(clock::now(), &mut || begun.elapsed(), buffer);
+        for failure in failures.iter().filter(|failure| !failed_before.contains(failure)) {
+            tracing::warn!(collector = failure.collector, "{}", with_causes(&failure.error));
+        }
+        for mended in
+            failed_before.iter().filter(|before| failures.iter().all(|f| f.collector != before.collector))
+        {
+            tracing::info!(collector = mended.collector, "the collector works again");
+        }
+        if let Some(prober) = &self.prober {
+            buffer.host();
+            prober.write(buffer);
+        }
+        let (points, entities) = (buffer.len(), buffer.entities().count());
+        self.intake.take(buffer);
+        if let Err(TrySendError::Disconnected(())) = self.arrived.try_send(()) {
+            tracing::debug!("nobody evaluates rules any more");
+        }
+        self.watcher.tell(|| Happening::Collected { points, entities });
+        failures
+    }
+}

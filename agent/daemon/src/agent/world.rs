@@ -1,0 +1,128 @@
+//! The real host, as a run sees it.
+
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use collectors::{HostRoot, WatchTarget};
+use executor::{Action, ActionError, Actuator, Outcome, ProcessId};
+use promql::{Query, Value};
+use remediation::{Answer, FoundProcess, World};
+use telemetry::{Alert, Labels, RunEvent, RunOutcome, RunStep, Timestamp};
+
+use crate::agent::remediate::Surroundings;
+use crate::agent::run_trace::RunTrace;
+use crate::agent::watcher::Happening;
+use crate::clock;
+use crate::print::with_causes;
+
+/// The file in the state directory that keeps every run from starting.
+const FREEZE_FILE: &str = "freeze";
+
+/// The outside of one run.
+pub(crate) struct LiveWorld<'a> {
+    surroundings: &'a Surroundings,
+    alert: &'a Alert,
+    seen_at: Timestamp,
+    host: HostRoot,
+    trace: RunTrace,
+}
+
+impl<'a> LiveWorld<'a> {
+    /// For a run that answers `alert`, which was seen firing just now.
+    pub(crate) fn new(surroundings: &'a Surroundings, alert: &'a Alert, seen_at: Timestamp) -> Self {
+        let trace = RunTrace::new(surroundings.tracer.clone());
+        Self { surroundings, alert, seen_at, host: HostRoot::at("/"), trace }
+    }
+
+    /// By the pid file if the policy defines a process of this name, else by command.
+    fn target(&self, name: &str) -> WatchTarget {
+        let defined = self.surroundings.pid_files.get(name);
+        defined.map_or_else(
+            || WatchTarget::Command(name.to_owned()),
+            |path: &PathBuf| WatchTarget::PidFile(path.clone()),
+        )
+    }
+}
+
+impl World for LiveWorld<'_> {
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn query(&self, expr: &str) -> Result<Answer, String> {
+        let mut query = Query::new(expr).map_err(|error| error.to_string())?;
+        let store = self.surroundings.store.read().unwrap_or_else(PoisonError::into_inner);
+        match query.instant(&store, clock::now()).map_err(|error| error.to_string())? {
+            Value::Scalar(value) => Ok(Answer { values: vec![(Labels::empty(), value)] }),
+            Value::Vector(samples) => Ok(Answer {
+                values: samples.into_iter().map(|sample| (sample.labels, sample.value)).collect(),
+            }),
+            Value::Matrix(_) | Value::String(_) => {
+                Err(format!("{expr} gives no instant vector; a run needs one, or a number"))
+            }
+        }
+    }
+
+    fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
+        self.surroundings.executor.lock().unwrap_or_else(PoisonError::into_inner).perform(action)
+    }
+
+    fn find_processes(&self, name: &str) -> Result<Vec<FoundProcess>, String> {
+        let found = collectors::find_processes(&self.host, &self.target(name));
+        let found = found.map_err(|error| with_causes(&error))?;
+        let known = |process: collectors::FoundProcess| FoundProcess {
+            id: ProcessId { pid: process.pid, start_ticks: process.start_ticks },
+            state: process.state,
+            command: process.command,
+        };
+        Ok(found.into_iter().map(known).collect())
+    }
+
+    fn directory_usage(&self, path: &str) -> Result<u64, String> {
+        collectors::directory_usage(&self.host, Path::new(path)).map_err(|error| with_causes(&error))
+    }
+
+    fn wait(&self, duration: Duration) -> bool {
+        self.surroundings.phase.wait(duration)
+    }
+
+    fn record(&mut self, event: &RunEvent) {
+        self.surroundings.books.run_stepped(self.alert, event);
+        // Before the log, so that the record of a step carries the span that the step began; but its end is logged first.
+        let ends = matches!(event.step, RunStep::Finished { .. });
+        if !ends {
+            self.trace.take(self.alert, event);
+        }
+        {
+            let _context = self.trace.context().attach();
+            log(event);
+        }
+        if ends {
+            self.trace.take(self.alert, event);
+        }
+        self.surroundings.watcher.tell(|| Happening::Run { alert: self.alert.clone(), event: event.clone() });
+    }
+
+    fn frozen(&self) -> bool {
+        self.surroundings.state.join(FREEZE_FILE).exists()
+    }
+
+    fn evaluated_at(&self, _alert: &Alert) -> Timestamp {
+        self.seen_at
+    }
+}
+
+fn log(event: &RunEvent) {
+    let (source, text) = incidents::sentence(&event.step);
+    let (run, source) = (&event.run.0, source.as_str());
+    match &event.step {
+        RunStep::Finished { outcome: RunOutcome::Escalated, .. } => tracing::error!(run, source, "{text}"),
+        RunStep::Ended { ok: false, .. }
+        | RunStep::ActionDone { ok: false, .. }
+        | RunStep::Verified { ok: false, .. } => {
+            tracing::warn!(run, source, "{text}");
+        }
+        _ => tracing::info!(run, source, "{text}"),
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// The hidden command that a script runs in.
+pub(crate) const SCRIPT_RUNNER: &str = "script-runner";
+
+/// Lets a Linux host repair itself: sees what it does, ships it over OTLP, judges it by Prometheus rules, repairs
+/// the cause by a script, verifies the repair, and drafts the post-mortem.
+#[derive(Debug, Parser)]
+#[command(name = "hostmend", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration or a checked file has errors.\n\
+                        New here? `hostmend demo` shows the whole loop on this machine, as any user, in a minute."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// What to log: a level (error, warn, info, debug, trace) or `tracing` directives.
+    /// Default: info; for the demo, warn.
+    #[arg(long, global = true, env = "HOSTMEND_LOG", value_name = "FILTER", value_parser = filter)]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The guided tour: breaks a small service of its own three ways and repairs it.
+    Demo(DemoArgs),
+    /// The agent: collect, ship, judge, repair, until SIGTERM or Ctrl-C.
+    Run(ConfigArgs),
+    /// Print what one collection would send.
+    Collect(CollectArgs),
+    /// Report every problem in configuration, rules, runbooks, policy and scripts.
+    Check(CheckArgs),
+    /// Reference lists, printed from the tables that the program runs on.
+    List {
+        /// What to list.
+        what: Listing,
+    },
+    /// Run one remediation script under limits, speaking with the agent over standard input and output.
+    #[command(hide = true, name = SCRIPT_RUNNER)]
+    ScriptRunner,
+    /// The service that the demo breaks.
+    #[command(hide = true)]
+    DemoVictim(VictimArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/hostmend/hostmend.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Where the demo's own OTLP server listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) otlp_listen: std::net::SocketAddr,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CollectArgs {
+    /// Collect once and stop.
+    #[arg(long, required = true)]
+    pub(crate) once: bool,
+
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CollectFormat::Table)]
+    pub(crate) format: CollectFormat,
+
+    /// The configuration file; without it, every collector that is on by default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CollectFormat {
+    /// For people.
+    Table,
+    /// OTLP as JSON, one request per line.
+    OtlpJson,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Files to check: configuration, rules, runbooks, policy (YAML) or scripts (.rhai). Without any, the
+    /// configuration and everything it names.
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/hostmend/hostmend.yaml")]
+    pub(crate) config: PathBuf,
+
+    /// How to print problems.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people: the lines, with the problem underlined.
+    Text,
+    /// One JSON object per line.
+    Json,
+    /// GitHub workflow commands.
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Listing {
+    /// Every metric, with unit, kind and source.
+    Metrics,
+    /// Every collector.
+    Collectors,
+    /// Every function that a remediation script can call.
+    Functions,
+    /// Every PromQL function.
+    PromqlFunctions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VictimArgs {
+    /// The address to serve on.
+    #[arg(long)]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The file to write the process id to.
+    #[arg(long)]
+    pub(crate) pid_file: PathBuf,
+    /// How long to live at most, so that nothing stays behind whatever happens.
+    #[arg(long, value_parser = duration)]
+    pub(crate) live_at_most: Duration,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    let hint = "write a level such as info, or a list such as warn,otlp=debug";
+    text.parse::<EnvFilter>().map(|_| text.to_owned()).map_err(|error| format!("{error}; {hint}"))
+}
+
+fn duration(text: &str) -> Result<Duration, telemetry::DurationError> {
+    telemetry::parse_duration(text)
+}

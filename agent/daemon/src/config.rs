@@ -1,0 +1,162 @@
+//! The configuration: what the files say, turned into what the program may rely on.
+//!
+//! `run` and `check` both load it here, so what check accepts, run starts with. Every problem of every file is
+//! collected; the files are read as sshd reads its keys where something will act on them.
+
+mod destination;
+mod file;
+mod judgement;
+mod section;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use collectors::Options;
+use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
+use otlp::Destination;
+use probes::HttpProbe;
+use series::Limits;
+
+pub(crate) use judgement::{Judgement, Repairs};
+
+use crate::print;
+use file::AgentFile;
+
+/// How many processes are reported by CPU and as many by memory when the configuration does not say: what fits a
+/// screen, and with the host's own series stays near 1,500 series.
+const DEFAULT_PROCESSES_TOP: usize = 20;
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Everything the agent is told.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) state_directory: Option<PathBuf>,
+    pub(crate) collect: Collect,
+    pub(crate) probes: Vec<(HttpProbe, Duration)>,
+    pub(crate) destinations: Vec<Destination>,
+    pub(crate) series: Limits,
+    pub(crate) judgement: Judgement,
+    pub(crate) repairs: Repairs,
+}
+
+/// What is collected.
+#[derive(Debug)]
+pub(crate) struct Collect {
+    pub(crate) interval: Duration,
+    pub(crate) disabled: BTreeSet<String>,
+    pub(crate) options: Options,
+}
+
+impl Collect {
+    /// Whether the collector of this name runs.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        !self.disabled.contains(name)
+    }
+}
+
+impl Default for Collect {
+    fn default() -> Self {
+        Self {
+            interval: DEFAULT_INTERVAL,
+            disabled: BTreeSet::new(),
+            options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
+        }
+    }
+}
+
+/// What loading found.
+pub(crate) struct Loaded {
+    /// The configuration, unless there was an error.
+    pub(crate) config: Option<Config>,
+    /// All problems, warnings included.
+    pub(crate) problems: Vec<Problem>,
+    /// How many files were read.
+    pub(crate) files: usize,
+}
+
+/// Loads the configuration file at `path` and everything it names.
+pub(crate) fn load(path: &Path, trust: Trust) -> Loaded {
+    let mut load = Load { trust, problems: Vec::new(), files: 0 };
+    let config = load.config(path);
+    let failed = load.problems.iter().any(|problem| problem.severity == Severity::Error);
+    Loaded { config: config.filter(|_| !failed), problems: load.problems, files: load.files }
+}
+
+/// Loads the configuration for use; prints its problems to standard error. `None` when there are errors.
+pub(crate) fn load_or_report(path: &Path) -> std::io::Result<Option<Config>> {
+    let loaded = load(path, Trust::invoking_user());
+    print::err(&documents::render(&loaded.problems, Format::Text))?;
+    Ok(loaded.config)
+}
+
+/// The state of one loading.
+struct Load {
+    trust: Trust,
+    problems: Vec<Problem>,
+    files: usize,
+}
+
+impl Load {
+    fn config(&mut self, path: &Path) -> Option<Config> {
+        let document = self.open(path)?;
+        let file: AgentFile = match yaml::parse(&document) {
+            Ok(file) => file,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let base = Base::of(path);
+        let mut review = Review::new(&document);
+        let state_directory = file.state_directory.as_ref().map(|value| base.path(&value.value));
+        let collect = section::collect(&file.collect, &base, &mut review);
+        let probes = section::probes(&file.probes, &mut review);
+        let destinations = destination::all(&file.destinations, &base, &mut review);
+        let series = section::series(&file.series, &mut review);
+        let judgement = self.judgement(&file, &base, &mut review);
+        let repairs = self.repairs(&file, &base, &mut review);
+        self.problems.extend(review.into_problems());
+        Some(Config { state_directory, collect, probes, destinations, series, judgement, repairs })
+    }
+
+    /// Opens a file; a problem is kept and gives `None`.
+    fn open(&mut self, path: &Path) -> Option<Document> {
+        match Document::open(path, self.trust) {
+            Ok(document) => {
+                self.files += 1;
+                Some(document)
+            }
+            Err(error) => {
+                self.problems.push(about_open(path, &error));
+                None
+            }
+        }
+    }
+}
+
+/// The problem of a file that could not be opened.
+pub(crate) fn about_open(path: &Path, error: &OpenError) -> Problem {
+    match error {
+        OpenError::Read { source, .. } => Problem::about(path, format!("{error}: {source}")),
+        _ => Problem::about(path, error.to_string()),
+    }
+}
+
+/// The directory that relative paths start from: that of the configuration file.
+struct Base(PathBuf);
+
+impl Base {
+    fn of(file: &Path) -> Self {
+        let directory = file.parent().unwrap_or(Path::new(""));
+        Self(std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()))
+    }
+
+    fn path(&self, text: &str) -> PathBuf {
+        self.0.join(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What the configuration file says, key by key. What it means is decided in [`super`].
+
+use std::collections::BTreeMap;
+
+use documents::Spanned;
+use serde::Deserialize;
+
+/// The whole of `hostmend.yaml`. Paths are relative to the directory of the file; durations are written as in
+/// Prometheus: `10s`, `5m`, `1h30m`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AgentFile {
+    /// Where the agent keeps what must outlive it: the run journal, incidents, post-mortems. Default:
+    /// `$STATE_DIRECTORY` under systemd, `/var/lib/hostmend` for root, else `~/.local/state/hostmend`.
+    pub(super) state_directory: Option<Spanned<String>>,
+    /// What is collected, and how often.
+    pub(super) collect: CollectSection,
+    /// Services that are asked whether they answer.
+    pub(super) probes: ProbesSection,
+    /// OpenTelemetry collectors that everything is sent to, each independently of the others.
+    pub(super) destinations: Vec<DestinationSection>,
+    /// What is kept in memory for rules.
+    pub(super) series: SeriesSection,
+    /// Prometheus rule files; patterns with `*` and `?`.
+    pub(super) rules: Vec<Spanned<String>>,
+    /// How often groups without an `interval` are evaluated. Default `10s`.
+    pub(super) evaluation_interval: Option<Spanned<String>>,
+    /// Runbook files; patterns with `*` and `?`.
+    pub(super) runbooks: Vec<Spanned<String>>,
+    /// The directory of the scripts that runbooks name.
+    pub(super) scripts: Option<Spanned<String>>,
+    /// What the executor may do. Without it nothing on the host is ever changed.
+    pub(super) policy: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CollectSection {
+    /// Default `10s`.
+    pub(super) interval: Option<Spanned<String>>,
+    /// Names of collectors to leave out; `hostmend list collectors` has them all.
+    pub(super) disable: Vec<Spanned<String>>,
+    pub(super) processes: ProcessesSection,
+    /// Directories whose size is watched.
+    pub(super) directories: Vec<Spanned<String>>,
+    /// Processes that are counted by name, so that rules can see them missing.
+    pub(super) watch: Vec<WatchSection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProcessesSection {
+    /// How many processes are reported by CPU and as many by memory; `0` reports all. Default 20.
+    pub(super) top: Option<Spanned<usize>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WatchSection {
+    /// The name in the series' label `hostmend_watch_name`.
+    pub(super) name: Spanned<String>,
+    /// The file that the process writes its id to. Either this or `command`.
+    pub(super) pid_file: Option<Spanned<String>>,
+    /// The command's name, as `ps -o comm` prints it, or the name of its executable.
+    pub(super) command: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProbesSection {
+    pub(super) http: Vec<HttpProbeSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpProbeSection {
+    /// The name in the series' label `hostmend_probe_name`.
+    pub(super) name: Spanned<String>,
+    /// A plain `http://` URL; any status from 200 to 299 is a success.
+    pub(super) url: Spanned<String>,
+    /// How long an answer may take. Default `2s`.
+    pub(super) timeout: Option<Spanned<String>>,
+    /// Default `10s`.
+    pub(super) interval: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DestinationSection {
+    /// The name in messages and in the agent's own figures.
+    pub(super) name: Spanned<String>,
+    /// `http://host:4317`, or `https://` for TLS. With `http/protobuf`, `/v1/<signal>` is appended.
+    pub(super) endpoint: Spanned<String>,
+    /// `grpc` (default) or `http/protobuf`.
+    #[serde(default)]
+    pub(super) protocol: ProtocolName,
+    /// `gzip` (default) or `none`.
+    #[serde(default)]
+    pub(super) compression: CompressionName,
+    /// Sent with every request.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Spanned<String>>,
+    /// How long one request may take. Default `10s`.
+    pub(super) timeout: Option<Spanned<String>>,
+    /// Only for `https://` endpoints.
+    pub(super) tls: Option<TlsSection>,
+    /// How much may wait in memory while the destination is away, in bytes; the oldest goes first. Default 16 MiB.
+    pub(super) max_queued_bytes: Option<Spanned<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) enum ProtocolName {
+    #[default]
+    #[serde(rename = "grpc")]
+    Grpc,
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CompressionName {
+    None,
+    #[default]
+    Gzip,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are the keys that operators write")]
+pub(super) struct TlsSection {
+    /// PEM file of the authorities that sign the collector's certificate. Default: the system's.
+    pub(super) ca_file: Option<Spanned<String>>,
+    /// PEM file of our own certificate, for mutual TLS; with `key_file`.
+    pub(super) certificate_file: Option<Spanned<String>>,
+    /// PEM file of its private key.
+    pub(super) key_file: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SeriesSection {
+    /// How many series at most; new ones beyond it are refused and counted. Default 20000.
+    pub(super) max_series: Option<Spanned<usize>>,
+    /// How long samples are kept. Default `2h`.
+    pub(super) retention: Option<Spanned<String>>,
+}

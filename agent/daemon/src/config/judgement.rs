@@ -1,0 +1,117 @@
+//! The files that the configuration names: rules, runbooks, scripts, policy.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alerting::{RuleFile, RuleGroup};
+use documents::{Problem, Review, Spanned};
+use executor::Policy;
+use remediation::{Runbook, Script};
+
+use super::file::AgentFile;
+use super::{Base, DEFAULT_INTERVAL, Load};
+
+/// Evaluating more often than this would judge the same samples again and again.
+const MIN_EVALUATION_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How the host is judged.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    pub(crate) groups: Vec<RuleGroup>,
+    pub(crate) evaluation_interval: Duration,
+}
+
+impl Default for Judgement {
+    fn default() -> Self {
+        Self { groups: Vec::new(), evaluation_interval: DEFAULT_INTERVAL }
+    }
+}
+
+/// How the host is repaired.
+#[derive(Debug, Default)]
+pub(crate) struct Repairs {
+    pub(crate) runbooks: Vec<Runbook>,
+    pub(crate) scripts: BTreeMap<String, Script>,
+    pub(crate) policy: Policy,
+}
+
+impl Load {
+    pub(super) fn judgement(&mut self, file: &AgentFile, base: &Base, review: &mut Review) -> Judgement {
+        let interval = review.duration_or(file.evaluation_interval.as_ref(), DEFAULT_INTERVAL);
+        if let Some(value) = &file.evaluation_interval
+            && interval < MIN_EVALUATION_INTERVAL
+        {
+            review.error(value, "the interval is too short; 100ms is the shortest");
+        }
+        let mut groups = Vec::new();
+        for path in paths(&file.rules, base, review) {
+            let Some(document) = self.open(&path) else { continue };
+            match RuleFile::read(&document) {
+                Ok(rules) => {
+                    groups.extend(rules.groups);
+                    self.problems.extend(rules.warnings);
+                }
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        Judgement { groups, evaluation_interval: interval }
+    }
+
+    pub(super) fn repairs(&mut self, file: &AgentFile, base: &Base, review: &mut Review) -> Repairs {
+        let mut runbooks: Vec<Runbook> = Vec::new();
+        for path in paths(&file.runbooks, base, review) {
+            let Some(document) = self.open(&path) else { continue };
+            let read = Runbook::read(&document);
+            for runbook in self.keep(read) {
+                if runbooks.iter().any(|earlier| earlier.name == runbook.name) {
+                    let message =
+                        format!("the runbook {:?} is in another file too; name them apart", runbook.name);
+                    self.problems.push(Problem::about(&path, message));
+                }
+                runbooks.push(runbook);
+            }
+        }
+        let directory = base.path(file.scripts.as_ref().map_or("scripts", |value| value.value.as_str()));
+        let loaded = remediation::load_scripts(&runbooks, &directory, self.trust);
+        let scripts = self.keep(loaded);
+        self.files += scripts.len();
+        let policy = match &file.policy {
+            None => Policy::default(),
+            Some(value) => match self.open(&base.path(&value.value)) {
+                None => Policy::default(),
+                Some(document) => self.keep(Policy::read(&document)),
+            },
+        };
+        Repairs { runbooks, scripts, policy }
+    }
+
+    /// The value, or nothing of it and its problems kept.
+    fn keep<T: Default>(&mut self, read: Result<T, Vec<Problem>>) -> T {
+        read.unwrap_or_else(|problems| {
+            self.problems.extend(problems);
+            T::default()
+        })
+    }
+}
+
+/// The files that patterns name, each once, by name. A pattern without a match is an error unless it has a wildcard.
+fn paths(patterns: &[Spanned<String>], base: &Base, review: &mut Review) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let absolute = base.path(&pattern.value);
+        let Some(matches) = review.read(pattern, |_| glob::glob(&absolute.to_string_lossy())) else {
+            continue;
+        };
+        let before = found.len();
+        // What cannot be listed cannot be opened either; a plain name says so below.
+        found.extend(matches.filter_map(Result::ok));
+        if found.len() == before && !pattern.value.contains(['*', '?', '[']) {
+            review.error(pattern, format!("there is no file {}", absolute.display())).hint =
+                Some("paths are relative to this file's directory".to_owned());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}

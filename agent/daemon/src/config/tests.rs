@@ -1,0 +1,74 @@
+use super::*;
+
+/// Loads `text` as `hostmend.yaml` in a directory of its own.
+fn load_text(text: &str) -> Loaded {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hostmend.yaml");
+    std::fs::write(&path, text).unwrap();
+    load(&path, Trust::invoking_user())
+}
+
+/// The problems without the directory.
+fn problems(text: &str) -> Vec<String> {
+    let problems = load_text(text).problems;
+    problems
+        .iter()
+        .map(|problem| problem.to_string().rsplit("hostmend.yaml:").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn an_empty_section_keeps_every_default() {
+    let config = load_text("collect: {}\n").config.unwrap();
+    assert_eq!(config.collect.interval, Duration::from_secs(10));
+    assert_eq!(config.collect.options.processes_top, Some(20));
+    assert!(config.destinations.is_empty() && config.collect.wants("cpu"));
+}
+
+#[test]
+fn paths_start_at_the_directory_of_the_file() {
+    let loaded = load_text("state_directory: state\ncollect: { directories: [spool, /var/spool] }\n");
+    let config = loaded.config.unwrap();
+    let base = config.state_directory.unwrap().parent().unwrap().to_owned();
+    assert!(base.is_absolute());
+    assert_eq!(config.collect.options.directories, [base.join("spool"), PathBuf::from("/var/spool")]);
+}
+
+#[test]
+fn all_problems_of_the_file_come_at_once() {
+    let found = problems(
+        "collect: { interval: 5 }\nprobes: { http: [{ name: a, url: \"https://x\" }] }\n\
+         destinations: [{ name: d, endpoint: \"http://\" }]\nseries: { max_series: 0 }\n",
+    );
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[test]
+fn mistakes_are_told_where_they_are_with_what_would_be_right() {
+    for (text, expected) in [
+        ("collect: { interval: 1ms }\n", "1:22: the interval is too short; 100ms is the shortest"),
+        (
+            "collect: { disable: [presure] }\n",
+            "1:22: there is no collector \"presure\"; did you mean `pressure`?",
+        ),
+        ("collect: { watch: [{ name: web }] }\n", "1:28: watch \"web\" needs either pid_file or command"),
+        ("series: { max_series: 0 }\n", "1:23: at least 1 series must fit"),
+        ("evaluation_interval: 1ms\n", "1:22: the interval is too short; 100ms is the shortest"),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_sent_is_pointed_at() {
+    let text = "destinations:\n  - name: d\n    endpoint: http://c:4317\n    headers:\n      \"a b\": c\n";
+    let found = problems(text);
+    assert!(found.len() == 1 && found[0].starts_with("5:14: header"), "{found:?}");
+}
+
+#[test]
+fn two_destinations_of_one_name_are_told_apart_by_the_operator() {
+    let text =
+        "destinations:\n  - { name: d, endpoint: http://c:4317 }\n  - { name: d, endpoint: http://e:4317 }\n";
+    assert_eq!(problems(text), ["3:13: two destinations are named \"d\""]);
+}

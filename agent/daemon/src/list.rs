@@ -1,0 +1,92 @@
+//! `hostmend list`: reference lists, printed from the tables that the program runs on.
+
+use std::fmt::Write as _;
+
+use collectors::{COLLECTORS, SCHEDULE_METRICS};
+use promql::functions::{Arity, FUNCTIONS, Function};
+use remediation::HOST_FUNCTIONS;
+use telemetry::{Instrument, MetricSpec};
+
+use crate::cli::Listing;
+use crate::exit::Exit;
+use crate::print;
+
+pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
+    print::out(&match what {
+        Listing::Metrics => metrics(),
+        Listing::Collectors => collectors(),
+        Listing::Functions => functions(),
+        Listing::PromqlFunctions => promql_functions(),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn metrics() -> String {
+    let mut all: Vec<&MetricSpec> = COLLECTORS.iter().flat_map(|row| row.metrics.iter().copied()).collect();
+    all.extend(SCHEDULE_METRICS);
+    all.extend(probes::METRICS);
+    all.sort_by_key(|metric| metric.name);
+    all.dedup_by_key(|metric| metric.name);
+    let mut text = String::new();
+    for metric in all {
+        let kind = match metric.instrument {
+            Instrument::Counter => "counter",
+            Instrument::UpDownCounter => "updowncounter",
+            Instrument::Gauge => "gauge",
+        };
+        let _ = writeln!(
+            text,
+            "{} ({kind}, {}): {} From {}.{}",
+            metric.name,
+            metric.unit,
+            metric.description,
+            metric.source,
+            attributes(metric)
+        );
+    }
+    text
+}
+
+fn attributes(metric: &MetricSpec) -> String {
+    if metric.attributes.is_empty() {
+        String::new()
+    } else {
+        format!(" By {}.", metric.attributes.join(", "))
+    }
+}
+
+fn collectors() -> String {
+    let width = COLLECTORS.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    COLLECTORS.iter().fold(String::new(), |mut text, row| {
+        let _ = writeln!(text, "{:width$}  {}", row.name, row.summary);
+        text
+    })
+}
+
+fn functions() -> String {
+    HOST_FUNCTIONS.iter().fold(String::new(), |mut text, function| {
+        let needs =
+            function.needs.map(|needs| format!(" Needs the grant {}.", needs.name())).unwrap_or_default();
+        let _ = writeln!(text, "{}\n    {}{needs}", function.signature(), function.summary);
+        text
+    })
+}
+
+fn promql_functions() -> String {
+    FUNCTIONS.iter().fold(String::new(), |mut text, function| {
+        let _ = writeln!(text, "{}\n    {}", promql_signature(function), function.summary);
+        text
+    })
+}
+
+fn promql_signature(function: &Function) -> String {
+    let mut arguments: Vec<String> = function.arguments.iter().map(ToString::to_string).collect();
+    if let Some(last) = arguments.last_mut() {
+        match function.arity {
+            Arity::Exact => {}
+            Arity::Optional => *last = format!("[{last}]"),
+            Arity::Repeated => *last = format!("{last} ..."),
+        }
+    }
+    format!("{}({}) -> {}", function.name, arguments.join(", "), function.returns)
+}

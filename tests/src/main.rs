@@ -1,0 +1,13 @@
+//! The whole program, in one test binary: its commands, its agent against a real OpenTelemetry Collector, its demo,
+//! and what must stay true of the repository.
+
+#![forbid(unsafe_code)]
+#![cfg(test)]
+
+mod agent;
+mod checking;
+mod collecting;
+mod collector;
+mod demo;
+mod program;
+mod tidy;

@@ -1,0 +1,147 @@
+//! What must stay true of the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::program::{root, run, stdout};
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Files of the repository below `directory`, without build output and test data of others.
+fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![root().join(directory)];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !["target", ".git", "fixtures"].contains(&name.as_str()) {
+                directories.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Crate name to the workspace crates it knows, from the manifests.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let members: BTreeSet<String> = std::fs::read_dir(root().join("agent"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    members
+        .iter()
+        .map(|name| {
+            let manifest = read(format!("agent/{name}/Cargo.toml"));
+            let section = manifest.split("[dependencies]").nth(1).unwrap_or("");
+            let section = section.split("\n[").next().unwrap_or("");
+            let known = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+            (name.clone(), known.filter(|known| members.contains(*known)).map(str::to_owned).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn the_crate_table_says_what_the_manifests_say() {
+    let page = read("ARCHITECTURE.md");
+    let table: BTreeMap<String, BTreeSet<String>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let known = cells[2].split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+            (cells[0].trim_matches('`').to_owned(), known.collect())
+        })
+        .collect();
+    assert_eq!(table, dependencies());
+}
+
+#[test]
+fn only_the_wire_knows_protobuf_and_only_remediation_knows_rhai() {
+    for (crate_name, libraries) in [
+        ("otlp", ["tonic", "prost", "hyper-rustls", "rustls"].as_slice()),
+        ("remediation", &["rhai"]),
+        ("documents", &["serde-saphyr"]),
+    ] {
+        for manifest in files("agent", "toml") {
+            let text = std::fs::read_to_string(&manifest).unwrap();
+            let owner = manifest.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            for library in libraries {
+                let uses = text.lines().any(|line| line.starts_with(&format!("{library}.")));
+                assert!(!uses || owner == crate_name, "{owner} uses {library}, which only {crate_name} may");
+            }
+        }
+    }
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    for page in files(".", "md") {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap_or("");
+            if target.is_empty() || target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            assert!(page.parent().unwrap().join(target).exists(), "{}: {target}", page.display());
+        }
+    }
+}
+
+#[test]
+fn a_decision_cites_a_check_that_exists() {
+    let pages = files("docs/decisions", "md");
+    assert!(pages.len() > 2);
+    for page in pages.iter().filter(|page| !page.ends_with("README.md")) {
+        let text = std::fs::read_to_string(page).unwrap();
+        let check = text.lines().find_map(|line| line.strip_prefix("Kept true by: `"));
+        let check = check.unwrap_or_else(|| panic!("{} names no check", page.display()));
+        let file = check.split('`').next().unwrap();
+        assert!(root().join(file).exists(), "{}: {file}", page.display());
+    }
+}
+
+#[test]
+fn the_shipped_configuration_has_no_problem() {
+    let output = run(&["check", "--config", "config/hostmend.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+}
+
+#[test]
+fn every_shipped_script_has_no_problem() {
+    let scripts = files("remediation-scripts", "rhai");
+    assert!(!scripts.is_empty());
+    for script in scripts {
+        let output = run(&["check", script.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn lists_are_printed_from_the_tables() {
+    for (what, sample) in [
+        ("metrics", "system.cpu.time (counter, s)"),
+        ("collectors", "pressure"),
+        ("functions", "process::restart"),
+        ("promql-functions", "rate("),
+    ] {
+        let output = run(&["list", what]);
+        assert!(stdout(&output).contains(sample), "{what}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn nothing_is_left_to_do_without_a_name() {
+    for source in files("agent", "rs") {
+        let text = std::fs::read_to_string(&source).unwrap();
+        for word in ["TO".to_owned() + "DO(", "FIX".to_owned() + "ME", "unimplemented".to_owned() + "!("] {
+            assert!(!text.contains(&word), "{}: {word}", source.display());
+        }
+    }
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use telemetry::{Alert, AlertState, Labels, RunEvent, RunId, RunOutcome, RunStep, Stage, Timestamp};
 
-use crate::guard::{GUARDS, Question};
+use crate::guard::{GUARDS, Question, Verdict};
 use crate::ledger::{Ledger, LedgerError};
 use crate::runbook::Runbook;
 use crate::runner::Sandbox;
@@ -112,19 +112,7 @@ impl Remediator {
         if !self.is_news(&runbook, alert, runs, &refused_by) {
             return None;
         }
-        let run = self.next_id(world.now());
-        let matched = RunStep::Matched {
-            alert: alert.labels.to_string(),
-            runbook: runbook.name.clone(),
-            stage: runbook.stage,
-            script: runbook.script.clone(),
-            script_sha256: script.sha256().to_owned(),
-        };
-        self.tell(world, &run, matched);
-        for (name, verdict) in &verdicts {
-            let (guard, allowed, reason) = ((*name).to_owned(), verdict.allowed, verdict.reason.clone());
-            self.tell(world, &run, RunStep::Guard { guard, allowed, reason });
-        }
+        let run = self.announce(world, &runbook, &script, alert, &verdicts);
         let (outcome, reason) = if !refusals.is_empty() {
             let reasons: Vec<String> =
                 refusals.iter().map(|(name, verdict)| format!("{name}: {}", verdict.reason)).collect();
@@ -139,18 +127,38 @@ impl Remediator {
         Some(outcome)
     }
 
+    /// Begins a run: what met, and what every guard said.
+    fn announce(
+        &mut self,
+        world: &mut dyn World,
+        runbook: &Runbook,
+        script: &Script,
+        alert: &Alert,
+        verdicts: &[(&'static str, Verdict)],
+    ) -> RunId {
+        let run = self.next_id(world.now());
+        let matched = RunStep::Matched {
+            alert: alert.labels.to_string(),
+            runbook: runbook.name.clone(),
+            stage: runbook.stage,
+            script: runbook.script.clone(),
+            script_sha256: script.sha256().to_owned(),
+        };
+        self.tell(world, &run, matched);
+        for (name, verdict) in verdicts {
+            let (guard, allowed, reason) = ((*name).to_owned(), verdict.allowed, verdict.reason.clone());
+            self.tell(world, &run, RunStep::Guard { guard, allowed, reason });
+        }
+        run
+    }
+
     fn predates_last_run(&self, runbook: &Runbook, evaluated_at: Timestamp, now: Timestamp) -> bool {
         let ends = self.ledger.history().attempts(&runbook.name).filter_map(|attempt| attempt.ended);
         // An end in the future is one of before the clock jumped back; the guards refuse for it, and say so.
         ends.map(|(at, _)| at).max().is_some_and(|last| evaluated_at <= last && last <= now)
     }
 
-    fn judge(
-        &self,
-        world: &dyn World,
-        runbook: &Runbook,
-        alert: &Alert,
-    ) -> Vec<(&'static str, crate::guard::Verdict)> {
+    fn judge(&self, world: &dyn World, runbook: &Runbook, alert: &Alert) -> Vec<(&'static str, Verdict)> {
         let question = Question {
             runbook: &runbook.name,
             guards: &runbook.guards,

@@ -223,38 +223,46 @@ impl<'a> Check<'a> {
     /// A call of the language's or the script's own function; as a method it has one argument before the dot.
     fn plain_call(&mut self, call: &FnCallExpr, before_dot: usize, position: Position) {
         let name = call.name.as_str();
-        if name == "Fn" && !matches!(call.args.first(), Some(Expr::StringConstant(..))) {
-            let message = "a function's name must stand in the script, so that it can be checked".to_owned();
-            self.problem(position, message).hint = Some("use a closure: |x| f(x)".to_owned());
-            return;
+        if name == "Fn" {
+            self.function_pointer(call.args.first(), position);
+        } else if let Some((_, instead)) = REPLACED.iter().find(|(replaced, _)| *replaced == name) {
+            self.problem(position, format!("`{name}` is not available")).hint = Some((*instead).to_owned());
+        } else if !KEYWORDS.contains(&name) {
+            self.known_call(name, call.args.len(), before_dot, position);
         }
-        if let ("Fn", Some(Expr::StringConstant(meant, at))) = (name, call.args.first()) {
+    }
+
+    /// `Fn("name")`: the name must be written out, and be that of a function of the script.
+    fn function_pointer(&mut self, name: Option<&Expr>, position: Position) {
+        if let Some(Expr::StringConstant(meant, at)) = name {
             if !self.own.iter().any(|(own, _)| own == meant.as_str()) {
                 self.problem(*at, format!("the script defines no function `{meant}`"));
             }
-            return;
+        } else {
+            let message = "a function's name must stand in the script, so that it can be checked".to_owned();
+            self.problem(position, message).hint = Some("use a closure: |x| f(x)".to_owned());
         }
-        if let Some((_, instead)) = REPLACED.iter().find(|(replaced, _)| *replaced == name) {
-            self.problem(position, format!("`{name}` is not available")).hint = Some((*instead).to_owned());
-            return;
-        }
-        if KEYWORDS.contains(&name) {
-            return;
-        }
-        let arguments = call.args.len() + before_dot;
+    }
+
+    fn known_call(&mut self, name: &str, given: usize, before_dot: usize, position: Position) {
         match self.known.get(name) {
-            Some(arities) if arities.contains(&arguments) => {}
+            Some(arities) if arities.contains(&(given + before_dot)) => {}
             Some(arities) => {
                 let wanted: Vec<String> =
                     arities.iter().map(|arity| arity.saturating_sub(before_dot).to_string()).collect();
-                let (wanted, given) = (wanted.join(" or "), call.args.len());
-                self.problem(position, format!("`{name}` takes {wanted} arguments, {given} given"));
+                let wanted = wanted.join(" or ");
+                self.problem(position, format!("`{name}` wants {wanted} arguments and got {given}"));
             }
             None => {
-                let host =
-                    HOST_FUNCTIONS.iter().find(|function| function.name == name).map(HostFunction::path);
-                let meant =
-                    host.or_else(|| nearest(name, self.known.keys().map(String::as_str)).map(str::to_owned));
+                let host = HOST_FUNCTIONS.iter().find(|function| function.name == name);
+                // Operators, constants like E and property getters are functions too, but nobody means them by a slip.
+                let is_word = |known: &&String| {
+                    known.len() > 2 && known.chars().all(|c| c.is_alphanumeric() || c == '_')
+                };
+                let words = self.known.keys().filter(is_word);
+                let meant = host
+                    .map(HostFunction::path)
+                    .or_else(|| nearest(name, words.map(String::as_str)).map(str::to_owned));
                 self.problem(position, format!("there is no function `{name}`")).hint =
                     meant.map(|meant| format!("did you mean `{meant}`?"));
             }
@@ -275,7 +283,7 @@ impl<'a> Check<'a> {
         };
         if call.args.len() != function.parameters.len() {
             let (wanted, given) = (function.parameters.len(), call.args.len());
-            self.problem(at, format!("`{path}` takes {wanted} arguments, {given} given")).hint =
+            self.problem(at, format!("`{path}` wants {wanted} arguments and got {given}")).hint =
                 Some(function.signature());
         }
         let Some((capability, grants)) = function.needs.zip(self.grants) else { return };

@@ -22,6 +22,8 @@ use crate::world::World;
 const MAX_CALLS: u32 = 500;
 /// The most that one script may do.
 const MAX_ACTIONS: u32 = 20;
+/// The most processes that one question finds; a script that repairs means a handful.
+const MAX_FOUND: usize = 1000;
 /// How much of an answer or of a script's words is written down.
 const MAX_SHOWN: usize = 300;
 
@@ -174,7 +176,8 @@ impl<'a> ScriptRun<'a> {
     }
 
     fn find_processes(&mut self, name: &str) -> Result<Value, String> {
-        let processes = self.world.find_processes(name)?;
+        let mut processes = self.world.find_processes(name)?;
+        processes.truncate(MAX_FOUND);
         for process in &processes {
             self.found.entry(process.id).or_default().insert(name.to_owned());
         }

@@ -41,7 +41,7 @@ fn every_wrong_call_is_found_at_its_place() {
         ),
         (
             "process::restart(\"web\", 3);",
-            "s.rhai:2:5: `process::restart` takes 1 arguments, 2 given; process::restart(name: string) -> #{process, ended, killed, pid}",
+            "s.rhai:2:5: `process::restart` wants 1 arguments and got 2; process::restart(name: string) -> #{process, ended, killed, pid}",
         ),
         ("process::restart(\"db\");", "s.rhai:2:22: the runbook does not grant `process.restart` on \"db\""),
         (
@@ -61,7 +61,8 @@ fn every_wrong_call_is_found_at_its_place() {
             "s.rhai:2:5: a function's name must stand in the script, so that it can be checked; use a closure: |x| f(x)",
         ),
         ("Fn(\"restart\").call();", "s.rhai:2:8: the script defines no function `restart`"),
-        ("let x = failed();", "s.rhai:2:13: `failed` takes 1 arguments, 0 given"),
+        ("f(1);", "s.rhai:2:5: there is no function `f`"),
+        ("let x = failed();", "s.rhai:2:13: `failed` wants 1 arguments and got 0"),
     ] {
         assert_eq!(problems(&within_remediate(line)), [expected], "{line}");
     }

@@ -12,11 +12,15 @@ const NOON: Timestamp = Timestamp::from_secs(1_700_000_000);
 fn spawn(arguments: &[&str]) -> Victim {
     let (program, arguments) = arguments.split_first().unwrap();
     let victim = Victim(Command::new(program).args(arguments).spawn().unwrap());
-    // Until the kernel has set up the new program it has no command line.
-    while Process::open(victim.0.id()).unwrap().unwrap().command_line().is_empty() {
+    await_program(victim.0.id());
+    victim
+}
+
+/// Until the kernel has set up a new program it has neither a command line nor an environment.
+fn await_program(pid: u32) {
+    while Process::open(pid).unwrap().unwrap().command_line().is_empty() {
         std::thread::yield_now();
     }
-    victim
 }
 
 /// A process that ends with its test.
@@ -206,6 +210,7 @@ fn a_pid_file_that_is_a_link_or_no_number_stops_the_restart() {
 fn only_the_listed_environment_reaches_the_process() {
     let mut host = Host::new("[/bin/sleep, \"1000\"]\n  environment: { PORT: \"80\" }", "");
     let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    await_program(pid);
     let path = format!("/proc/{pid}/environ");
     let environment = std::fs::read_to_string(path).unwrap();
     assert_eq!(environment, "PORT=80\0");

@@ -51,13 +51,14 @@ fn an_unreachable_collector_is_reported_once_and_by_name() {
     agent.wait_for("complaint", STARTS_WITHIN, |log| log.contains("WARN").then_some(()));
     agent.signal(Signal::TERM);
     agent.ended(STOPS_WITHIN);
+    assert!(agent.log().contains("telemetry was lost"), "what could not be sent is counted: {}", agent.log());
     let warnings: Vec<String> = agent
         .log()
         .lines()
-        .filter(|line| line.contains("WARN") && line.contains("away"))
+        .filter(|line| line.contains("tried again") && line.contains("away"))
         .map(str::to_owned)
         .collect();
-    assert!(!warnings.is_empty() && warnings.len() <= 2, "{warnings:?}");
+    assert!(warnings.len() == 1, "{warnings:?}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn a_configuration_with_errors_starts_nothing_and_exits_with_3() {
     let (directory, configuration) = configuration("ftp://collector");
     let output = run(&["run", "--config", configuration.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("hostmend.yaml:4:30"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hostmend.yaml:4:"), "{}", stderr(&output));
     assert!(!directory.path().join("state").exists());
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::program::{run, stdout};
 
 /// Writes files, checks the first with everything it names, and returns exit code and JSON lines as text.
@@ -19,20 +21,20 @@ fn check(files: &[(&str, &str)]) -> (Option<i32>, String) {
 
 /// `file:line:column: message; hint`, one line per problem, paths relative to the directory.
 fn plain(json: &str, directory: &Path) -> String {
-    let lines = json.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines
-        .map(|problem| {
-            let file = problem["file"].as_str().unwrap();
-            let file =
-                Path::new(file).strip_prefix(directory).unwrap_or(Path::new(file)).display().to_string();
-            let place = match (problem["line"].as_u64(), problem["column"].as_u64()) {
-                (Some(line), Some(column)) => format!("{line}:{column}:"),
-                _ => String::new(),
-            };
-            let hint = problem["hint"].as_str().map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("{file}:{place} {}{hint}\n", problem["message"].as_str().unwrap())
-        })
-        .collect()
+    let problems = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines: Vec<String> = problems.map(|problem| line(&problem, directory)).collect();
+    lines.join("\n")
+}
+
+fn line(problem: &Value, directory: &Path) -> String {
+    let file = Path::new(problem["file"].as_str().unwrap());
+    let file = file.strip_prefix(directory).unwrap_or(file).display();
+    let place = match (problem["line"].as_u64(), problem["column"].as_u64()) {
+        (Some(line), Some(column)) => format!("{line}:{column}:"),
+        _ => String::new(),
+    };
+    let hint = problem["hint"].as_str().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{file}:{place} {}{hint}", problem["message"].as_str().unwrap())
 }
 
 const RUNBOOK: &str = "runbooks:

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::program::{Running, binary};
 
-const TAKES_AT_MOST: Duration = Duration::from_secs(180);
+const TAKES_AT_MOST: Duration = Duration::from_mins(3);
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 fn start(log: &std::path::Path) -> Running {
@@ -36,10 +36,11 @@ fn the_demo_heals_all_three_faults_and_leaves_only_its_drafts() {
     let log = demo.log();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("3 of 3 faults healed"), "{log}");
-    for told in ["guard", "asked for: ", "verification", "holds", "arrived:", "spans"] {
+    for told in ["guard", "asked for: ", "verification", "holds", "Arrived ", "spans"] {
         assert!(log.contains(told), "nothing is told of {told}:\n{log}");
     }
-    let drafts: Vec<&str> = log.lines().map(str::trim).filter(|line| line.ends_with(".md")).collect();
+    let drafts: Vec<&str> =
+        log.lines().map(str::trim).filter(|line| line.contains("/postmortems/")).collect();
     assert_eq!(drafts.len(), 3, "{log}");
     for draft in drafts {
         let text = std::fs::read_to_string(draft).unwrap();

@@ -53,7 +53,7 @@ impl Parser {
             }
             let message = format!("unknown function {name:?}");
             return Err(match nearest(name, function_names()) {
-                Some(known) => hinted(name_span, message, format!("did you mean {known:?}?")),
+                Some(known) => hinted(name_span, message, format!("did you mean `{known}`?")),
                 None => error(name_span, message),
             });
         };

@@ -12,7 +12,7 @@ fn refusal(text: &str) -> (String, String, String) {
 fn a_refusal_says_where_and_what_would_be_right() {
     for (text, place, message, hint) in [
         ("", "", "there is no expression", ""),
-        ("rat(x[5m])", "rat", "unknown function \"rat\"", "did you mean \"rate\"?"),
+        ("rat(x[5m])", "rat", "unknown function \"rat\"", "did you mean `rate`?"),
         ("up{job=~\"(\"}", "\"(\"", "\"(\" is not a regular expression", "regex parse error"),
         (
             "rate(x)",

@@ -41,13 +41,13 @@ const COUNT: (Instrument, ValueType) = (Instrument::Counter, ValueType::Int);
 const COUNT_SECONDS: (Instrument, ValueType) = (Instrument::Counter, ValueType::Double);
 const LEVEL: (Instrument, ValueType) = (Instrument::UpDownCounter, ValueType::Int);
 const GAUGE: (Instrument, ValueType) = (Instrument::Gauge, ValueType::Double);
-const GAUGE_INT: (Instrument, ValueType) = (Instrument::Gauge, ValueType::Int);
 
-/// 1 when the collector gave all its metrics, else 0; no point where the host has no such source.
+/// 1 when the collector gave all its metrics, else 0; no point where the host has no such source. Not a gauge, which
+/// PromQL would know as a `_ratio`.
 pub static COLLECTOR_SUCCESS: MetricSpec = own(metric(
     "hostmend.collector.success",
     "1",
-    GAUGE_INT,
+    LEVEL,
     &["hostmend.collector.name"],
     ["Whether the collector could give all its metrics.", "the schedule"],
 ));

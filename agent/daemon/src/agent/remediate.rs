@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use anyhow::Context;
 use crossbeam_channel::Receiver;
 use opentelemetry_sdk::trace::SdkTracer;
 use remediation::{Ledger, Remediator, Runbook, Sandbox, Script};
@@ -54,8 +53,8 @@ impl RemediateStage {
         surroundings: Surroundings,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::open(&surroundings.state)?;
-        let program = std::env::current_exe().context("finding this program's path")?;
-        let sandbox = Sandbox::process(program, vec![SCRIPT_RUNNER.to_owned()]);
+        // Not `current_exe`: this name still means the running program after an upgrade has replaced the file.
+        let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec![SCRIPT_RUNNER.to_owned()]);
         Ok(Self { remediator: Remediator::new(runbooks, scripts, ledger, sandbox), surroundings })
     }
 

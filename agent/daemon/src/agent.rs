@@ -20,14 +20,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use alerting::GroupState;
 use anyhow::{Context, bail};
-use collectors::{Collection, HostRoot, host_resource};
+use collectors::{HostRoot, host_resource};
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
 use executor::ExecutorThread;
 use opentelemetry::trace::TracerProvider;
 use otlp::{Sender, SenderFigures};
-use probes::Prober;
 use series::Store;
 use telemetry::Signal;
 
@@ -69,14 +67,23 @@ pub(crate) fn resource(host: &HostRoot) -> Vec<(String, String)> {
     attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+/// What the stages share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<RwLock<Store>>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) executor: SharedExecutor,
+    pub(crate) phase: Arc<PhaseBoard>,
+    pub(crate) watcher: Watcher,
+}
+
 /// A running agent.
 pub(crate) struct Agent {
-    phase: Arc<PhaseBoard>,
+    shared: Shared,
     inputs: Vec<Stage>,
     runs: Stage,
     stop_inputs: Channel<()>,
     ended: Receiver<&'static str>,
-    executor: SharedExecutor,
     telemetry: SelfTelemetry,
     sender: Arc<Sender>,
     _state: StateDirectory,
@@ -89,81 +96,53 @@ impl Agent {
     ///
     /// What could not be opened or started, by name.
     pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
-        let Config { collect, destinations, judgement, repairs, .. } = config;
         let state = StateDirectory::open(&match config.state_directory {
             Some(path) => path,
             None => state::default_directory()?,
         })?;
         let host = HostRoot::at("/");
         let resource = resource(&host);
-        let sender = Arc::new(Sender::start(destinations)?);
+        let sender = Arc::new(Sender::start(config.destinations)?);
         let telemetry = SelfTelemetry::new(&resource, &sender)?;
         logging::start(log, Some(&telemetry.logs))?;
 
-        let store = Arc::new(RwLock::new(Store::new(config.series)));
-        let books = Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?));
-        let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
-            .context("opening the collectors")?;
-        let prober =
-            if config.probes.is_empty() { None } else { Some(Prober::start(config.probes, |_, _| {})?) };
-        let pid_files = repairs.policy.processes.iter();
-        let pid_files = pid_files.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect();
-        let executor = ExecutorThread::start(repairs.policy, clock::now, ACTION_WITHIN)
+        let policy = config.repairs.policy.clone();
+        let executor = ExecutorThread::start(policy, clock::now, ACTION_WITHIN)
             .context("starting the thread executor")?;
-        let executor = Arc::new(Mutex::new(executor));
-
-        let phase = Arc::new(PhaseBoard::default());
-        let (arrived, arrivals) = bounded(1);
-        let (firing, fired) = bounded(WAITING_ALERTS);
-        let (stop_inputs, inputs_stopped) = bounded(0);
+        let shared = Shared {
+            store: Arc::new(RwLock::new(Store::new(config.series))),
+            books: Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?)),
+            executor: Arc::new(Mutex::new(executor)),
+            phase: Arc::default(),
+            watcher,
+        };
         let (report, ended) = bounded(1);
+        let (firing, fired) = bounded(WAITING_ALERTS);
+        let (arrived, arrivals) = bounded(1);
+        let (stop_inputs, inputs_stopped) = bounded(0);
 
-        let runs = RemediateStage::open(
-            repairs.runbooks,
-            repairs.scripts,
-            remediate::Surroundings {
-                store: Arc::clone(&store),
-                executor: Arc::clone(&executor),
-                books: Arc::clone(&books),
-                phase: Arc::clone(&phase),
-                watcher: watcher.clone(),
-                tracer: telemetry.traces.tracer("hostmend"),
-                state: state.path().to_owned(),
-                pid_files,
-            },
-        )?;
+        let tracer = telemetry.traces.tracer("hostmend");
+        let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path())?;
         let runs = Stage::start("remediate", report.clone(), move || runs.run(&fired))?;
 
-        let now = clock::now();
-        let groups = judgement.groups.into_iter();
-        let groups = groups.map(|group| GroupState::new(group, judgement.evaluation_interval, now));
-        let rules = RulesStage::new(groups, Arc::clone(&store), books, firing, watcher.clone());
+        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone(), firing);
         let stopped = inputs_stopped.clone();
         let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
 
-        let intake = Intake::new(&resource, Arc::clone(&sender), store);
-        let collecting =
-            CollectStage { interval: collect.interval, collection, prober, intake, arrived, watcher };
+        let intake = Intake::new(&resource, Arc::clone(&sender), Arc::clone(&shared.store));
+        let watcher = shared.watcher.clone();
+        let collecting = CollectStage::open(host, &config.collect, config.probes, intake, arrived, watcher)?;
         let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
 
-        phase.enter(Phase::Running);
+        shared.phase.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), "running");
-        Ok(Self {
-            phase,
-            inputs: vec![collecting, rules],
-            runs,
-            stop_inputs,
-            ended,
-            executor,
-            telemetry,
-            sender,
-            _state: state,
-        })
+        let inputs = vec![collecting, rules];
+        Ok(Self { shared, inputs, runs, stop_inputs, ended, telemetry, sender, _state: state })
     }
 
     /// What performs actions, for whoever wants one performed beside the runs.
     pub(crate) fn executor(&self) -> &SharedExecutor {
-        &self.executor
+        &self.shared.executor
     }
 
     /// Waits until the agent is asked to stop, or until a stage ends by itself; then its name is returned.
@@ -179,23 +158,36 @@ impl Agent {
 
     /// Stops in phases, each within its share of the time.
     pub(crate) fn stop(self) {
-        self.phase.enter(Phase::StoppingInputs);
+        self.shared.phase.enter(Phase::StoppingInputs);
         drop(self.stop_inputs);
         let begun = clock::monotonic();
         for stage in self.inputs {
             stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
         }
-        self.phase.enter(Phase::FinishingRuns);
+        self.shared.phase.enter(Phase::FinishingRuns);
         self.runs.join(Phase::FinishingRuns.share());
-        drop(self.executor);
-        self.phase.enter(Phase::LastExport);
+        stop_what_was_started(&self.shared.executor);
+        self.shared.phase.enter(Phase::LastExport);
         let begun = clock::monotonic();
         let share = Phase::LastExport.share();
         self.telemetry.stop(share / 4);
         let figures = self.sender.flush_and_stop(share.saturating_sub(begun.elapsed()));
         say_what_was_lost(&figures);
-        self.phase.enter(Phase::Stopped);
+        self.shared.phase.enter(Phase::Stopped);
         tracing::info!("stopped");
+    }
+}
+
+/// Ends the processes whose policy says that they end with the executor. Not when an action is still under way: it
+/// would have to be waited for.
+fn stop_what_was_started(executor: &SharedExecutor) {
+    match executor.try_lock() {
+        Ok(mut executor) => executor.stop_started(),
+        Err(_) => {
+            tracing::warn!(
+                "an action is still under way; what the executor started is left to end by itself"
+            );
+        }
     }
 }
 

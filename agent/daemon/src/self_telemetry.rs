@@ -87,3 +87,48 @@ impl HttpClient for Handover {
         Ok(Response::new(Bytes::new()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::logs::{LogRecord, Logger, LoggerProvider};
+    use opentelemetry::trace::{Tracer, TracerProvider};
+    use otlp::{Compression, Destination, DestinationOptions, Protocol, Receiver};
+    use std::sync::Mutex;
+
+    #[test]
+    fn own_spans_and_records_leave_by_the_sender_and_are_counted_there() {
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&arrived);
+        let at = "127.0.0.1:0".parse().unwrap();
+        let receiver =
+            Receiver::bind(at, move |batch| keep.lock().unwrap().push((batch.signal, batch.items))).unwrap();
+        let destination = Destination::new(DestinationOptions {
+            name: "test".to_owned(),
+            endpoint: format!("http://{}", receiver.local_address()),
+            protocol: Protocol::Grpc,
+            compression: Compression::Gzip,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+            tls: None,
+            max_queued_bytes: 1 << 20,
+        });
+        let sender = Arc::new(Sender::start(vec![destination.unwrap()]).unwrap());
+        let resource = [("service.name".to_owned(), "hostmend".to_owned())];
+        let telemetry = SelfTelemetry::new(&resource, &sender).unwrap();
+
+        telemetry.traces.tracer("test").in_span("work", |_| {});
+        let logger = telemetry.logs.logger("test");
+        let mut record = logger.create_log_record();
+        record.set_body("done".into());
+        logger.emit(record);
+        telemetry.stop(Duration::from_secs(10));
+        let figures = sender.flush_and_stop(Duration::from_secs(10));
+
+        let mut arrived = arrived.lock().unwrap().clone();
+        arrived.sort_unstable();
+        assert_eq!(arrived, [(Signal::Traces, 1), (Signal::Logs, 1)]);
+        let delivered = |signal| figures.destinations[0].signal(signal).delivered;
+        assert_eq!((delivered(Signal::Traces), delivered(Signal::Logs)), (1, 1));
+    }
+}

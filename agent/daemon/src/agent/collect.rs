@@ -2,28 +2,45 @@
 
 use std::time::Duration;
 
-use collectors::{Collection, CollectorFailure};
+use anyhow::Context;
+use collectors::{Collection, CollectorFailure, HostRoot};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use probes::Prober;
+use probes::{HttpProbe, Prober};
 use telemetry::SampleBuffer;
 
 use crate::agent::intake::Intake;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
+use crate::config::Collect;
 use crate::print::with_causes;
 
 /// Collects until it is stopped.
 pub(crate) struct CollectStage {
-    pub(crate) interval: Duration,
-    pub(crate) collection: Collection,
-    pub(crate) prober: Option<Prober>,
-    pub(crate) intake: Intake,
+    interval: Duration,
+    collection: Collection,
+    prober: Option<Prober>,
+    intake: Intake,
     /// Wakes the rules. One wake-up that waits is as good as many.
-    pub(crate) arrived: Sender<()>,
-    pub(crate) watcher: Watcher,
+    arrived: Sender<()>,
+    watcher: Watcher,
 }
 
 impl CollectStage {
+    /// Opens the collectors and starts the probes.
+    pub(crate) fn open(
+        host: HostRoot,
+        collect: &Collect,
+        services: Vec<(HttpProbe, Duration)>,
+        intake: Intake,
+        arrived: Sender<()>,
+        watcher: Watcher,
+    ) -> anyhow::Result<Self> {
+        let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
+            .context("opening the collectors")?;
+        let prober = if services.is_empty() { None } else { Some(Prober::start(services, |_, _| {})?) };
+        Ok(Self { interval: collect.interval, collection, prober, intake, arrived, watcher })
+    }
+
     /// Runs until the other side of `stop` is dropped. A tick that is missed is left out.
     pub(crate) fn run(mut self, stop: &Receiver<()>) {
         let mut buffer = SampleBuffer::default();

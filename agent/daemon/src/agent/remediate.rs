@@ -1,23 +1,19 @@
 //! The thread `remediate`: answers firing alerts, one run at a time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use opentelemetry_sdk::trace::SdkTracer;
-use remediation::{Ledger, Remediator, Runbook, Sandbox, Script};
-use series::Store;
+use remediation::{Ledger, Remediator, Sandbox};
 use telemetry::{Alert, AlertState, Labels, Timestamp};
 
-use crate::agent::SharedExecutor;
-use crate::agent::books::Books;
-use crate::agent::phase::PhaseBoard;
-use crate::agent::watcher::Watcher;
+use crate::agent::Shared;
 use crate::agent::world::LiveWorld;
 use crate::cli::SCRIPT_RUNNER;
 use crate::clock;
+use crate::config::Repairs;
 
 /// A firing alert, and when it was seen firing.
 #[derive(Clone, Debug)]
@@ -28,12 +24,9 @@ pub(crate) struct Fired {
 
 /// What runs need from the rest of the agent.
 pub(crate) struct Surroundings {
-    pub(crate) store: Arc<RwLock<Store>>,
-    pub(crate) executor: SharedExecutor,
-    pub(crate) books: Arc<Books>,
-    pub(crate) phase: Arc<PhaseBoard>,
-    pub(crate) watcher: Watcher,
+    pub(crate) shared: Shared,
     pub(crate) tracer: SdkTracer,
+    /// The state directory.
     pub(crate) state: PathBuf,
     /// Where the processes that the policy defines leave their number, by name.
     pub(crate) pid_files: HashMap<String, PathBuf>,
@@ -48,26 +41,33 @@ pub(crate) struct RemediateStage {
 impl RemediateStage {
     /// Opens the run journal.
     pub(crate) fn open(
-        runbooks: Vec<Runbook>,
-        scripts: BTreeMap<String, Script>,
-        surroundings: Surroundings,
+        repairs: Repairs,
+        shared: Shared,
+        tracer: SdkTracer,
+        state: &Path,
     ) -> anyhow::Result<Self> {
-        let ledger = Ledger::open(&surroundings.state)?;
+        let ledger = Ledger::open(state)?;
         // Not `current_exe`: this name still means the running program after an upgrade has replaced the file.
         let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec![SCRIPT_RUNNER.to_owned()]);
-        Ok(Self { remediator: Remediator::new(runbooks, scripts, ledger, sandbox), surroundings })
+        let pid_files = repairs.policy.processes.iter();
+        let pid_files = pid_files.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect();
+        Ok(Self {
+            remediator: Remediator::new(repairs.runbooks, repairs.scripts, ledger, sandbox),
+            surroundings: Surroundings { shared, tracer, state: state.to_owned(), pid_files },
+        })
     }
 
     /// Closes the runs that the last agent left open, then answers until the other side of `fired` is dropped.
     pub(crate) fn run(mut self, fired: &Receiver<Fired>) {
         self.recover();
         for Fired { alert, at } in fired {
-            if !self.surroundings.phase.wait(Duration::ZERO) {
+            if !self.surroundings.shared.phase.wait(Duration::ZERO) {
                 return;
             }
             let mut world = LiveWorld::new(&self.surroundings, &alert, at);
             self.remediator.respond(&mut world, &alert);
-            self.surroundings.books.close_finished(&self.surroundings.watcher);
+            let shared = &self.surroundings.shared;
+            shared.books.close_finished(&shared.watcher);
         }
     }
 

@@ -1,17 +1,17 @@
 //! The thread `rules`: when samples have come, evaluates the groups that are due.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::PoisonError;
 
 use alerting::{GroupState, Transition};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use series::Store;
-use telemetry::AlertState;
+use telemetry::{AlertState, Timestamp};
 
-use crate::agent::books::Books;
+use crate::agent::Shared;
 use crate::agent::remediate::Fired;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
+use crate::config::Judgement;
 use crate::print::with_causes;
 
 /// Alerts that may wait for the thread `remediate`. It takes one run at a time; in a storm the rest is offered again in
@@ -27,23 +27,18 @@ struct Judged {
 /// Evaluates until nothing arrives any more.
 pub(crate) struct RulesStage {
     groups: Vec<Judged>,
-    store: Arc<RwLock<Store>>,
-    books: Arc<Books>,
+    shared: Shared,
     /// Firing alerts, offered in every round for as long as they fire; the receiver decides when to answer again.
     firing: Sender<Fired>,
-    watcher: Watcher,
 }
 
 impl RulesStage {
-    pub(crate) fn new(
-        groups: impl IntoIterator<Item = GroupState>,
-        store: Arc<RwLock<Store>>,
-        books: Arc<Books>,
-        firing: Sender<Fired>,
-        watcher: Watcher,
-    ) -> Self {
-        let groups = groups.into_iter().map(|group| Judged { group, failing: BTreeSet::new() }).collect();
-        Self { groups, store, books, firing, watcher }
+    /// Groups without history, first due after `now`.
+    pub(crate) fn new(judgement: Judgement, now: Timestamp, shared: Shared, firing: Sender<Fired>) -> Self {
+        let interval = judgement.evaluation_interval;
+        let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
+        let groups = groups.map(|group| Judged { group, failing: BTreeSet::new() }).collect();
+        Self { groups, shared, firing }
     }
 
     /// Runs until `arrived` is closed or the other side of `stop` is dropped.
@@ -65,7 +60,7 @@ impl RulesStage {
                 continue;
             }
             let round = {
-                let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+                let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
                 group.evaluate(&mut store, now)
             };
             let fails: BTreeSet<String> = round.errors.iter().map(|error| with_causes(error)).collect();
@@ -74,8 +69,8 @@ impl RulesStage {
             }
             *failing = fails;
             for transition in &round.transitions {
-                self.books.alert_changed(transition.alert());
-                tell(&self.watcher, transition);
+                self.shared.books.alert_changed(transition.alert());
+                tell(&self.shared.watcher, transition);
             }
             let firing = group.active_alerts().filter(|alert| alert.state == AlertState::Firing);
             for alert in firing {
@@ -86,7 +81,7 @@ impl RulesStage {
                 }
             }
         }
-        self.books.close_finished(&self.watcher);
+        self.shared.books.close_finished(&self.shared.watcher);
     }
 }
 

@@ -30,82 +30,67 @@ impl RunTrace {
     pub(crate) fn take(&mut self, alert: &Alert, event: &RunEvent) {
         let at = event.at;
         match &event.step {
-            RunStep::Matched { runbook, script, script_sha256, stage, .. } => {
-                let attributes = vec![
-                    KeyValue::new("hostmend.run.id", event.run.to_string()),
-                    KeyValue::new("hostmend.alert.name", alert.name().to_owned()),
-                    KeyValue::new("hostmend.runbook.name", runbook.clone()),
-                    KeyValue::new("hostmend.runbook.stage", stage.to_string()),
-                    KeyValue::new("hostmend.script.name", script.clone()),
-                    KeyValue::new("hostmend.script.sha256", script_sha256.clone()),
-                ];
-                let root = self.begin(format!("run {runbook}"), attributes, alert.active_at, None);
-                let detection = self.begin("detection", Vec::new(), alert.active_at, Some(&root));
-                end(&detection, alert.fired_at.unwrap_or(at), None);
-                self.root = Some(root);
-            }
+            RunStep::Matched { .. } => self.match_up(alert, event),
             RunStep::Guard { guard, allowed, reason } => {
-                let attributes = vec![
-                    KeyValue::new("hostmend.guard.name", guard.clone()),
-                    KeyValue::new("hostmend.guard.allowed", *allowed),
-                    KeyValue::new("hostmend.guard.reason", reason.clone()),
-                ];
+                let mut attributes =
+                    texts([("hostmend.guard.name", guard.as_str()), ("hostmend.guard.reason", reason)]);
+                attributes.push(KeyValue::new("hostmend.guard.allowed", *allowed));
                 self.mark("guard", attributes, at);
             }
             RunStep::Started { parameters } => {
-                let attributes = vec![KeyValue::new("hostmend.script.parameters", parameters.clone())];
+                let attributes = texts([("hostmend.script.parameters", parameters)]);
                 self.script = Some(self.begin("script", attributes, at, self.root.as_ref()));
             }
             RunStep::Fact { call, answer } => {
-                let attributes = vec![
-                    KeyValue::new("hostmend.call", call.clone()),
-                    KeyValue::new("hostmend.answer", answer.clone()),
-                ];
-                self.mark("fact", attributes, at);
+                self.mark("fact", texts([("hostmend.call", call.as_str()), ("hostmend.answer", answer)]), at);
             }
-            RunStep::Note { text } => {
-                self.mark("note", vec![KeyValue::new("hostmend.note", text.clone())], at);
-            }
+            RunStep::Note { text } => self.mark("note", texts([("hostmend.note", text)]), at),
             RunStep::ActionIntended { action, .. } => {
-                let attributes = vec![KeyValue::new("hostmend.action", action.clone())];
+                let attributes = texts([("hostmend.action", action)]);
                 self.action = Some(self.begin("action", attributes, at, self.script.as_ref()));
             }
             RunStep::ActionDone { ok, outcome, .. } => {
-                if let Some(action) = self.action.take() {
-                    action.span().set_attribute(KeyValue::new("hostmend.outcome", outcome.clone()));
-                    end(&action, at, (!ok).then_some(outcome.as_str()));
-                }
+                end(self.action.take(), "hostmend.outcome", outcome, *ok, at);
             }
             RunStep::Ended { ok, result } => {
                 self.ended = Some(at);
-                if let Some(script) = self.script.take() {
-                    script.span().set_attribute(KeyValue::new("hostmend.result", result.clone()));
-                    end(&script, at, (!ok).then_some(result.as_str()));
-                }
+                end(self.script.take(), "hostmend.result", result, *ok, at);
             }
             RunStep::Verified { expression, ok, observed } => {
-                let attributes = vec![
-                    KeyValue::new("hostmend.expression", expression.clone()),
-                    KeyValue::new("hostmend.observed", observed.clone()),
-                ];
                 let began = self.ended.unwrap_or(at);
+                let attributes = texts([("hostmend.expression", expression)]);
                 let verification = self.begin("verification", attributes, began, self.root.as_ref());
-                end(&verification, at, (!ok).then_some(observed.as_str()));
+                end(Some(verification), "hostmend.observed", observed, *ok, at);
             }
             RunStep::Finished { outcome, reason } => self.finish(*outcome, reason, at),
         }
     }
 
+    /// Begins the trace where the alert began, so that it holds the time to detect.
+    fn match_up(&mut self, alert: &Alert, event: &RunEvent) {
+        let RunStep::Matched { runbook, script, script_sha256, stage, .. } = &event.step else { return };
+        let attributes = texts([
+            ("hostmend.run.id", event.run.0.as_str()),
+            ("hostmend.alert.name", alert.name()),
+            ("hostmend.runbook.name", runbook),
+            ("hostmend.runbook.stage", &stage.to_string()),
+            ("hostmend.script.name", script),
+            ("hostmend.script.sha256", script_sha256),
+        ]);
+        let root = self.begin(format!("run {runbook}"), attributes, alert.active_at, None);
+        let detection = self.begin("detection", Vec::new(), alert.active_at, Some(&root));
+        let fired = alert.fired_at.unwrap_or(event.at);
+        end(Some(detection), "hostmend.alert.value", &alert.value.to_string(), true, fired);
+        self.root = Some(root);
+    }
+
     fn finish(&mut self, outcome: RunOutcome, reason: &str, at: Timestamp) {
-        for unfinished in [self.action.take(), self.script.take()].into_iter().flatten() {
-            end(&unfinished, at, Some("the run was over before it"));
+        for unfinished in [self.action.take(), self.script.take()] {
+            end(unfinished, "hostmend.outcome", "the run was over before it", false, at);
         }
         self.ended = None;
-        if let Some(root) = self.root.take() {
-            root.span().set_attribute(KeyValue::new("hostmend.run.outcome", outcome.to_string()));
-            let failed = matches!(outcome, RunOutcome::Escalated | RunOutcome::Interrupted);
-            end(&root, at, failed.then_some(reason));
-        }
+        let failed = matches!(outcome, RunOutcome::Escalated | RunOutcome::Interrupted);
+        end(self.root.take(), "hostmend.run.outcome", &format!("{outcome}: {reason}"), !failed, at);
     }
 
     fn begin(
@@ -127,12 +112,19 @@ impl RunTrace {
     }
 }
 
-fn end(context: &Context, at: Timestamp, error: Option<&str>) {
+/// Ends a span with how it ended.
+fn end(context: Option<Context>, key: &'static str, how: &str, ok: bool, at: Timestamp) {
+    let Some(context) = context else { return };
     let span = context.span();
-    if let Some(error) = error {
-        span.set_status(Status::error(error.to_owned()));
+    span.set_attribute(KeyValue::new(key, how.to_owned()));
+    if !ok {
+        span.set_status(Status::error(how.to_owned()));
     }
     span.end_with_timestamp(system_time(at));
+}
+
+fn texts<const N: usize>(pairs: [(&'static str, &str); N]) -> Vec<KeyValue> {
+    pairs.into_iter().map(|(key, value)| KeyValue::new(key, value.to_owned())).collect()
 }
 
 fn system_time(at: Timestamp) -> SystemTime {

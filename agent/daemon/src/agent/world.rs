@@ -52,7 +52,7 @@ impl World for LiveWorld<'_> {
 
     fn query(&self, expr: &str) -> Result<Answer, String> {
         let mut query = Query::new(expr).map_err(|error| error.to_string())?;
-        let store = self.surroundings.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.surroundings.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         match query.instant(&store, clock::now()).map_err(|error| error.to_string())? {
             Value::Scalar(value) => Ok(Answer { values: vec![(Labels::empty(), value)] }),
             Value::Vector(samples) => Ok(Answer {
@@ -65,7 +65,7 @@ impl World for LiveWorld<'_> {
     }
 
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
-        self.surroundings.executor.lock().unwrap_or_else(PoisonError::into_inner).perform(action)
+        self.surroundings.shared.executor.lock().unwrap_or_else(PoisonError::into_inner).perform(action)
     }
 
     fn find_processes(&self, name: &str) -> Result<Vec<FoundProcess>, String> {
@@ -84,11 +84,11 @@ impl World for LiveWorld<'_> {
     }
 
     fn wait(&self, duration: Duration) -> bool {
-        self.surroundings.phase.wait(duration)
+        self.surroundings.shared.phase.wait(duration)
     }
 
     fn record(&mut self, event: &RunEvent) {
-        self.surroundings.books.run_stepped(self.alert, event);
+        self.surroundings.shared.books.run_stepped(self.alert, event);
         // Before the log, so that the record of a step carries the span that the step began; but its end is logged first.
         let ends = matches!(event.step, RunStep::Finished { .. });
         if !ends {
@@ -101,7 +101,10 @@ impl World for LiveWorld<'_> {
         if ends {
             self.trace.take(self.alert, event);
         }
-        self.surroundings.watcher.tell(|| Happening::Run { alert: self.alert.clone(), event: event.clone() });
+        self.surroundings
+            .shared
+            .watcher
+            .tell(|| Happening::Run { alert: self.alert.clone(), event: event.clone() });
     }
 
     fn frozen(&self) -> bool {

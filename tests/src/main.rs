@@ -10,4 +10,5 @@ mod collecting;
 mod collector;
 mod demo;
 mod program;
+mod sandbox;
 mod tidy;

@@ -3,7 +3,7 @@
 //! 76 rules are published ones for hosts, the others are of the kinds that people write: rates, ratios, quantiles of
 //! span durations, sums by service, windows over processes and log counters.
 
-#[path = "../tests/corpus/rule_files.rs"]
+#[path = "../src/corpus/rule_files.rs"]
 mod rule_files;
 
 use std::hint::black_box;

@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+#[cfg(test)]
+mod corpus;
 mod error;
 pub mod functions;
 mod lexer;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promql::Value;
+use crate::Value;
 use series::is_stale;
 use telemetry::Labels;
 

@@ -7,8 +7,8 @@ mod load;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use promql::ast::{At, Expr, ExprKind, Shift};
-use promql::{Note, Query, Value, parse};
+use crate::ast::{At, Expr, ExprKind, Shift};
+use crate::{Note, Query, Value, parse};
 use series::{Limits, Store};
 use telemetry::{Labels, Origin, Timestamp, parse_duration};
 

@@ -20,9 +20,9 @@ struct Rule {
 /// The 76 expressions of `tests/rules`, in order of file and place.
 pub(crate) fn expressions() -> Vec<String> {
     let files = [
-        include_str!("../rules/awesome-node-exporter.yml"),
-        include_str!("../rules/node_alerts.yaml"),
-        include_str!("../rules/node_rules.yaml"),
+        include_str!("../../tests/rules/awesome-node-exporter.yml"),
+        include_str!("../../tests/rules/node_alerts.yaml"),
+        include_str!("../../tests/rules/node_rules.yaml"),
     ];
     files
         .iter()

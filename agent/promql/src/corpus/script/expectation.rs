@@ -1,6 +1,6 @@
 //! What an `eval` block expects.
 
-use promql::{Note, Severity, Value};
+use crate::{Note, Severity, Value};
 use regex::Regex;
 use telemetry::Labels;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promql::ast::ExprKind;
+use crate::ast::ExprKind;
 use series::STALE;
 use telemetry::Labels;
 
@@ -57,7 +57,7 @@ fn labels(metric: &str) -> Labels {
     if let Some(name) = metric.strip_suffix("{}") {
         return if name.is_empty() { Labels::empty() } else { [("__name__", name)].into_iter().collect() };
     }
-    match promql::parse(&metric).unwrap_or_else(|error| panic!("{metric}: {error}")).kind {
+    match crate::parse(&metric).unwrap_or_else(|error| panic!("{metric}: {error}")).kind {
         ExprKind::Selector(selector) => selector.matchers.iter().map(|m| (m.name(), m.value())).collect(),
         _ => panic!("{metric} is not a series"),
     }

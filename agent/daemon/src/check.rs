@@ -30,7 +30,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if format == Format::Text {
-        print::out(&format!("{files} files checked: {errors} errors, {warnings} warnings\n"))?;
+        print::out(&format!("files read: {files}, errors: {errors}, warnings: {warnings}\n"))?;
     }
     Ok(if errors > 0 { Exit::Errors } else { Exit::Done })
 }

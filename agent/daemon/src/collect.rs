@@ -40,23 +40,31 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// One line per point under a heading per entity: metric, attributes, value, unit.
+/// One line per point under a heading per entity: metric, value, unit, attributes.
 fn table(buffer: &SampleBuffer) -> String {
     let mut text = String::new();
     for entity in buffer.entities() {
-        let rows: Vec<[String; 3]> = entity.points().map(|point| row(&point)).collect();
-        let width = |column: usize| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths = [width(0), width(1)];
+        let rows: Vec<[String; 4]> = entity.points().map(|point| row(&point)).collect();
+        let [name, value, unit, _] = widths(&rows);
         let _ = writeln!(text, "{}", heading(&entity));
-        for [name, attributes, value] in &rows {
-            let _ = writeln!(text, "  {name:0$}  {attributes:1$}  {value}", widths[0], widths[1]);
+        for [metric, number, of, attributes] in &rows {
+            let line = format!("  {metric:name$}  {number:>value$} {of:unit$}  {attributes}");
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         text.push('\n');
     }
     let _ = writeln!(text, "{} points about {} entities", buffer.len(), buffer.entities().count());
     text
+}
+
+/// The width of each column, in characters.
+fn widths(rows: &[[String; 4]]) -> [usize; 4] {
+    rows.iter().fold([0; 4], |mut widths, row| {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+        widths
+    })
 }
 
 fn heading(entity: &EntityView<'_>) -> String {
@@ -68,14 +76,14 @@ fn heading(entity: &EntityView<'_>) -> String {
     }
 }
 
-fn row(point: &PointView<'_>) -> [String; 3] {
+fn row(point: &PointView<'_>) -> [String; 4] {
     let value = match point.number {
         Number::Int(value) => value.to_string(),
         Number::Double(value) => value.to_string(),
         Number::Gone => "ended".to_owned(),
     };
     let unit = if point.metric.unit == "1" { "" } else { point.metric.unit };
-    [point.metric.name.to_owned(), pairs(point.attributes()), format!("{value} {unit}").trim_end().to_owned()]
+    [point.metric.name.to_owned(), value, unit.to_owned(), pairs(point.attributes())]
 }
 
 fn pairs<'a>(attributes: impl Iterator<Item = (&'static str, Value<'a>)>) -> String {
@@ -101,7 +109,7 @@ mod tests {
         buffer.int(&collectors::names::DIRECTORY_USAGE, &[Value::Str("/var/spool")], 4096);
         assert_eq!(
             table(&buffer),
-            "host\n  hostmend.directory.usage  hostmend.directory.path=/var/spool  4096 By\n\n\
+            "host\n  hostmend.directory.usage  4096 By  hostmend.directory.path=/var/spool\n\n\
              1 points about 1 entities\n"
         );
     }

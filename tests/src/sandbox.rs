@@ -29,7 +29,7 @@ impl World for Host {
         Timestamp::from_secs(1_700_000_000).plus(self.begin.elapsed())
     }
 
-    fn query(&self, _: &str) -> Result<Answer, String> {
+    fn query(&self, _: &str, _: Option<Timestamp>) -> Result<Answer, String> {
         Ok(Answer { values: vec![(Labels::empty(), 1.0)] })
     }
 
@@ -60,8 +60,8 @@ impl World for Host {
         false
     }
 
-    fn evaluated_at(&self, _: &Alert) -> Timestamp {
-        self.now()
+    fn seen_firing(&self, _: &Alert) -> Option<Timestamp> {
+        Some(self.now())
     }
 }
 

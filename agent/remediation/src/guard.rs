@@ -14,7 +14,7 @@ use crate::runbook::Guards;
 /// The longest that failed runs can put off the next one.
 const MAX_BACKOFF: Duration = Duration::from_hours(1);
 
-/// An alert that was evaluated longer ago may be about a host that has changed since.
+/// An alert that was seen firing longer ago may be about a host that has changed since.
 const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// More runs than this on one host within the window mean that something larger is wrong.
@@ -32,8 +32,8 @@ pub struct Question<'a> {
     pub frozen: bool,
     /// Whether the run journal takes events.
     pub journal_writable: bool,
-    /// When the alert was last evaluated.
-    pub evaluated_at: Timestamp,
+    /// When the alert was last seen firing.
+    pub seen_firing: Timestamp,
 }
 
 /// What a guard says.
@@ -77,7 +77,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "attempts", summary: "At most so many runs of a runbook in a window.", judge: attempts },
     Guard {
         name: "freshness",
-        summary: "No run on an alert that was not evaluated just now.",
+        summary: "No run on an alert that was not seen firing just now.",
         judge: freshness,
     },
     Guard { name: "storm", summary: "At most so many runs on this host in a window.", judge: storm },
@@ -136,16 +136,16 @@ fn attempts(question: &Question<'_>, history: &History, now: Timestamp) -> Verdi
 }
 
 fn freshness(question: &Question<'_>, _: &History, now: Timestamp) -> Verdict {
-    let (age, ahead) = (now.since(question.evaluated_at), question.evaluated_at.since(now));
+    let (age, ahead) = (now.since(question.seen_firing), question.seen_firing.since(now));
     if ahead > MAX_AGE {
         return verdict(
             false,
-            format!("evaluated {} in the future: the clock has jumped", format_duration(ahead)),
+            format!("seen firing {} in the future: the clock has jumped", format_duration(ahead)),
         );
     }
     verdict(
         age <= MAX_AGE,
-        format!("evaluated {} ago, at most {}", format_duration(age), format_duration(MAX_AGE)),
+        format!("seen firing {} ago, at most {}", format_duration(age), format_duration(MAX_AGE)),
     )
 }
 

@@ -86,9 +86,9 @@ impl Remediator {
 
     /// Answers a firing alert, and returns when the run is over.
     ///
-    /// None if no runbook matches; if the alert was not evaluated since the runbook's last run, so that nothing is known
-    /// of its effect; or if nothing was run and nothing has changed since this was last told: the same guards still
-    /// refuse the same alert, or its runbook only observes. May be called at every evaluation.
+    /// None if no runbook matches; if the alert no longer fires, or was not seen firing since the runbook's last run, so
+    /// that nothing is known of its effect; or if nothing was run and nothing has changed since this was last told: the
+    /// same guards still refuse the same alert, or its runbook only observes. May be called at every evaluation.
     pub fn respond(&mut self, world: &mut dyn World, alert: &Alert) -> Option<RunOutcome> {
         if alert.state != AlertState::Firing {
             return None;
@@ -102,10 +102,11 @@ impl Remediator {
             );
             return None;
         };
-        if self.predates_last_run(&runbook, world.evaluated_at(alert), world.now()) {
+        let seen_firing = world.seen_firing(alert)?;
+        if self.predates_last_run(&runbook, seen_firing, world.now()) {
             return None;
         }
-        let verdicts = self.judge(world, &runbook, alert);
+        let verdicts = self.judge(world, &runbook, seen_firing);
         let refusals: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.allowed).collect();
         let refused_by: Vec<&'static str> = refusals.iter().map(|(name, _)| *name).collect();
         let runs = refused_by.is_empty() && runbook.stage == Stage::Auto;
@@ -120,6 +121,8 @@ impl Remediator {
         } else if runbook.stage == Stage::Observe {
             let parameters = runbook.printed_parameters();
             (RunOutcome::Observed, format!("would have run {} with {parameters}", runbook.script))
+        } else if world.seen_firing(alert).is_none() {
+            (RunOutcome::Skipped, "the alert resolved by itself".to_owned())
         } else {
             self.repair(world, &run, &runbook, &script, alert)
         };
@@ -152,19 +155,24 @@ impl Remediator {
         run
     }
 
-    fn predates_last_run(&self, runbook: &Runbook, evaluated_at: Timestamp, now: Timestamp) -> bool {
+    fn predates_last_run(&self, runbook: &Runbook, seen_firing: Timestamp, now: Timestamp) -> bool {
         let ends = self.ledger.history().attempts(&runbook.name).filter_map(|attempt| attempt.ended);
         // An end in the future is one of before the clock jumped back; the guards refuse for it, and say so.
-        ends.map(|(at, _)| at).max().is_some_and(|last| evaluated_at <= last && last <= now)
+        ends.map(|(at, _)| at).max().is_some_and(|last| seen_firing <= last && last <= now)
     }
 
-    fn judge(&self, world: &dyn World, runbook: &Runbook, alert: &Alert) -> Vec<(&'static str, Verdict)> {
+    fn judge(
+        &self,
+        world: &dyn World,
+        runbook: &Runbook,
+        seen_firing: Timestamp,
+    ) -> Vec<(&'static str, Verdict)> {
         let question = Question {
             runbook: &runbook.name,
             guards: &runbook.guards,
             frozen: world.frozen(),
             journal_writable: self.ledger.is_writable(),
-            evaluated_at: world.evaluated_at(alert),
+            seen_firing,
         };
         let now = world.now();
         GUARDS
@@ -215,6 +223,7 @@ impl Remediator {
         let mut script_run = ScriptRun::new(self, world, run, runbook);
         let ended = script_run.run(script, alert, attempt);
         let tried = script_run.tried();
+        let ended_at = world.now();
         let (ok, result) = match &ended {
             Ended::Fixed(why) => (true, format!("fixed: {why}")),
             Ended::Skipped(why) => (false, format!("skip: {why}")),
@@ -223,7 +232,7 @@ impl Remediator {
         };
         self.tell(world, run, RunStep::Ended { ok, result: result.clone() });
         match ended {
-            Ended::Fixed(_) => self.verify(world, run, runbook, &tried),
+            Ended::Fixed(_) => self.verify(world, run, runbook, &tried, ended_at),
             Ended::Skipped(why) => (RunOutcome::Skipped, why),
             Ended::Failed(_) | Ended::Broke(_) => {
                 (RunOutcome::Escalated, escalation(runbook, &tried, &result))
@@ -232,13 +241,15 @@ impl Remediator {
         }
     }
 
-    /// Waits until the verification has held for its time, or its time is over.
+    /// Waits until the verification has held for its time, or its time is over. Samples from before the script's end show
+    /// what was, not what it has mended.
     fn verify(
         &mut self,
         world: &mut dyn World,
         run: &RunId,
         runbook: &Runbook,
         tried: &str,
+        ended_at: Timestamp,
     ) -> (RunOutcome, String) {
         let verify = &runbook.verify;
         let limit = world.now().plus(verify.within);
@@ -247,7 +258,7 @@ impl Remediator {
         let mut looks = verify.within.as_millis() / VERIFY_EVERY.as_millis() + 2;
         let (ok, observed) = loop {
             let now = world.now();
-            let (holds, observed) = match world.query(&verify.expr) {
+            let (holds, observed) = match world.query(&verify.expr, Some(ended_at)) {
                 Ok(answer) => (!answer.values.is_empty(), answer.describe()),
                 Err(error) => (false, error),
             };

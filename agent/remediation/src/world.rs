@@ -18,12 +18,12 @@ pub trait World {
     /// The time.
     fn now(&self) -> Timestamp;
 
-    /// The value of a PromQL expression now.
+    /// The value of a PromQL expression now. With `since`, only samples taken after that moment count.
     ///
     /// # Errors
     ///
     /// The text is for the journal: the expression has no meaning, or its data are stale.
-    fn query(&self, expr: &str) -> Result<Answer, String>;
+    fn query(&self, expr: &str, since: Option<Timestamp>) -> Result<Answer, String>;
 
     /// Performs an action. The run has checked its grant and written its intention down.
     ///
@@ -55,8 +55,8 @@ pub trait World {
     /// Whether an operator has stopped all repairs.
     fn frozen(&self) -> bool;
 
-    /// When the rule behind this alert was last evaluated.
-    fn evaluated_at(&self, alert: &Alert) -> Timestamp;
+    /// When the alert was last seen firing; None if it has resolved since.
+    fn seen_firing(&self, alert: &Alert) -> Option<Timestamp>;
 }
 
 /// The answer to a query: one value for each series; a scalar is one value without labels.

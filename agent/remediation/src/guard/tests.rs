@@ -41,7 +41,7 @@ fn judge(name: &str, history: &History, frozen: bool, now: Timestamp) -> (bool, 
         guards: &GUARDS_OF_WEB,
         frozen,
         journal_writable: true,
-        evaluated_at: NOON,
+        seen_firing: NOON,
     };
     let guard = GUARDS.iter().find(|guard| guard.name == name).unwrap();
     let Verdict { allowed, reason } = (guard.judge)(&question, history, now);
@@ -125,7 +125,7 @@ fn a_stale_alert_and_one_from_the_future_start_nothing() {
     assert!(judge("freshness", &history, false, after(60)).0);
     assert_eq!(
         judge("freshness", &history, false, after(61)),
-        (false, "evaluated 1m1s ago, at most 1m".to_owned())
+        (false, "seen firing 1m1s ago, at most 1m".to_owned())
     );
     let (allowed, reason) = judge("freshness", &history, false, NOON.minus(Duration::from_mins(2)));
     assert!(!allowed && reason.contains("the clock has jumped"), "{reason}");

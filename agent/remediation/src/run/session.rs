@@ -156,7 +156,7 @@ impl<'a> ScriptRun<'a> {
             Call::DirectoryUsage { path } => self.world.directory_usage(&path).map(|bytes| json!(bytes)),
             Call::Query { expr } => self
                 .world
-                .query(&expr)
+                .query(&expr, None)
                 .map(|answer| answer.values.first().map_or(Value::Null, |(_, value)| json!(value))),
         };
         let told = match &answer {

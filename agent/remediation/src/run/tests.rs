@@ -33,6 +33,10 @@ struct Paper {
     up: (Timestamp, Timestamp),
     /// Whether it holds before anything was done.
     up_at_once: bool,
+    /// When the verification's series was sampled; empty means all the time.
+    samples: Vec<Timestamp>,
+    /// How many more times the alert is seen firing.
+    sightings: Cell<usize>,
     /// What actions bring; without an entry they succeed.
     failures: VecDeque<ActionError>,
     performed: Vec<Action>,
@@ -54,13 +58,15 @@ impl World for Paper {
         self.now.get()
     }
 
-    fn query(&self, expr: &str) -> Result<Answer, String> {
+    fn query(&self, expr: &str, since: Option<Timestamp>) -> Result<Answer, String> {
         if expr == "stale" {
             return Err("the newest sample is 5m old".to_owned());
         }
         let now = self.now();
         let acted = self.up_at_once || !self.performed.is_empty();
-        let up = acted && now >= self.up.0 && now < self.up.1;
+        let counts = |at: &Timestamp| *at <= now && since.is_none_or(|since| *at > since);
+        let sampled = self.samples.is_empty() || self.samples.iter().any(counts);
+        let up = acted && sampled && now >= self.up.0 && now < self.up.1;
         Ok(Answer { values: up.then(|| (Labels::empty(), 1.0)).into_iter().collect() })
     }
 
@@ -112,8 +118,9 @@ impl World for Paper {
         self.frozen
     }
 
-    fn evaluated_at(&self, _: &Alert) -> Timestamp {
-        self.now()
+    fn seen_firing(&self, _: &Alert) -> Option<Timestamp> {
+        self.sightings.set(self.sightings.get().checked_sub(1)?);
+        Some(self.now())
     }
 }
 
@@ -149,6 +156,8 @@ impl Bench {
             now: Cell::new(NOON),
             up: (NOON, Timestamp::from_nanos(i64::MAX)),
             up_at_once: false,
+            samples: Vec::new(),
+            sightings: Cell::new(usize::MAX),
             failures: VecDeque::new(),
             performed: Vec::new(),
             events: RefCell::default(),
@@ -253,7 +262,7 @@ fn what_has_not_changed_is_told_once() {
 }
 
 #[test]
-fn an_alert_that_was_not_evaluated_since_the_last_run_says_nothing_about_it() {
+fn an_alert_that_was_not_seen_firing_since_the_last_run_says_nothing_about_it() {
     let mut bench = Bench::with_script(RESTART);
     assert_eq!(bench.respond(), Some(RunOutcome::Repaired));
     let told = bench.world.events.borrow().len();
@@ -272,6 +281,42 @@ fn an_alert_that_no_runbook_matches_or_that_does_not_fire_is_left_alone() {
         assert_eq!(bench.remediator.respond(&mut bench.world, &Alert { state, ..alert() }), None);
     }
     assert!(bench.world.events.borrow().is_empty());
+}
+
+#[test]
+fn an_alert_that_has_resolved_is_left_alone() {
+    let mut bench = Bench::with_script(RESTART);
+    bench.world.sightings.set(0);
+    assert_eq!(bench.respond(), None);
+    assert!(bench.steps().is_empty());
+    assert_eq!(std::fs::read_to_string(bench.directory.path().join("runs.jsonl")).unwrap(), "");
+}
+
+#[test]
+fn an_alert_that_resolves_while_guards_are_asked_is_not_repaired_and_costs_no_attempt() {
+    let mut bench = Bench::with_script(RESTART);
+    bench.world.sightings.set(1);
+    assert_eq!(bench.respond(), Some(RunOutcome::Skipped));
+    assert_eq!(bench.steps(), ["matched", "finished: skipped"]);
+    assert_eq!(bench.reason(), "the alert resolved by itself");
+    assert!(bench.world.performed.is_empty());
+    assert_eq!(bench.remediator.ledger().history().attempts("restart-web").count(), 0);
+}
+
+#[test]
+fn only_samples_from_after_the_script_verify_but_facts_count_them_all() {
+    let script = "fn remediate(ctx) { process::restart(\"web\"); clock::sleep(\"2s\"); \
+                  incident::note(`${metric::query(\"up\")}`); fixed(\"restarted\") }";
+    let end = NOON.plus(Duration::from_secs(2));
+    for (samples, outcome) in [
+        (vec![NOON, NOON.plus(Duration::from_secs(1)), end], RunOutcome::Escalated),
+        (vec![NOON, end.plus(Duration::from_secs(1))], RunOutcome::Repaired),
+    ] {
+        let mut bench = Bench::with_script(script);
+        bench.world.samples = samples;
+        assert_eq!(bench.respond(), Some(outcome));
+        assert!(bench.steps().contains(&"note: 1.0".to_owned()), "{:?}", bench.steps());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod alert;
 mod batch;
+mod causes;
 mod departed;
 mod labels;
 mod metric;
@@ -17,6 +18,7 @@ mod time;
 
 pub use alert::{Alert, AlertState};
 pub use batch::{Batch, Signal};
+pub use causes::with_causes;
 pub use departed::mark_departed;
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use metric::{EntitySpec, HOST, Instrument, MetricSpec, Scope, ValueType};

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
+use telemetry::with_causes;
 use tonic::{Code, Status};
 
 use crate::sender::exporter::{Accepted, ExportError};
@@ -201,22 +202,6 @@ fn printable(text: &[u8]) -> String {
     let text = text.get(..LONGEST_TEXT * 4).unwrap_or(text);
     let text: String = String::from_utf8_lossy(text).trim().chars().take(LONGEST_TEXT).collect();
     text.replace(char::is_control, " ")
-}
-
-/// An error and everything that caused it, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some layers repeat the text of the layer below.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    printable(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry::with_causes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use crate::sender::answer::with_causes;
 use crate::sender::backoff::Backoff;
 use crate::sender::exporter::{Accepted, ExportError, Exporter};
 use crate::sender::line::Line;

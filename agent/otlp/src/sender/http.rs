@@ -6,9 +6,9 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use telemetry::Batch;
+use telemetry::{Batch, with_causes};
 
-use crate::sender::answer::{Failure, in_time, of_http, with_causes};
+use crate::sender::answer::{Failure, in_time, of_http};
 use crate::sender::connection::{HttpClient, LARGEST_ANSWER, USER_AGENT, client};
 use crate::sender::destination::{Compression, Destination};
 use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};

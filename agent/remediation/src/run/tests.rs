@@ -44,6 +44,8 @@ struct Paper {
     frozen: bool,
     stops_at: Option<Timestamp>,
     processes: Vec<FoundProcess>,
+    /// In what state a restarted process is found.
+    restarts_as: char,
     /// The bytes in every directory; deleting frees what is asked for.
     usage: u64,
     directory: std::path::PathBuf,
@@ -92,6 +94,7 @@ impl World for Paper {
                 })
             }
             (None, Action::RestartProcess { .. }) => {
+                self.processes = vec![process(77, self.restarts_as)];
                 Ok(Outcome::Restarted { process: "web".into(), ended: None, killed: false, pid: 77 })
             }
         }
@@ -164,6 +167,7 @@ impl Bench {
             frozen: false,
             stops_at: None,
             processes: vec![process(42, 'S')],
+            restarts_as: 'S',
             usage: 4096,
             directory: directory.path().to_owned(),
         };
@@ -521,35 +525,47 @@ fn printed(actions: &[Action]) -> Vec<String> {
 #[test]
 fn restart_process_restarts_and_looks_whether_it_lives() {
     let web = "{ process: web }";
-    let (actions, ended) =
-        shipped("restart-process.rhai", web, |world| world.processes = vec![process(77, 'S')]);
-    assert_eq!(
-        (printed(&actions), ended.as_str()),
-        (vec![RESTART_WEB.to_owned()], "ended: fixed: web runs as process 77")
-    );
-    let (_, ended) = shipped("restart-process.rhai", web, |world| world.processes = vec![process(77, 'Z')]);
+    for gone in [vec![], vec![process(42, 'T')], vec![process(42, 'Z')]] {
+        let (actions, ended) = shipped("restart-process.rhai", web, |world| world.processes = gone);
+        assert_eq!(
+            (printed(&actions), ended.as_str()),
+            (vec![RESTART_WEB.to_owned()], "ended: fixed: web runs as process 77")
+        );
+    }
+    let (_, ended) = shipped("restart-process.rhai", web, |world| {
+        (world.processes, world.restarts_as) = (vec![], 'Z');
+    });
     assert_eq!(ended, "ended: failed: process 77 ended within a moment of its start");
 }
 
 #[test]
 fn restart_process_does_nothing_when_somebody_was_faster() {
-    let parameters = "{ process: web, probe: up }";
-    let (actions, _) = shipped("restart-process.rhai", parameters, |_| ());
-    assert_eq!(actions.len(), 1, "the probe still fails");
-    let (actions, ended) = shipped("restart-process.rhai", parameters, |world| world.up_at_once = true);
-    assert_eq!((actions.len(), ended.as_str()), (0, "ended: skip: the probe succeeds again"));
+    let (actions, ended) = shipped("restart-process.rhai", "{ process: web }", |_| ());
+    assert_eq!((actions.len(), ended.as_str()), (0, "ended: skip: runs already, as process 42"));
+    let probed = "{ process: web, probe: up }";
+    let (actions, ended) = shipped("restart-process.rhai", probed, |world| world.up_at_once = true);
+    assert_eq!(
+        (actions.len(), ended.as_str()),
+        (0, "ended: skip: runs already, as process 42, and the probe succeeds")
+    );
+    let (actions, _) = shipped("restart-process.rhai", probed, |_| ());
+    assert_eq!(actions.len(), 1, "it runs and does not answer");
+    let (actions, _) = shipped("restart-process.rhai", probed, |world| {
+        (world.up_at_once, world.processes) = (true, vec![]);
+    });
+    assert_eq!(actions.len(), 1, "what answered is gone");
 }
 
 #[test]
 fn restart_hung_process_leaves_evidence_and_restarts() {
     let web = "{ process: web }";
-    let hung = |world: &mut Paper| world.processes = vec![process(42, 'T'), process(77, 'S')];
+    let hung = |world: &mut Paper| world.processes = vec![process(42, 'T'), process(43, 'S')];
     let (actions, ended) = shipped("restart-hung-process.rhai", web, hung);
     assert_eq!(
         printed(&actions),
         [
             "send ABRT to process 42 (started at tick 7)",
-            "send ABRT to process 77 (started at tick 7)",
+            "send ABRT to process 43 (started at tick 7)",
             RESTART_WEB
         ]
     );

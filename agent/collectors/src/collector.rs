@@ -42,8 +42,6 @@ pub struct CollectorSpec {
     pub summary: &'static str,
     /// All metrics it may emit.
     pub metrics: &'static [&'static MetricSpec],
-    /// Whether it runs when the configuration does not mention it.
-    pub on_by_default: bool,
     /// Makes one.
     pub open: Open,
 }

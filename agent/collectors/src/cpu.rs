@@ -21,7 +21,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::BLOCKED_COUNT,
         &names::PROCESS_CREATED,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Cpu)),
 };
 

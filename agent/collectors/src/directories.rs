@@ -21,7 +21,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "directories",
     summary: "Bytes and files below the configured directories.",
     metrics: &[&names::DIRECTORY_USAGE, &names::DIRECTORY_FILE_COUNT],
-    on_by_default: true,
     open: |_, options| {
         if options.directories.is_empty() {
             return Err(CollectError::Absent { what: "configured directories" });

@@ -21,7 +21,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::DISK_WEIGHTED_IO_TIME,
         &names::DISK_PENDING_OPERATIONS,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Disk)),
 };
 

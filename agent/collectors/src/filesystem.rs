@@ -21,7 +21,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::FILESYSTEM_UTILIZATION,
         &names::FILESYSTEM_INODES_USAGE,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Filesystem)),
 };
 

@@ -21,7 +21,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::MEMORY_SLAB_USAGE,
         &names::MEMORY_DIRTY,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Memory)),
 };
 

@@ -17,7 +17,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::NETWORK_PACKET_DROPPED,
         &names::NETWORK_OVERRUNS,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Network)),
 };
 

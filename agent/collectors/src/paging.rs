@@ -22,7 +22,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::RECLAIM_PAGES,
         &names::ALLOCATION_STALLS,
     ],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Paging)),
 };
 

@@ -39,7 +39,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::PROCESS_DISK_IO,
         &names::PROCESS_UPTIME,
     ],
-    on_by_default: true,
     open: |host, options| Ok(Box::new(Processes::open(host, options.processes_top)?)),
 };
 

@@ -11,7 +11,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "uptime",
     summary: "Time since boot.",
     metrics: &[&names::UPTIME],
-    on_by_default: true,
     open: |_, _| Ok(Box::new(Uptime)),
 };
 

@@ -20,7 +20,6 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "watch",
     summary: "How many live processes each configured watch matches.",
     metrics: &[&names::WATCH_PROCESS_COUNT],
-    on_by_default: true,
     open: |host, options| {
         if options.watches.is_empty() {
             return Err(CollectError::Absent { what: "configured watches" });

@@ -151,9 +151,9 @@ impl Collector for Processes {
         }
         let chosen = self.choose();
         self.read_reported(host)?;
-        let uptime_seconds = uptime::seconds(host)?;
+        let uptime_ticks = (uptime::seconds(host)? * host.ticks_per_second()).round() as u64;
         for process in self.known.iter().filter(|process| process.is_reported) {
-            process.report(uptime_seconds, self.waits_are_counted, host.ticks_per_second(), out);
+            process.report(uptime_ticks, self.waits_are_counted, host.ticks_per_second(), out);
         }
         out.host();
         let pid_max = limit(&host.read("proc/sys/kernel/pid_max")?)?;

@@ -166,7 +166,7 @@ impl Process {
 
     pub(super) fn report(
         &self,
-        uptime_seconds: f64,
+        uptime_ticks: u64,
         waits_are_counted: bool,
         ticks_per_second: f64,
         out: &mut SampleBuffer,
@@ -191,7 +191,7 @@ impl Process {
             out.int(&names::PROCESS_DISK_IO, &[Value::Str("read")], io.read_bytes);
             out.int(&names::PROCESS_DISK_IO, &[Value::Str("write")], io.written_bytes);
         }
-        out.double(&names::PROCESS_UPTIME, &[], (uptime_seconds - seconds(self.start_ticks)).max(0.0));
+        out.double(&names::PROCESS_UPTIME, &[], seconds(uptime_ticks.saturating_sub(self.start_ticks)));
     }
 }
 

@@ -95,6 +95,24 @@ fn a_process_is_told_with_its_constant_attributes_and_never_with_its_arguments()
 }
 
 #[test]
+fn uptime_is_exact_to_the_tick() {
+    let host = Host::new();
+    host.process(7, 0, 1, 1);
+    let mut processes = Processes::open(&host.root(), None).unwrap();
+    for (uptime, start, expected) in [
+        ("2337.42", 233_741, "0.01"),
+        ("350735.47", 35_073_461, "0.86"),
+        ("99.99", 9_999, "0"),
+        ("0.29", 0, "0.29"),
+    ] {
+        host.write("proc/uptime", &format!("{uptime} 1.00\n"));
+        host.process(7, start, 1, 1);
+        let text = collect(&mut processes, &host);
+        assert!(text.ends_with(&format!("process.uptime {expected}\n")), "{uptime} {start}: {text}");
+    }
+}
+
+#[test]
 fn a_number_that_is_used_again_is_another_process() {
     let host = Host::new();
     host.process(7, 5000, 250, 3);

@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
@@ -15,8 +15,11 @@ use crate::policy::ProcessRule;
 use crate::process::Process;
 use crate::{ActionError, ProcessId, ProcessName, Signal};
 
-/// How long a child may take to end when the executor ends; then it is killed. The whole agent must be gone in 5 s.
+/// How long the children may take to end when the executor ends without having been told how long; then they are killed.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long the kernel may take to end the children that were killed, all together.
+pub(crate) const KILLED_WITHIN: Duration = Duration::from_millis(250);
 
 /// A waiting thread needs next to no stack.
 const WAITER_STACK_BYTES: usize = 64 << 10;
@@ -54,21 +57,42 @@ impl Children {
         self.0.iter().any(|started| started.name == *name && started.process.id() == id)
     }
 
-    /// Ends the children whose rule says that they end with the executor.
-    pub(crate) fn stop(&mut self) {
-        let (stopping, staying) = std::mem::take(&mut self.0).into_iter().partition(|s| s.stop_with_executor);
-        self.0 = staying;
-        let stopping: Vec<Started> = stopping;
+    /// Ends the children whose rule says that they end with the executor: all are asked, then all are waited for until
+    /// one deadline, then those that are left are killed.
+    pub(crate) fn stop(&mut self, deadline: Deadline) {
+        let mut stopping: Vec<Started> = self.0.extract_if(.., |s| s.stop_with_executor).collect();
         for started in &stopping {
             log_failure(started, started.process.signal(Signal::Term));
+            // A stopped process sees no signal until it goes on.
             log_failure(started, started.process.signal(Signal::Cont));
         }
+        stopping.retain(|started| started.process.ended_within(deadline.remaining()) != Ok(true));
         for started in &stopping {
-            if started.process.ended_within(FAREWELL) != Ok(true) {
-                log_failure(started, started.process.signal(Signal::Kill));
-                log_failure(started, started.process.ended_within(FAREWELL).map(drop));
+            log_failure(started, started.process.signal(Signal::Kill));
+        }
+        let deadline = Deadline::after(KILLED_WITHIN);
+        for started in &stopping {
+            match started.process.ended_within(deadline.remaining()) {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(process = %started.name, "a child was killed and is still there"),
+                Err(error) => log_failure(started, Err(error)),
             }
         }
+    }
+}
+
+/// A moment until which several waits last, all together. It knows no time of day, so a clock that is set does not move it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+#[expect(clippy::disallowed_methods, reason = "what is left of a wait is measured; nothing is decided by it")]
+impl Deadline {
+    pub(crate) fn after(within: Duration) -> Self {
+        Self(Instant::now() + within)
+    }
+
+    pub(crate) fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
     }
 }
 
@@ -80,7 +104,7 @@ fn log_failure(started: &Started, result: Result<(), ActionError>) {
 
 impl Drop for Children {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(Deadline::after(FAREWELL));
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use telemetry::{Timestamp, format_duration};
 
 use crate::budget::Spent;
-use crate::children::Children;
+use crate::children::{Children, Deadline};
 use crate::policy::{DirectoryRule, ProcessRule, SignalRule, Subject};
 use crate::process::Process;
 use crate::sweep::Sweep;
@@ -58,9 +58,14 @@ impl Executor {
         }
     }
 
-    /// Ends the processes that this executor started and whose rule says `stop_with_executor`.
-    pub fn stop_started(&mut self) {
-        self.children.stop();
+    /// Ends the processes that this executor started and whose rule says `stop_with_executor`; those that have not
+    /// ended `within` are killed.
+    pub fn stop_started(&mut self, within: Duration) {
+        self.stop_started_until(Deadline::after(within));
+    }
+
+    pub(crate) fn stop_started_until(&mut self, deadline: Deadline) {
+        self.children.stop(deadline);
     }
 
     fn restart(&mut self, name: &ProcessName, now: Timestamp) -> Result<Outcome, ActionError> {

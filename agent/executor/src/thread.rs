@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use telemetry::Timestamp;
 
+use crate::children::{Deadline, KILLED_WITHIN};
 use crate::{Action, ActionError, Executor, Outcome, Policy};
 
 /// Actions waiting while one is performed. One asker waits for its answer, so a second can only follow a deadline
@@ -27,7 +28,7 @@ pub trait Actuator: Send {
 
 enum Request {
     Perform { action: Action, answer: Sender<Result<Outcome, ActionError>> },
-    StopStarted { done: Sender<()> },
+    StopStarted { deadline: Deadline, done: Sender<()> },
 }
 
 /// An [`Executor`] on a thread named `executor`. Dropping it ends the thread, after the action in hand, and the
@@ -53,13 +54,17 @@ impl ExecutorThread {
         Ok(Self { requests: Some(requests), thread: Some(thread), deadline })
     }
 
-    /// Ends the processes that the executor started and whose rule says `stop_with_executor`, and waits until they
-    /// have ended or the deadline is over.
-    pub fn stop_started(&mut self) {
+    /// Ends the processes that the executor started and whose rule says `stop_with_executor`; those that have not
+    /// ended `within` are killed. Returns when they are gone, and a quarter of a second after `within` at the latest:
+    /// an action that is still in hand is not waited for any longer.
+    pub fn stop_started(&mut self, within: Duration) {
+        let Some(requests) = &self.requests else { return };
+        let deadline = Deadline::after(within);
         let (done, ended) = bounded(1);
-        if let Some(requests) = &self.requests
-            && requests.send_timeout(Request::StopStarted { done }, self.deadline).is_ok()
-            && ended.recv_timeout(self.deadline) == Err(RecvTimeoutError::Timeout)
+        let sent = requests.send_timeout(Request::StopStarted { deadline, done }, within);
+        // It answers by hanging up.
+        if sent.is_err()
+            || ended.recv_timeout(deadline.remaining() + KILLED_WITHIN) == Err(RecvTimeoutError::Timeout)
         {
             tracing::warn!("the executor did not end its children in time");
         }
@@ -107,9 +112,8 @@ fn serve(mut executor: Executor, incoming: &Receiver<Request>, clock: fn() -> Ti
                     tracing::warn!(%action, outcome = ?late.0, "an action was done after nobody waited for it");
                 }
             }
-            Request::StopStarted { done } => {
-                executor.stop_started();
-                // Hanging up is the answer.
+            Request::StopStarted { deadline, done } => {
+                executor.stop_started_until(deadline);
                 drop(done);
             }
         }

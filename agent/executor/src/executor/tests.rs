@@ -23,6 +23,21 @@ fn await_program(pid: u32) {
     }
 }
 
+/// A shell script that ends by no polite signal.
+const DEFIANT: &str = "trap '' TERM; while :; do read -r _ < /dev/zero; done";
+
+/// The shell needs a moment until it ignores the signal; from then on its signal mask says so.
+fn await_defiance(pid: u32) {
+    let ignores = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&line, 16).unwrap() & (1 << 14) != 0
+    };
+    while !ignores() {
+        std::thread::yield_now();
+    }
+}
+
 /// A process that ends with its test.
 struct Victim(Child);
 
@@ -132,19 +147,10 @@ fn a_restarted_process_can_be_restarted_again_and_leaves_no_zombie() {
 
 #[test]
 fn a_process_that_ignores_term_is_killed_after_its_timeout() {
-    let script = "trap '' TERM; while :; do read -r _ < /dev/zero; done";
-    let mut host = Host::new(&format!("[/bin/sh, -c, {script:?}]"), "");
-    let victim = spawn(&["/bin/sh", "-c", script]);
+    let mut host = Host::new(&format!("[/bin/sh, -c, {DEFIANT:?}]"), "");
+    let victim = spawn(&["/bin/sh", "-c", DEFIANT]);
     host.write_pid(victim.0.id());
-    // The shell needs a moment until it ignores the signal; from then on its signal mask says so.
-    let ignores = |pid: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
-        u64::from_str_radix(&line, 16).unwrap() & (1 << 14) != 0
-    };
-    while !ignores(victim.0.id()) {
-        std::thread::yield_now();
-    }
+    await_defiance(victim.0.id());
     let Ok(Outcome::Restarted { ended, killed: true, .. }) = host.restart() else { panic!() };
     assert_eq!(ended, Some(victim.0.id()));
     assert!(!is_alive(victim.0.id()));
@@ -222,6 +228,36 @@ fn what_was_started_ends_with_the_executor() {
     let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
     drop(host);
     assert!(!is_alive(pid));
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "that the children share one deadline is seen in how long they take"
+)]
+fn children_that_ignore_term_are_killed_at_one_deadline_for_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut text = "processes:\n".to_owned();
+    for at in 0..4 {
+        let _ = write!(
+            text,
+            "- name: web{at}\n  command: [/bin/sh, -c, {DEFIANT:?}]\n  pid_file: {}/{at}.pid\n  \
+             stop_with_executor: true\n  at_most: 3 per 1h\n",
+            directory.path().display()
+        );
+    }
+    let mut executor = Executor::new(policy(&text));
+    let mut pids = Vec::new();
+    for at in 0..4 {
+        let action = Action::RestartProcess { process: format!("web{at}").as_str().into() };
+        let Ok(Outcome::Restarted { pid, .. }) = executor.perform(&action, NOON) else { panic!() };
+        await_defiance(pid);
+        pids.push(pid);
+    }
+    let begun = std::time::Instant::now();
+    executor.stop_started(Duration::from_millis(500));
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(!pids.into_iter().any(is_alive));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn the_answer_comes_back_and_nothing_stays_behind() {
     let mut executor = start(&text, Duration::from_secs(20));
     let action = Action::RestartProcess { process: "web".into() };
     let Ok(Outcome::Restarted { pid: first, .. }) = executor.perform(&action) else { panic!() };
-    executor.stop_started();
+    executor.stop_started(Duration::from_secs(10));
     assert!(crate::process::Process::open(first).unwrap().is_none());
     let Ok(Outcome::Restarted { pid: second, .. }) = executor.perform(&action) else { panic!() };
     drop(executor);

@@ -1,9 +1,10 @@
 //! Space and inodes of mounted file systems, from `/proc/1/mountinfo` and `statvfs`.
 //!
-//! Only file systems that keep data are asked. Those on the network are not: `statvfs` waits without end for a server
-//! that is gone, and one dead server must not stop the collection.
+//! Only file systems that keep data are asked. Those that a server, a hypervisor, a cluster or a program answers for are
+//! not, nor what is mounted below them: `statvfs` waits without end when that one is gone, and it must not stop the
+//! collection. Their space is not told for now; a type that is not listed here is taken for a local one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use telemetry::{SampleBuffer, Value};
 
@@ -58,9 +59,38 @@ const PSEUDO: &[&str] = &[
     "tracefs",
 ];
 
-/// File systems whose server may be gone.
-const REMOTE: &[&str] =
-    &["9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3"];
+/// File systems that wait for somebody who may be gone: a server, the hypervisor, the other nodes of a cluster, or a
+/// program of this host. `fuse.…` belongs to them too. `fuseblk` does not: it has a block device of this host, such as
+/// a disk with NTFS, and its program waits for nothing else.
+const REMOTE: &[&str] = &[
+    "9p",
+    "acfs",
+    "afs",
+    "auristorfs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "fuse",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "orangefs",
+    "panfs",
+    "prl_fs",
+    "pvfs2",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+    "wekafs",
+];
 
 /// Places where the kernel, the service supervisor and container runtimes mount things of no interest.
 const UNINTERESTING: &[&str] = &[
@@ -213,24 +243,37 @@ impl Mount {
 }
 
 /// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`) and keeps what is worth
-/// asking, sorted by mount point. Where one mount hides another, the later one stands.
+/// asking, sorted by mount point. Where one mount hides another, the later one stands. What is mounted below a remote
+/// file system is left out, because the way there leads through it; unless that is `/`, without which nothing runs.
 pub(crate) fn parse(file: &HostFile<'_>) -> Result<Vec<Mount>, CollectError> {
     let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
+    let mut remote_points: BTreeSet<String> = BTreeSet::new();
     for line in file.lines() {
         let mount = parse_line(line)
             .ok_or_else(|| file.malformed("a mount point and options, then - type source options", line))?;
-        let below = |place: &str| {
-            mount.point.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
         let kind = mount.kind.as_str();
-        let remote = REMOTE.contains(&kind) || kind.starts_with("fuse.");
-        if remote || PSEUDO.contains(&kind) || UNINTERESTING.iter().any(|place| below(place)) {
+        let is_remote = REMOTE.contains(&kind) || kind.starts_with("fuse.");
+        if is_remote && mount.point != "/" {
+            remote_points.insert(mount.point.clone());
+        } else {
+            remote_points.remove(&mount.point);
+        }
+        if is_remote || PSEUDO.contains(&kind) || is_below(&mount.point, UNINTERESTING) {
             mounts.remove(&mount.point);
         } else {
             mounts.insert(mount.point.clone(), mount);
         }
     }
+    mounts.retain(|point, _| !is_below(point, &remote_points));
     Ok(mounts.into_values().collect())
+}
+
+/// Whether `point` is one of `places` or lies below it.
+fn is_below(point: &str, places: impl IntoIterator<Item = impl AsRef<str>>) -> bool {
+    places.into_iter().any(|place| {
+        let place = place.as_ref();
+        point.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn parse_line(line: &str) -> Option<Mount> {
@@ -284,11 +327,34 @@ mod tests {
             ("22 27 0:21 / /proc rw,relatime - proc proc rw", false),
             ("25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw", false),
             ("26 24 0:23 / /device rw - xfs /dev/sdb rw", true),
-            ("30 27 0:40 / /srv rw - nfs4 filer:/srv rw", false),
-            ("31 27 0:41 / /home rw - fuse.sshfs me@far: rw", false),
+            ("32 27 8:17 / /media/stick rw - fuseblk /dev/sdb1 rw", true),
         ] {
             assert_eq!(points(line).len(), usize::from(asked), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_system_whose_keeper_may_be_gone_is_never_asked() {
+        for kind in
+            ["nfs4", "fuse", "fuse.sshfs", "virtiofs", "vboxsf", "ocfs2", "beegfs", "9p", "afs", "gpfs"]
+        {
+            assert_eq!(points(&format!("30 27 0:40 / /srv rw - {kind} far:/srv rw")), [], "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_below_a_remote_file_system_is_not_asked() {
+        let remote = "30 27 0:40 / /home rw - nfs4 filer:/home rw\n";
+        let below = "31 30 8:1 / /home/me/disk rw - ext4 /dev/sda1 rw\n";
+        let beside = "32 27 8:2 / /homestead rw - ext4 /dev/sda2 rw\n";
+        assert_eq!(points(&format!("{remote}{below}{beside}")), [("/homestead".to_owned(), false)]);
+        assert_eq!(
+            points(&format!("27 1 0:40 / / rw - nfs4 filer:/ rw\n{below}")).len(),
+            1,
+            "a diskless host"
+        );
+        let local = "33 27 8:3 / /home rw - xfs /dev/sda3 rw\n";
+        assert_eq!(points(&format!("{remote}{local}{below}")).len(), 2, "the remote one is covered");
     }
 
     #[test]

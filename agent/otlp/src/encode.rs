@@ -46,7 +46,7 @@ impl MetricsEncoder {
         let mut items = 0;
         for entity in samples.entities() {
             let before = out.len();
-            self.entity(&mut out, entity, samples.at());
+            self.entity(&mut out, entity);
             if out.len() > self.limit && before > 0 {
                 batches.push(batch(out.drain(..before).as_slice(), items));
                 items = 0;
@@ -61,17 +61,15 @@ impl MetricsEncoder {
         batches
     }
 
-    fn entity(&mut self, out: &mut Vec<u8>, entity: EntityView<'_>, at: Timestamp) {
+    fn entity(&mut self, out: &mut Vec<u8>, entity: EntityView<'_>) {
         let host = self.host_attributes(entity.spec);
-        // After a step of the clock a start may lie after the collection; a point must not end before it starts.
-        let time = Time { start: nanos(entity.start.min(at)), at: nanos(at) };
         message_field(out, 1, 3, |out| {
             message_field(out, 1, 2, |out| {
                 out.extend_from_slice(host);
                 entity.attributes().for_each(|(key, value)| attribute(out, 1, key, value));
             });
             for scope in scope::ALL {
-                scope_metrics(out, scope, entity, time);
+                scope_metrics(out, scope, entity);
             }
             text_field(out, 3, scope::SCHEMA_URL);
         });
@@ -100,13 +98,7 @@ pub(crate) fn nanos(at: Timestamp) -> u64 {
     at.as_nanos().max(0) as u64
 }
 
-#[derive(Clone, Copy)]
-struct Time {
-    start: u64,
-    at: u64,
-}
-
-fn scope_metrics(out: &mut Vec<u8>, scope: Scope, entity: EntityView<'_>, time: Time) {
+fn scope_metrics(out: &mut Vec<u8>, scope: Scope, entity: EntityView<'_>) {
     let mut points = entity.points().filter(|point| point.metric.scope == scope).peekable();
     if points.peek().is_none() {
         return;
@@ -118,7 +110,7 @@ fn scope_metrics(out: &mut Vec<u8>, scope: Scope, entity: EntityView<'_>, time: 
         });
         while let Some(first) = points.next() {
             let mut next = || points.next_if(|point| std::ptr::eq(point.metric, first.metric));
-            metric(out, first, &mut next, time);
+            metric(out, first, &mut next, entity.start);
         }
         text_field(out, 3, scope::schema_url(scope));
     });
@@ -128,21 +120,21 @@ fn metric<'a>(
     out: &mut Vec<u8>,
     first: PointView<'a>,
     next: &mut dyn FnMut() -> Option<PointView<'a>>,
-    time: Time,
+    start: Timestamp,
 ) {
     let spec = first.metric;
     let (data, start) = match spec.instrument {
         Instrument::Gauge => (5, None),
-        Instrument::Counter | Instrument::UpDownCounter => (7, Some(time.start)),
+        Instrument::Counter | Instrument::UpDownCounter => (7, Some(start)),
     };
     message_field(out, 2, 2, |out| {
         text_field(out, 1, spec.name);
         text_field(out, 2, spec.description);
         text_field(out, 3, spec.unit);
         message_field(out, data, 1, |out| {
-            data_point(out, first, start, time.at);
+            data_point(out, first, start);
             while let Some(point) = next() {
-                data_point(out, point, start, time.at);
+                data_point(out, point, start);
             }
             if start.is_some() {
                 varint_field(out, 2, CUMULATIVE);
@@ -154,12 +146,13 @@ fn metric<'a>(
     });
 }
 
-fn data_point(out: &mut Vec<u8>, point: PointView<'_>, start: Option<u64>, at: u64) {
+fn data_point(out: &mut Vec<u8>, point: PointView<'_>, start: Option<Timestamp>) {
     message_field(out, 1, 1, |out| {
         if let Some(start) = start {
-            fixed64_field(out, 2, start);
+            // After a step of the clock a start may lie after the point, which must not end before it starts.
+            fixed64_field(out, 2, nanos(start.min(point.at)));
         }
-        fixed64_field(out, 3, at);
+        fixed64_field(out, 3, nanos(point.at));
         match point.number {
             Number::Int(value) => fixed64_field(out, 6, value as u64),
             Number::Double(value) => fixed64_field(out, 4, value.to_bits()),

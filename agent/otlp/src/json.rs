@@ -4,7 +4,7 @@
 //! speed: nothing is sent in this form.
 
 use serde_json::{Map, Value as Json, json};
-use telemetry::{EntityView, Instrument, Number, PointView, SampleBuffer, Scope, Value};
+use telemetry::{EntityView, Instrument, Number, PointView, SampleBuffer, Scope, Timestamp, Value};
 
 use crate::encode::{CUMULATIVE, NO_RECORDED_VALUE, nanos};
 use crate::scope;
@@ -14,18 +14,17 @@ use crate::scope;
 /// `host_attributes` are those of [`crate::MetricsEncoder::new`].
 pub fn to_json(host_attributes: &[(String, String)], samples: &SampleBuffer) -> Option<String> {
     let resources: Vec<Json> =
-        samples.entities().map(|entity| resource_metrics(host_attributes, entity, samples)).collect();
+        samples.entities().map(|entity| resource_metrics(host_attributes, entity)).collect();
     (!resources.is_empty()).then(|| json!({ "resourceMetrics": resources }).to_string())
 }
 
-fn resource_metrics(host: &[(String, String)], entity: EntityView<'_>, samples: &SampleBuffer) -> Json {
+fn resource_metrics(host: &[(String, String)], entity: EntityView<'_>) -> Json {
     let inherited = host
         .iter()
         .filter(|(key, _)| !entity.spec.attributes.contains(&key.as_str()))
         .map(|(key, value)| attribute(key, Value::Str(value)));
     let own = entity.attributes().map(|(key, value)| attribute(key, value));
-    let scopes: Vec<Json> =
-        scope::ALL.into_iter().filter_map(|scope| scope_metrics(scope, entity, samples)).collect();
+    let scopes: Vec<Json> = scope::ALL.into_iter().filter_map(|scope| scope_metrics(scope, entity)).collect();
     json!({
         "resource": { "attributes": inherited.chain(own).collect::<Vec<_>>() },
         "scopeMetrics": scopes,
@@ -33,11 +32,11 @@ fn resource_metrics(host: &[(String, String)], entity: EntityView<'_>, samples: 
     })
 }
 
-fn scope_metrics(scope: Scope, entity: EntityView<'_>, samples: &SampleBuffer) -> Option<Json> {
+fn scope_metrics(scope: Scope, entity: EntityView<'_>) -> Option<Json> {
     let points: Vec<PointView<'_>> = entity.points().filter(|point| point.metric.scope == scope).collect();
     let metrics: Vec<Json> = points
         .chunk_by(|one, next| std::ptr::eq(one.metric, next.metric))
-        .filter_map(|run| metric(run, entity, samples))
+        .filter_map(|run| metric(run, entity.start))
         .collect();
     (!metrics.is_empty()).then(|| {
         json!({
@@ -48,18 +47,17 @@ fn scope_metrics(scope: Scope, entity: EntityView<'_>, samples: &SampleBuffer) -
     })
 }
 
-fn metric(run: &[PointView<'_>], entity: EntityView<'_>, samples: &SampleBuffer) -> Option<Json> {
+fn metric(run: &[PointView<'_>], start: Timestamp) -> Option<Json> {
     let spec = run.first()?.metric;
-    let start = nanos(entity.start.min(samples.at())).to_string();
-    let time = nanos(samples.at()).to_string();
     let points: Vec<Json> = run
         .iter()
         .map(|point| {
             let mut json = Map::new();
             if spec.instrument != Instrument::Gauge {
-                json.insert("startTimeUnixNano".to_owned(), Json::from(start.as_str()));
+                let start = nanos(start.min(point.at)).to_string();
+                json.insert("startTimeUnixNano".to_owned(), Json::from(start));
             }
-            json.insert("timeUnixNano".to_owned(), Json::from(time.as_str()));
+            json.insert("timeUnixNano".to_owned(), Json::from(nanos(point.at).to_string()));
             let (key, value) = number(point.number);
             json.insert(key.to_owned(), value);
             let attributes = point.attributes().map(|(key, value)| attribute(key, value));

@@ -1,5 +1,7 @@
 //! Made-up samples for tests.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use telemetry::{EntitySpec, Instrument, MetricSpec, SampleBuffer, Scope, Timestamp, Value, ValueType};
 
@@ -79,6 +81,8 @@ fn values(attributes: &[Attribute], count: usize) -> Vec<Value<'_>> {
 enum Push {
     Host,
     Process(i64, Vec<Attribute>),
+    /// The points that follow are this many seconds old.
+    Aged(u64),
     /// Which metric, its attributes, its value (none when the series has ended), how often.
     Point(usize, Vec<Attribute>, Option<f64>, usize),
 }
@@ -90,6 +94,7 @@ pub(crate) fn buffers() -> impl Strategy<Value = SampleBuffer> {
     let push = prop_oneof![
         1 => Just(Push::Host),
         2 => (-5_i64..2_000_000_000, attributes()).prop_map(|(start, values)| Push::Process(start, values)),
+        1 => (0..120_u64).prop_map(Push::Aged),
         8 => point,
     ];
     proptest::collection::vec(push, 0..60).prop_map(|pushes| fill(&pushes))
@@ -101,6 +106,7 @@ fn fill(pushes: &[Push]) -> SampleBuffer {
     for push in pushes {
         match push {
             Push::Host => buffer.host(),
+            Push::Aged(seconds) => buffer.measured_at(AT.minus(Duration::from_secs(*seconds))),
             Push::Process(start, attributes) => {
                 buffer.entity(&PROCESS, Timestamp::from_secs(*start), &values(attributes, 3));
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use telemetry::{SampleBuffer, Value};
+use telemetry::{SampleBuffer, Timestamp, Value};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ pub const MAX_PROBES: usize = 200;
 /// The shortest interval; asking more often would be load, not a check.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A result that is older than this many intervals says nothing about now and is not written.
+/// A result is written until this many intervals, and the timeout, have passed without the next.
 const FRESH_INTERVALS: u32 = 3;
 
 /// Probes that cannot be started.
@@ -95,8 +95,8 @@ impl Prober {
         Ok(Self { board, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Appends the latest result of each probe. A probe without a result appends nothing, nor does one whose result
-    /// is older than three of its intervals.
+    /// Appends the latest result of each probe, under the time at which it was asked. A probe without a result appends
+    /// nothing, nor does one that has owed its next result for too long.
     pub fn write(&self, out: &mut SampleBuffer) {
         // Age is told by the monotonic clock, so that a jump of the wall clock makes no result old.
         self.board.write(Instant::now(), out);
@@ -152,7 +152,20 @@ struct Slot {
 struct Latest {
     success: bool,
     duration: Duration,
-    at: Instant,
+    asked: Instant,
+    answered: Instant,
+    /// [`Latest::asked`] by the wall clock, once a collection has told it.
+    measured: Option<Timestamp>,
+}
+
+impl Latest {
+    /// When it was asked, by the wall clock that a collection at `at` went by. One result has one time, however often it
+    /// is written, unless the clock has been set back.
+    fn measured(&mut self, at: Timestamp, now: Instant) -> Timestamp {
+        let asked = at.minus(now.saturating_duration_since(self.asked));
+        let known = self.measured.filter(|known| *known <= asked.plus(MIN_INTERVAL));
+        *self.measured.insert(known.unwrap_or(asked))
+    }
 }
 
 impl Board {
@@ -162,27 +175,40 @@ impl Board {
     }
 
     fn write(&self, now: Instant, out: &mut SampleBuffer) {
-        let fresh: Vec<(&Slot, Latest)> =
-            self.slots.iter().filter_map(|slot| Some((slot, slot.fresh(now)?))).collect();
+        let at = out.at();
         out.host();
-        for (slot, latest) in &fresh {
+        let fresh: Vec<(&Slot, Latest, Timestamp)> = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.fresh(now, at).map(|(latest, measured)| (slot, latest, measured)))
+            .collect();
+        for (slot, latest, measured) in &fresh {
+            out.measured_at(*measured);
             out.int(&PROBE_SUCCESS, &slot.attributes(), i64::from(latest.success));
         }
-        for (slot, latest) in &fresh {
+        for (slot, latest, measured) in &fresh {
+            out.measured_at(*measured);
             out.double(&PROBE_DURATION, &slot.attributes(), latest.duration.as_secs_f64());
         }
+        out.host();
     }
 }
 
 impl Slot {
-    fn set(&self, result: &ProbeResult) {
-        let latest = Latest { success: result.success, duration: result.duration, at: Instant::now() };
+    fn set(&self, result: &ProbeResult, asked: Instant) {
+        let ProbeResult { success, duration, .. } = *result;
+        let latest = Latest { success, duration, asked, answered: Instant::now(), measured: None };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
     }
 
-    fn fresh(&self, now: Instant) -> Option<Latest> {
-        let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.filter(|latest| now.saturating_duration_since(latest.at) <= self.interval * FRESH_INTERVALS)
+    /// The latest result, if it is fresh, and when it was asked by the wall clock of a collection at `at`.
+    fn fresh(&self, now: Instant, at: Timestamp) -> Option<(Latest, Timestamp)> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = self.interval * FRESH_INTERVALS + self.probe.timeout();
+        let latest =
+            latest.as_mut().filter(|latest| now.saturating_duration_since(latest.answered) <= limit)?;
+        let measured = latest.measured(at, now);
+        Some((*latest, measured))
     }
 
     fn attributes(&self) -> [Value<'_>; 2] {
@@ -200,8 +226,9 @@ async fn repeat(
     let mut due = Instant::now();
     loop {
         tokio::time::sleep_until(due).await;
+        let asked = Instant::now();
         let result = ask(&slot.probe).await;
-        slot.set(&result);
+        slot.set(&result, asked);
         on_result(&slot.probe, &result);
         // Not `tokio::time::interval`: it makes up for one missed tick at once and so never lets a slow service rest.
         let now = Instant::now();

@@ -43,7 +43,8 @@ impl Default for Limits {
 pub struct Appended {
     /// Samples kept, stale markers included.
     pub samples: u64,
-    /// Points refused: of a series too many, or not newer than the newest sample of their series.
+    /// Points refused: of a series too many, or not newer than the newest sample of their series. One that was measured
+    /// before its collection is not refused for its age: it is known already.
     pub rejected: u64,
 }
 
@@ -129,7 +130,8 @@ impl Store {
     /// Appends what a collection saw, and forgets what has become too old.
     ///
     /// A point without a value ([`Number::Gone`]) appends a stale marker. Host series get their labels when first
-    /// seen: the metric's name, the attributes of the point and those of its entity.
+    /// seen: the metric's name, the attributes of the point and those of its entity. A point that was measured before
+    /// the collection is kept under its own time, once.
     pub fn append(&mut self, buffer: &SampleBuffer) -> Appended {
         let at = buffer.at().as_millis();
         if self.timeline.last().is_some_and(|last| at <= last) {
@@ -141,10 +143,10 @@ impl Store {
         let mut done = Appended::default();
         for entity in buffer.entities() {
             for point in entity.points() {
-                if self.append_point(&entity, &point, tick, at) {
-                    done.samples += 1;
-                } else {
-                    done.rejected += 1;
+                match self.append_point(&entity, &point, tick, at) {
+                    Ok(true) => done.samples += 1,
+                    Ok(false) => {}
+                    Err(_) => done.rejected += 1,
                 }
             }
         }
@@ -293,27 +295,40 @@ impl Store {
         self.timeline.bytes() + self.series.iter().map(|(_, series)| series.ring.bytes()).sum::<usize>()
     }
 
-    fn append_point(&mut self, entity: &EntityView<'_>, point: &PointView<'_>, tick: u64, at: i64) -> bool {
+    /// Whether the point was new; what was measured before the collection may be known already.
+    fn append_point(
+        &mut self,
+        entity: &EntityView<'_>,
+        point: &PointView<'_>,
+        tick: u64,
+        collected: i64,
+    ) -> Result<bool, Rejected> {
+        let at = point.at.as_millis();
+        let cutoff = collected.saturating_sub(millis(self.limits.retention));
+        if at <= cutoff {
+            return Ok(false);
+        }
         let number = match self.by_fingerprint.get(&point.fingerprint) {
             Some(number) => *number,
-            None if point.number == Number::Gone => return false,
-            None => match self.begin_host_series(entity, point, tick) {
-                Ok(number) => number,
-                Err(_) => return false,
-            },
+            None if point.number == Number::Gone => return Err(Rejected::Unknown),
+            None => self.begin_host_series(entity, point, tick)?,
         };
-        let Some(series) = self.series.get_mut(number) else { return false };
+        let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
         if at <= series.ring.last() {
-            return false;
+            return if at < collected { Ok(false) } else { Err(Rejected::NotNewer) };
         }
-        series.ring.push_tick(&self.timeline, tick, at, point.number.as_f64().unwrap_or(STALE));
-        let cutoff = at.saturating_sub(millis(self.limits.retention));
+        let value = point.number.as_f64().unwrap_or(STALE);
+        if at < collected {
+            series.ring.push_own(&self.timeline, at, value);
+        } else {
+            series.ring.push_tick(&self.timeline, tick, at, value);
+        }
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
         if point.number == Number::Gone {
             self.by_fingerprint.remove(&point.fingerprint);
             series.fingerprint = None;
         }
-        true
+        Ok(true)
     }
 
     fn begin_host_series(

@@ -19,6 +19,15 @@ impl Signal {
     /// All signals, in the order in which they are listed to a person.
     pub const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
 
+    /// The signal's name: `metrics`, `traces`, `logs`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+        }
+    }
+
     /// What one item of the signal is called: `points`, `spans`, `records`.
     pub const fn items(self) -> &'static str {
         match self {
@@ -31,11 +40,7 @@ impl Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Metrics => "metrics",
-            Self::Traces => "traces",
-            Self::Logs => "logs",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -68,6 +68,7 @@ struct Entity {
 #[derive(Clone, Debug)]
 struct Point {
     metric: &'static MetricSpec,
+    at: Timestamp,
     values_from: u32,
     number: Number,
     fingerprint: u64,
@@ -84,6 +85,7 @@ pub struct SampleBuffer {
     values: Vec<Stored>,
     text: String,
     on_host: bool,
+    measured: Timestamp,
 }
 
 impl Default for SampleBuffer {
@@ -97,6 +99,7 @@ impl Default for SampleBuffer {
             values: Vec::new(),
             text: String::new(),
             on_host: true,
+            measured: Timestamp::EPOCH,
         }
     }
 }
@@ -111,10 +114,10 @@ impl SampleBuffer {
         self.points.clear();
         self.values.clear();
         self.text.clear();
-        self.on_host = true;
+        self.host();
     }
 
-    /// When the collection began: the time of every point.
+    /// When the collection began: the time of every point that has none of its own.
     pub fn at(&self) -> Timestamp {
         self.at
     }
@@ -129,15 +132,23 @@ impl SampleBuffer {
         self.len() == 0
     }
 
-    /// The points that follow are about the host.
+    /// The points that follow are about the host and measured now.
     pub fn host(&mut self) {
         self.on_host = true;
+        self.measured = self.at;
     }
 
-    /// The points that follow are about another entity, whose counters began at `start`.
+    /// The points that follow were measured at `at`, before the collection began, until [`SampleBuffer::host`] or
+    /// [`SampleBuffer::entity`] is called. A time after the collection's counts as the collection's.
+    pub fn measured_at(&mut self, at: Timestamp) {
+        self.measured = at.min(self.at);
+    }
+
+    /// The points that follow are about another entity, whose counters began at `start`, and measured now.
     pub fn entity(&mut self, spec: &'static EntitySpec, start: Timestamp, attributes: &[Value<'_>]) {
         debug_assert_eq!(spec.attributes.len(), attributes.len(), "attributes of {}", spec.name);
         self.on_host = false;
+        self.measured = self.at;
         let at = self.points.len() as u32;
         let values_from = self.store(attributes);
         let fingerprint = SEED.hash_one((spec.name, start, attributes));
@@ -165,7 +176,8 @@ impl SampleBuffer {
         debug_assert_eq!(metric.attributes.len(), attributes.len(), "attributes of {}", metric.name);
         let entity = if self.on_host { None } else { self.entities.last().map(|entity| entity.fingerprint) };
         let fingerprint = SEED.hash_one((entity, metric.name, attributes));
-        let point = Point { metric, values_from: self.store(attributes), number, fingerprint };
+        let at = self.measured;
+        let point = Point { metric, at, values_from: self.store(attributes), number, fingerprint };
         match self.entities.last_mut() {
             Some(entity) if !self.on_host => {
                 self.points.push(point);
@@ -234,7 +246,8 @@ impl SampleBuffer {
         })
     }
 
-    /// One line per point, as tests and people read it: `name{key="value"} 1`, entities apart by a line of their own.
+    /// One line per point, as tests and people read it: `name{key="value"} 1`, entities apart by a line of their own. A
+    /// point that was not measured with the collection ends with its time: `@ 2026-11-21T08:05:00.250Z`.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for entity in self.entities() {
@@ -244,10 +257,14 @@ impl SampleBuffer {
             for point in entity.points() {
                 let _ = write!(text, "{}{} ", point.metric.name, braces(point.attributes()));
                 let _ = match point.number {
-                    Number::Int(value) => writeln!(text, "{value}"),
-                    Number::Double(value) => writeln!(text, "{value}"),
-                    Number::Gone => writeln!(text, "gone"),
+                    Number::Int(value) => write!(text, "{value}"),
+                    Number::Double(value) => write!(text, "{value}"),
+                    Number::Gone => write!(text, "gone"),
                 };
+                if point.at != self.at {
+                    let _ = write!(text, " @ {}", point.at);
+                }
+                text.push('\n');
             }
         }
         text
@@ -291,6 +308,7 @@ impl<'a> EntityView<'a> {
         self.points.iter().map(move |point| PointView {
             buffer,
             metric: point.metric,
+            at: point.at,
             values_from: point.values_from,
             number: point.number,
             fingerprint: point.fingerprint,
@@ -304,6 +322,8 @@ pub struct PointView<'a> {
     buffer: &'a SampleBuffer,
     /// The metric it belongs to.
     pub metric: &'static MetricSpec,
+    /// When it was measured: mostly when the collection began, never later.
+    pub at: Timestamp,
     values_from: u32,
     /// Its value.
     pub number: Number,
@@ -378,6 +398,38 @@ pub(crate) mod tests {
              system.disk.io{system.device=\"sda\",disk.io.direction=\"read\"} 9\n\
              [process{process.pid=42}]\n\
              system.disk.io{disk.io.direction=\"read\"} 5\n"
+        );
+    }
+
+    #[test]
+    fn a_time_of_its_own_holds_for_a_point_until_the_host_or_an_entity_begins() {
+        let mut buffer = SampleBuffer::default();
+        let fill = |buffer: &mut SampleBuffer| {
+            buffer.reset(Timestamp::from_secs(100), Timestamp::EPOCH);
+            buffer.double(&UPTIME, &[], 1.0);
+            buffer.measured_at(Timestamp::from_secs(90));
+            buffer.double(&UPTIME, &[], 2.0);
+            buffer.host();
+            buffer.double(&UPTIME, &[], 3.0);
+            buffer.measured_at(Timestamp::from_secs(95));
+            buffer.entity(&PROCESS, Timestamp::from_secs(7), &[Value::Int(42)]);
+            buffer.double(&UPTIME, &[], 4.0);
+            buffer.measured_at(Timestamp::from_secs(101));
+            buffer.double(&UPTIME, &[], 5.0);
+            buffer.measured_at(Timestamp::from_secs(80));
+            buffer.double(&UPTIME, &[], 6.0);
+        };
+        fill(&mut buffer);
+        fill(&mut buffer);
+        assert_eq!(
+            buffer.to_text(),
+            "system.uptime 1\n\
+             system.uptime 2 @ 1970-01-01T00:01:30.000Z\n\
+             system.uptime 3\n\
+             [process{process.pid=42}]\n\
+             system.uptime 4\n\
+             system.uptime 5\n\
+             system.uptime 6 @ 1970-01-01T00:01:20.000Z\n"
         );
     }
 

@@ -47,8 +47,8 @@ fn data(metric: &Metric) -> (&[NumberDataPoint], Instrument) {
 }
 
 fn assert_same(point: &NumberDataPoint, view: PointView<'_>, start: Timestamp) {
-    let start = if view.metric.instrument == Instrument::Gauge { 0 } else { nanos(start.min(AT)) };
-    assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (start, nanos(AT)));
+    let start = if view.metric.instrument == Instrument::Gauge { 0 } else { nanos(start.min(view.at)) };
+    assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (start, nanos(view.at)));
     assert_eq!(text(&point.attributes), expected_text(view.attributes()));
     match (view.number, &point.value) {
         (Number::Int(value), Some(number_data_point::Value::AsInt(found))) => assert_eq!(value, *found),

@@ -31,6 +31,18 @@ fn numbers_of_64_bits_are_texts_and_enums_are_numbers() {
 }
 
 #[test]
+fn a_point_has_the_time_at_which_it_was_measured_and_does_not_start_after_it() {
+    let mut samples = SampleBuffer::default();
+    samples.reset(AT, BOOT);
+    samples.measured_at(Timestamp::from_secs(1_699_999_999));
+    samples.int(&SPECS[0], &[Value::Absent, Value::Str("read")], 1);
+    let sum = &parse(&samples)["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"];
+    let point = &sum["dataPoints"][0];
+    assert_eq!(point["timeUnixNano"], "1699999999000000000");
+    assert_eq!(point["startTimeUnixNano"], "1699999999000000000");
+}
+
+#[test]
 fn what_json_cannot_say_as_a_number_is_spelt_as_protobuf_spells_it() {
     for (value, spelt) in [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")] {
         let mut samples = SampleBuffer::default();

@@ -12,20 +12,27 @@ fn result(success: bool, duration: Duration) -> ProbeResult {
     ProbeResult { success, duration, status: None, failure: None }
 }
 
-fn text(board: &Board, now: Instant) -> String {
+/// What a collection at `second` writes at the monotonic moment `now`.
+fn text_at(board: &Board, second: i64, now: Instant) -> String {
     let mut out = SampleBuffer::default();
+    out.reset(Timestamp::from_secs(second), Timestamp::EPOCH);
     board.write(now, &mut out);
     out.to_text()
 }
 
-#[test]
-fn the_latest_result_of_each_probe_becomes_its_samples() {
+fn text(board: &Board, now: Instant) -> String {
+    text_at(board, 1_000, now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_result_of_each_probe_becomes_its_samples() {
     let board = Board::new(vec![(probe("a"), SECOND), (probe("silent"), SECOND), (probe("b"), SECOND)]);
-    board.slots[0].set(&result(false, SECOND));
-    board.slots[0].set(&result(true, SECOND / 4));
-    board.slots[2].set(&result(false, SECOND * 5));
+    let now = Instant::now();
+    board.slots[0].set(&result(false, SECOND), now - SECOND);
+    board.slots[0].set(&result(true, SECOND / 4), now);
+    board.slots[2].set(&result(false, SECOND * 5), now);
     assert_eq!(
-        text(&board, Instant::now()),
+        text(&board, now),
         "hostmend.probe.success{hostmend.probe.name=\"a\",url.full=\"http://127.0.0.1:1/\"} 1\n\
          hostmend.probe.success{hostmend.probe.name=\"b\",url.full=\"http://127.0.0.1:1/\"} 0\n\
          hostmend.probe.duration{hostmend.probe.name=\"a\",url.full=\"http://127.0.0.1:1/\"} 0.25\n\
@@ -34,12 +41,32 @@ fn the_latest_result_of_each_probe_becomes_its_samples() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_is_not_written_once_it_is_older_than_three_intervals() {
+async fn a_result_has_the_time_at_which_it_was_asked_however_often_it_is_written() {
+    let board = Board::new(vec![(probe("a"), 60 * SECOND)]);
+    let asked = Instant::now();
+    tokio::time::advance(2 * SECOND).await;
+    board.slots[0].set(&result(true, 2 * SECOND), asked);
+    for (what, second, after, expected) in [
+        ("first", 1_003, 3_000, "00:16:40.000"),
+        ("a collection that took long", 1_010, 10_400, "00:16:40.000"),
+        ("and one that did not", 1_020, 19_900, "00:16:40.000"),
+        ("the clock set forward", 5_030, 30_000, "00:16:40.000"),
+        ("the clock set back", 540, 40_000, "00:08:20.000"),
+        ("and on from there", 550, 50_000, "00:08:20.000"),
+    ] {
+        let found = text_at(&board, second, asked + Duration::from_millis(after));
+        let expected = format!(" @ 1970-01-01T{expected}Z");
+        assert!(found.lines().all(|line| line.ends_with(&expected)), "{what}: {found}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_not_written_once_the_next_has_been_owed_for_three_intervals_and_the_timeout() {
     let board = Board::new(vec![(probe("a"), SECOND)]);
-    board.slots[0].set(&result(true, SECOND));
+    board.slots[0].set(&result(true, SECOND), Instant::now());
     let set_at = Instant::now();
-    assert_ne!(text(&board, set_at + 3 * SECOND), "");
-    assert_eq!(text(&board, set_at + 3 * SECOND + Duration::from_millis(1)), "");
+    assert_ne!(text(&board, set_at + 8 * SECOND), "");
+    assert_eq!(text(&board, set_at + 8 * SECOND + Duration::from_millis(1)), "");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,6 +124,40 @@ fn a_series_that_misses_collections_keeps_its_own_times() {
 }
 
 #[test]
+fn a_point_measured_before_its_collection_is_kept_once_under_its_own_time() {
+    let mut store = Store::new(limits());
+    let aged = |second: i64, measured: i64, value: f64| {
+        let mut buffer = cycle(second, &[]);
+        buffer.measured_at(Timestamp::from_secs(measured));
+        buffer.double(&CPU_TIME, &[Value::Str("idle")], value);
+        buffer
+    };
+    for (second, measured, value, kept) in [
+        (10, 8, 1.0, 2),
+        (20, 8, 1.0, 1),
+        (30, 30, 2.0, 2),
+        (40, 33, 3.0, 2),
+        (50, 32, 9.0, 1),
+        (60, 60, 4.0, 2),
+    ] {
+        let done = store.append(&aged(second, measured, value));
+        assert_eq!(done, Appended { samples: kept, rejected: 0 }, "at {second}");
+    }
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(all(&store, id), [(8, 1.0), (30, 2.0), (33, 3.0), (60, 4.0)]);
+}
+
+#[test]
+fn a_point_measured_before_the_retention_begins_no_series() {
+    let mut store = Store::new(limits());
+    let mut buffer = cycle(1_000, &[]);
+    buffer.measured_at(Timestamp::from_secs(400));
+    buffer.double(&CPU_TIME, &[Value::Str("idle")], 1.0);
+    assert_eq!(store.append(&buffer), Appended { samples: 1, rejected: 0 });
+    assert_eq!(store.select(&name("system.cpu.time")), []);
+}
+
+#[test]
 fn what_is_not_newer_is_refused_and_counted() {
     let mut store = Store::new(limits());
     store.append(&cycle(20, &[("idle", 1.0)]));

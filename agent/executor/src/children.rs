@@ -52,6 +52,12 @@ impl Children {
         Ok(pid)
     }
 
+    /// The live process that was last started under the name.
+    pub(crate) fn running(&self, name: &ProcessName) -> Result<Option<Process>, ActionError> {
+        let started = self.0.iter().find(|started| started.name == *name);
+        started.map_or(Ok(None), |started| Process::open_exactly(started.process.id()))
+    }
+
     /// Whether this process is the one that was last started under the name.
     pub(crate) fn started(&self, name: &ProcessName, id: ProcessId) -> bool {
         self.0.iter().any(|started| started.name == *name && started.process.id() == id)

@@ -37,22 +37,24 @@ pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Out
     Ok(Outcome::Restarted { process: rule.name.clone(), ended, killed: killed.unwrap_or(false), pid })
 }
 
-/// The live process that the rule's pid file names; none if there is no such file or nobody lives under its number.
+/// The live process that the rule's pid file names. Without such a file, or if nobody lives under its number, the one that
+/// was last started under the rule's name: it may have lost its file, and must not get a twin.
 ///
 /// # Errors
 ///
 /// The number belongs to a process other than the one that the policy defines: the file is stale or wrong.
 fn running(rule: &ProcessRule, children: &Children) -> Result<Option<Process>, ActionError> {
-    let Some(pid) = read_pid_file(&rule.pid_file)? else { return Ok(None) };
-    let Some(process) = Process::open(pid)? else { return Ok(None) };
+    let named = read_pid_file(&rule.pid_file)?.map(Process::open).transpose()?.flatten();
+    let Some(process) = named else { return children.running(&rule.name) };
     if let Some(reason) = protected::process(&process) {
         return Err(ActionError::refused(reason));
     }
     if !children.started(&rule.name, process.id()) && !is_defined_by(&process, rule) {
         return Err(ActionError::refused(format!(
-            "{} says that {} is process {pid}, but that is `{}`; remove the file if it is stale",
+            "{} says that {} is process {}, but that is `{}`; remove the file if it is stale",
             rule.pid_file.display(),
             rule.name,
+            process.pid,
             process.command_line().join(" "),
         )));
     }

@@ -146,6 +146,22 @@ fn a_restarted_process_can_be_restarted_again_and_leaves_no_zombie() {
 }
 
 #[test]
+fn a_child_that_has_lost_its_pid_file_gets_no_twin() {
+    let mut host = Host::new("[/bin/sleep, \"1000\"]", "");
+    let Ok(Outcome::Restarted { pid: first, .. }) = host.restart() else { panic!() };
+    std::fs::remove_file(host.pid_file()).unwrap();
+    let Ok(Outcome::Restarted { ended, pid: second, .. }) = host.restart() else { panic!() };
+    assert_eq!(ended, Some(first));
+    let mut dead = spawn(&["/bin/sleep", "1000"]);
+    dead.0.kill().unwrap();
+    dead.0.wait().unwrap();
+    host.write_pid(dead.0.id());
+    let Ok(Outcome::Restarted { ended, .. }) = host.restart() else { panic!() };
+    assert_eq!(ended, Some(second));
+    assert!(!is_alive(first) && !is_alive(second));
+}
+
+#[test]
 fn a_process_that_ignores_term_is_killed_after_its_timeout() {
     let mut host = Host::new(&format!("[/bin/sh, -c, {DEFIANT:?}]"), "");
     let victim = spawn(&["/bin/sh", "-c", DEFIANT]);

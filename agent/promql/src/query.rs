@@ -14,6 +14,7 @@ use crate::{EvalError, Note, ParseError, Point, RangeSeries, Reads, Value, Vecto
 
 /// How far back an instant selector looks for a sample.
 pub const LOOKBACK: Duration = Duration::from_mins(5);
+const LOOKBACK_MILLIS: i64 = LOOKBACK.as_millis() as i64;
 
 /// The most points in time that a range query evaluates, as in Prometheus.
 pub const MAX_STEPS: i64 = 11_000;
@@ -41,6 +42,7 @@ struct When {
     start: i64,
     end: i64,
     is_range: bool,
+    lookback: i64,
 }
 
 impl Query {
@@ -89,9 +91,29 @@ impl Query {
     ///
     /// Series do not match as the expression needs it, or more samples than the limit would have to be read.
     pub fn instant(&mut self, store: &Store, at: Timestamp) -> Result<Value, EvalError> {
-        self.begin();
+        self.look_back(store, at.as_millis(), LOOKBACK_MILLIS)
+    }
+
+    /// The value at `at`, where an instant selector sees no sample from `since` or before it. A range selector sees its
+    /// whole window, and `offset` shifts what an instant selector sees by as much.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Query::instant`].
+    pub fn instant_since(
+        &mut self,
+        store: &Store,
+        at: Timestamp,
+        since: Timestamp,
+    ) -> Result<Value, EvalError> {
         let at = at.as_millis();
-        self.evaluate(store, at, When { start: at, end: at, is_range: false })
+        let length = at.saturating_sub(since.as_millis());
+        self.look_back(store, at, length.clamp(0, LOOKBACK_MILLIS))
+    }
+
+    fn look_back(&mut self, store: &Store, at: i64, lookback: i64) -> Result<Value, EvalError> {
+        self.begin();
+        self.evaluate(store, at, When { start: at, end: at, is_range: false, lookback })
     }
 
     /// The value at `from` and each `step` after it up to `to`; always [`Value::Matrix`].
@@ -123,7 +145,11 @@ impl Query {
         let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
         let mut at = start;
         while at <= end {
-            let samples = match self.evaluate(store, at, When { start, end, is_range: true })? {
+            let samples = match self.evaluate(
+                store,
+                at,
+                When { start, end, is_range: true, lookback: LOOKBACK_MILLIS },
+            )? {
                 Value::Scalar(value) => vec![VectorSample { labels: Labels::empty(), value }],
                 Value::Vector(samples) => samples,
                 Value::Matrix(_) | Value::String(_) => Vec::new(),
@@ -154,7 +180,7 @@ impl Query {
             at,
             start: when.start,
             end: when.end,
-            lookback: LOOKBACK.as_millis() as i64,
+            lookback: when.lookback,
             epoch: self.epoch,
             is_range: when.is_range,
             reads: self.reads,

@@ -72,6 +72,31 @@ fn a_query_sees_series_that_came_and_went_since_it_was_last_asked() {
 }
 
 #[test]
+fn a_query_may_be_told_to_see_no_sample_from_a_moment_or_before_it() {
+    let store = host();
+    for (text, at, since, expected) in [
+        ("sum(system_cpu_time_seconds_total)", 35, 29, vec!["{} 30"]),
+        ("sum(system_cpu_time_seconds_total)", 35, 30, vec![]),
+        ("absent(system_cpu_time_seconds_total)", 35, 30, vec!["{} 1"]),
+        ("sum(system_cpu_time_seconds_total)", 35, 40, vec![]),
+        // No further back than ever.
+        ("sum(system_cpu_time_seconds_total)", 330, 0, vec![]),
+        ("sum(system_cpu_time_seconds_total)", 329, 0, vec!["{} 30"]),
+        // A window is as long as it says.
+        ("sum(count_over_time(system_cpu_time_seconds_total[1m]))", 35, 34, vec!["{} 6"]),
+        ("sum(system_cpu_time_seconds_total offset 10s)", 35, 29, vec!["{} 20"]),
+        ("sum(system_cpu_time_seconds_total offset 10s)", 35, 30, vec![]),
+    ] {
+        let mut query = Query::new(text).unwrap();
+        let secs = Timestamp::from_secs;
+        let found = query.instant_since(&store, secs(at), secs(since)).unwrap();
+        let Value::Vector(samples) = found else { panic!("{found:?} is not a vector") };
+        let found: Vec<String> = samples.iter().map(|s| format!("{} {}", s.labels, s.value)).collect();
+        assert_eq!(found, expected, "{text} at {at} since {since}");
+    }
+}
+
+#[test]
 fn a_stale_marker_in_a_window_is_passed_over() {
     let mut store = host();
     collect(&mut store, 40, &[("idle", None)]);

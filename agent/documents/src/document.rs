@@ -21,6 +21,9 @@ const WRITABLE_BY_OTHERS: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const STICKY: u32 = 0o1000;
 
+/// As many links in a row as the kernel follows.
+const MAX_LINKS: usize = 40;
+
 /// Whose files are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -34,6 +37,32 @@ impl Trust {
     /// Root's files and those of the user this process runs as.
     pub fn invoking_user() -> Self {
         Self::Owner(rustix::process::geteuid().as_raw())
+    }
+
+    /// Whether what lies under this absolute path can be believed, without reading it. Links are followed as long as
+    /// nobody else could have laid them.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Untrusted`] names the file, link or directory that somebody else could have changed;
+    /// [`OpenError::Read`] one that cannot be looked at.
+    pub fn check(self, path: &Path) -> Result<(), OpenError> {
+        let Self::Owner(user) = self else { return Ok(()) };
+        let mut at = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let unreadable = |source| OpenError::Read { path: at.clone(), source };
+            let directory = at.parent().unwrap_or(&at);
+            believe_from_root(directory, user)?;
+            let real = directory.canonicalize().map_err(unreadable)?;
+            believe_from_root(&real, user)?;
+            let metadata = at.symlink_metadata().map_err(unreadable)?;
+            if !metadata.is_symlink() {
+                return believe(&at, &metadata, user);
+            }
+            at = real.join(at.read_link().map_err(unreadable)?);
+        }
+        let source = std::io::Error::other(format!("it leads through more than {MAX_LINKS} links"));
+        Err(OpenError::Read { path: path.to_owned(), source })
     }
 }
 
@@ -114,11 +143,7 @@ impl Document {
         }
         if let Trust::Owner(user) = trust {
             believe(path, &metadata, user)?;
-            for above in real.ancestors() {
-                let metadata =
-                    above.metadata().map_err(|source| OpenError::Read { path: above.to_owned(), source })?;
-                believe(above, &metadata, user)?;
-            }
+            believe_from_root(&real, user)?;
         }
         let mut bytes = Vec::with_capacity(metadata.len().min(MAX_DOCUMENT_BYTES) as usize);
         file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -179,6 +204,15 @@ fn link_refused(error: rustix::io::Errno) -> std::io::Error {
     }
 }
 
+/// Believes a directory and all that are above it.
+fn believe_from_root(directory: &Path, user: u32) -> Result<(), OpenError> {
+    directory.ancestors().try_for_each(|above| {
+        let metadata =
+            above.metadata().map_err(|source| OpenError::Read { path: above.to_owned(), source })?;
+        believe(above, &metadata, user)
+    })
+}
+
 fn believe(path: &Path, metadata: &std::fs::Metadata, user: u32) -> Result<(), OpenError> {
     let (owner, mode) = (metadata.uid(), metadata.mode());
     let untrusted =
@@ -189,8 +223,7 @@ fn believe(path: &Path, metadata: &std::fs::Metadata, user: u32) -> Result<(), O
     }
     // In a directory like /tmp nobody can replace what belongs to somebody else.
     let shared_safely = metadata.is_dir() && mode & STICKY != 0 && owner == 0;
-    // With a umask of 0002 everything a person makes is writable by the group that holds only that person.
-    let own_group = user != 0 && metadata.gid() == rustix::process::getegid().as_raw();
+    let own_group = is_own_group(metadata.gid(), user, rustix::process::getegid().as_raw());
     if mode & WRITABLE_BY_OTHERS != 0 && !shared_safely {
         return Err(untrusted(
             "everybody can write to it".to_owned(),
@@ -202,6 +235,12 @@ fn believe(path: &Path, metadata: &std::fs::Metadata, user: u32) -> Result<(), O
         return Err(untrusted(reason, format!("chmod g-w {}", path.display())));
     }
     Ok(())
+}
+
+/// Whether a group holds only this person, so that with a umask of 0002 all the person makes is writable by it. By
+/// convention such a group has the person's own number; one that is shared, as `users` is, has not.
+fn is_own_group(group: u32, user: u32, effective_group: u32) -> bool {
+    user != 0 && group == effective_group && group == user
 }
 
 #[cfg(test)]
@@ -242,6 +281,47 @@ mod tests {
         let path = write(&directory, 0o644);
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
         assert!(matches!(Document::open(&path, Trust::invoking_user()), Err(OpenError::Untrusted { .. })));
+    }
+
+    #[test]
+    fn only_the_group_that_is_one_s_own_may_write() {
+        for (group, user, effective_group, own) in
+            [(1000, 1000, 1000, true), (100, 1000, 100, false), (1000, 1000, 100, false), (0, 0, 0, false)]
+        {
+            assert_eq!(is_own_group(group, user, effective_group), own, "{group} {user} {effective_group}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_believed_if_nobody_else_could_have_laid_it_and_its_end_is_believed() {
+        let (own, open) = (directory(), directory());
+        let trust = Trust::invoking_user();
+        let file = write(&own, 0o755);
+        let near = own.path().join("near");
+        symlink("rules.yaml", &near).unwrap();
+        assert!(trust.check(&file).is_ok() && trust.check(&near).is_ok());
+
+        let far = open.path().join("far");
+        symlink(&near, &far).unwrap();
+        assert!(trust.check(&far).is_ok());
+        std::fs::set_permissions(open.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let error = trust.check(&far).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} is not trusted", open.path().display())), "{error}");
+        symlink(&far, own.path().join("through")).unwrap();
+        assert!(trust.check(&own.path().join("through")).is_err());
+        assert!(Trust::Anyone.check(&far).is_ok());
+
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = trust.check(&near).unwrap_err().to_string();
+        assert!(error.contains("rules.yaml is not trusted: everybody can write to it"), "{error}");
+    }
+
+    #[test]
+    fn links_in_a_circle_end_the_check() {
+        let directory = directory();
+        let link = directory.path().join("link");
+        symlink("link", &link).unwrap();
+        assert!(matches!(Trust::invoking_user().check(&link), Err(OpenError::Read { .. })));
     }
 
     #[test]

@@ -70,7 +70,9 @@ struct DirectoryEntry {
 pub struct ProcessRule {
     /// The name by which it is asked for.
     pub name: ProcessName,
-    /// The program's absolute path. It must stay in the foreground: one that forks and ends has ended.
+    /// The program's absolute path. It must stay in the foreground: one that forks and ends has ended. Nobody but root
+    /// and the executor's user may be able to change it or a directory above it; files that its arguments name are not
+    /// looked at.
     pub program: PathBuf,
     /// Its arguments, without the program.
     pub arguments: Vec<String>,

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use documents::{OpenError, Trust};
 use rustix::fs::{Access, OFlags};
 
 use crate::children::Children;
@@ -24,6 +25,7 @@ pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Out
     rustix::fs::access(&rule.program, Access::EXEC_OK).map_err(|error| {
         ActionError::failed(format!("looking for the program {}", rule.program.display()), error)
     })?;
+    Trust::invoking_user().check(&rule.program).map_err(|error| untrusted(rule, &error))?;
     let running = running(rule, children)?;
     let killed = running.as_ref().map(|process| stop(process, rule)).transpose()?;
     let pid = children.start(rule)?;
@@ -35,6 +37,11 @@ pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Out
     }
     let ended = running.map(|process| process.pid);
     Ok(Outcome::Restarted { process: rule.name.clone(), ended, killed: killed.unwrap_or(false), pid })
+}
+
+/// Whoever could replace the program could have the executor run anything.
+fn untrusted(rule: &ProcessRule, error: &OpenError) -> ActionError {
+    ActionError::refused(format!("process {} is not started: {}", rule.name, telemetry::with_causes(error)))
 }
 
 /// The live process that the rule's pid file names. Without such a file, or if nobody lives under its number, the one that

@@ -137,6 +137,26 @@ fn a_program_that_cannot_be_started_does_not_cost_the_one_that_runs() {
 }
 
 #[test]
+fn a_program_that_others_can_replace_is_not_started_and_the_one_that_runs_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("web");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut host = Host::new(&format!("[{}, \"1000\"]", program.display()), "");
+    let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    for (path, sound, loose) in [(program.as_path(), 0o755, 0o757), (directory.path(), 0o700, 0o707)] {
+        let set = |mode| {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        set(loose);
+        let reason = refusal(host.restart());
+        let expected = format!("process web is not started: {} is not trusted: everybody", path.display());
+        assert!(reason.starts_with(&expected), "{reason}");
+        set(sound);
+    }
+    assert!(is_alive(pid));
+}
+
+#[test]
 fn a_restarted_process_can_be_restarted_again_and_leaves_no_zombie() {
     let mut host = Host::new("[/bin/sleep, \"1000\"]", "");
     let Ok(Outcome::Restarted { pid: first, .. }) = host.restart() else { panic!() };

@@ -87,6 +87,7 @@ pub struct Watch {
 pub enum WatchTarget {
     /// The process whose number stands in this file, an absolute path on the host.
     PidFile(PathBuf),
-    /// Every process with this kernel name (15 bytes at most) or this name of its executable file.
+    /// Every process with this kernel name (15 bytes at most) or this name of its executable file. Which executable a
+    /// process of another user runs is seen by root only; others find it by its kernel name.
     Command(String),
 }

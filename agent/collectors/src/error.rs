@@ -21,6 +21,23 @@ pub enum CollectError {
         /// What the kernel said.
         source: Errno,
     },
+    /// A file that decides about something may not be read by this user.
+    #[error("reading {path}: the agent's user needs permission for it and its directories")]
+    Denied {
+        /// What was being read.
+        path: String,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Processes of others are hidden from this user, so one that was not found may be there.
+    #[error(
+        "{path} hides processes from the agent's user: run it as root, or mount {path} without hidepid or with gid= of \
+         a group of this user"
+    )]
+    Hidden {
+        /// The file system of processes.
+        path: String,
+    },
     /// A file does not say what it should.
     #[error("{path}: expected {expected}, found {found:?}")]
     Malformed {

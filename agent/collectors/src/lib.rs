@@ -19,6 +19,7 @@ mod memory;
 pub mod names;
 mod network;
 mod paging;
+mod pid_file;
 mod pressure;
 mod processes;
 mod resource;

@@ -2,7 +2,7 @@
 //!
 //! A watch by pid file reads that file and one `stat`. A watch by command has to look at every process; the ones that
 //! did not match are remembered by number and inode of their directory and looked at again only now and then, because
-//! a process can become another program.
+//! a process can become another program. Nothing counts as 0 because it could not be seen: that is an error.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -10,11 +10,11 @@ use std::path::Path;
 use telemetry::{SampleBuffer, Value};
 
 use crate::collector::{Collector, CollectorSpec, Options, Watch, WatchTarget};
-use crate::error::{CollectError, Found};
+use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::names;
-use crate::processes::files::{ProcFiles, is_gone_or_hidden};
-use crate::processes::stat;
+use crate::pid_file;
+use crate::processes::files::ProcFiles;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "watch",
@@ -56,33 +56,12 @@ impl Watches {
 
     /// 1 or 0. A missing or empty file means that the service is not running.
     fn count_pid_file(&mut self, path: &Path, host: &HostRoot) -> Result<i64, CollectError> {
-        let Some(file) = host.read_optional(path)? else { return Ok(0) };
-        let text = file.text().trim();
-        if text.is_empty() {
-            return Ok(0);
+        let Some(pid) = pid_file::read(host, path)? else { return Ok(0) };
+        if self.files.live(pid)?.is_some() {
+            return Ok(1);
         }
-        let pid = text.parse().map_err(|_| file.malformed("the number of a process", text))?;
-        Ok(i64::from(self.is_alive(pid, |_| true)?))
-    }
-
-    /// Whether the process is there, lives, and `matches` its kernel name.
-    fn is_alive(&mut self, pid: u32, matches: impl FnOnce(&[u8]) -> bool) -> Result<bool, CollectError> {
-        let line = match self.files.read_once(pid, "stat") {
-            Ok(line) => line,
-            Err(error) if is_gone_or_hidden(error) => return Ok(false),
-            Err(source) => {
-                return Err(CollectError::Read { path: format!("{}/PID/stat", self.files.path()), source });
-            }
-        };
-        if let Some(stat) = stat::parse(line) {
-            return Ok(stat.is_alive() && matches(stat.comm));
-        }
-        let found = Found::new(&String::from_utf8_lossy(line));
-        Err(CollectError::Malformed {
-            path: self.files.path_of(pid, "stat"),
-            expected: stat::EXPECTED,
-            found,
-        })
+        self.files.check_none_is_hidden()?;
+        Ok(0)
     }
 
     /// Live processes by command.
@@ -99,13 +78,12 @@ impl Watches {
                 others.insert(pid, inode);
                 continue;
             }
-            let mut name = Vec::new();
-            if !self.is_alive(pid, |comm| {
-                name.extend_from_slice(comm);
-                true
-            })? {
-                continue;
-            }
+            let name = match self.files.live(pid) {
+                Ok(Some(stat)) => stat.comm.to_vec(),
+                // What is hidden is not counted; a count of 0 is then doubted.
+                Ok(None) | Err(CollectError::Hidden { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             let executable = self.files.executable_name(pid).unwrap_or_default();
             let mut matched = false;
             for (command, count) in &mut counts {
@@ -138,7 +116,11 @@ impl Collector for Watches {
             let counts = self.count_commands()?;
             for (name, command) in &self.by_command {
                 let count = counts.get(command).copied().unwrap_or(0);
-                out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(name)], count);
+                let is_known = if count > 0 { Ok(()) } else { self.files.check_none_is_hidden() };
+                match is_known {
+                    Ok(()) => out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(name)], count),
+                    Err(error) => first_error = first_error.or(Some(error)),
+                }
             }
         }
         first_error.map_or(Ok(()), Err)
@@ -161,6 +143,7 @@ mod tests {
             let host = Self { dir: tempfile::tempdir().unwrap() };
             std::fs::create_dir_all(host.dir.path().join("proc")).unwrap();
             std::fs::create_dir_all(host.dir.path().join("run")).unwrap();
+            host.set(1, "init", 'S');
             for (pid, comm, state) in processes {
                 host.set(*pid, comm, *state);
             }
@@ -204,14 +187,41 @@ mod tests {
     }
 
     #[test]
+    fn a_pid_file_that_cannot_be_read_counts_nothing() {
+        let host = Host::with(&[(7, "nginx", 'S')]);
+        std::os::unix::fs::symlink("it.pid", host.dir.path().join("run/it.pid")).unwrap();
+        let mut watches = host.watch(WatchTarget::PidFile("/run/it.pid".into()));
+        let error = host.count(&mut watches).unwrap_err();
+        assert!(matches!(error, CollectError::Read { source: rustix::io::Errno::LOOP, .. }), "{error}");
+    }
+
+    #[test]
+    fn where_processes_are_hidden_one_that_is_not_seen_counts_nothing() {
+        let host = Host::with(&[(7, "nginx", 'S'), (8, "postgres", 'S')]);
+        std::fs::write(host.dir.path().join("run/it.pid"), "8\n").unwrap();
+        for target in
+            [WatchTarget::PidFile("/run/it.pid".into()), WatchTarget::Command("postgres".to_owned())]
+        {
+            let mut watches = host.watch(target);
+            host.set(1, "init", 'S');
+            host.set(8, "postgres", 'S');
+            std::fs::remove_dir_all(host.dir.path().join("proc/1")).unwrap();
+            assert_eq!(host.count(&mut watches), Ok(1), "what is seen is counted");
+            std::fs::remove_dir_all(host.dir.path().join("proc/8")).unwrap();
+            let error = host.count(&mut watches).unwrap_err().to_string();
+            assert!(
+                error.contains("proc hides processes from the agent's user: run it as root, or"),
+                "{error}"
+            );
+            host.set(1, "init", 'S');
+            assert_eq!(host.count(&mut watches), Ok(0), "nothing is hidden");
+        }
+    }
+
+    #[test]
     fn a_command_counts_processes_by_kernel_name_or_executable() {
-        let host = Host::with(&[
-            (1, "init", 'S'),
-            (7, "nginx", 'S'),
-            (8, "nginx", 'R'),
-            (9, "nginx", 'Z'),
-            (10, "worker", 'S'),
-        ]);
+        let host =
+            Host::with(&[(7, "nginx", 'S'), (8, "nginx", 'R'), (9, "nginx", 'Z'), (10, "worker", 'S')]);
         std::os::unix::fs::symlink("/usr/sbin/nginx (deleted)", host.dir.path().join("proc/10/exe")).unwrap();
         let mut watches = host.watch(WatchTarget::Command("nginx".to_owned()));
         for _ in 0..3 {

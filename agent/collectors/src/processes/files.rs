@@ -10,7 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use crate::error::CollectError;
+use super::stat::{self, Stat};
+use crate::error::{CollectError, Found};
 use crate::host::{HostRoot, display};
 
 /// Descriptors kept open at most, three per process. A process beyond it is opened anew in each cycle.
@@ -91,7 +92,7 @@ impl ProcFiles {
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
-            if let Some(pid) = super::stat::decimal(name).and_then(|pid| u32::try_from(pid).ok()) {
+            if let Some(pid) = stat::decimal(name).and_then(|pid| u32::try_from(pid).ok()) {
                 found(pid, entry.ino());
             }
         }
@@ -117,9 +118,53 @@ impl ProcFiles {
 
     /// Reads the beginning of a file of a process once.
     pub(crate) fn read_once(&mut self, pid: u32, name: &str) -> Result<&[u8], Errno> {
-        let descriptor = self.open_file(pid, name)?;
-        let length = rustix::io::pread(&descriptor, &mut *self.buffer, 0)?;
+        let length = self.fill(pid, name)?;
         Ok(self.bytes(length))
+    }
+
+    /// `stat` of a process that lives; `None` when it has ended or is a zombie.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectError::Hidden`] when this user may not look; else what was wrong with the file.
+    pub(crate) fn live(&mut self, pid: u32) -> Result<Option<Stat<'_>>, CollectError> {
+        let length = match self.fill(pid, "stat") {
+            Ok(length) => length,
+            Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(self.unread(error)),
+        };
+        let line = self.bytes(length);
+        match stat::parse(line) {
+            Some(stat) => Ok(stat.is_alive().then_some(stat)),
+            None => Err(CollectError::Malformed {
+                path: self.path_of(pid, "stat"),
+                expected: stat::EXPECTED,
+                found: Found::new(&String::from_utf8_lossy(line)),
+            }),
+        }
+    }
+
+    /// Refuses to say that a process is not there where those of others are hidden, as the mount option `hidepid` does.
+    /// Process 1 always is there, so not seeing it tells. An agent of the same user as process 1 is not warned.
+    pub(crate) fn check_none_is_hidden(&mut self) -> Result<(), CollectError> {
+        match self.fill(1, "stat") {
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => Err(CollectError::Hidden { path: self.path.clone() }),
+            Err(error) => Err(self.unread(error)),
+        }
+    }
+
+    fn unread(&self, error: Errno) -> CollectError {
+        match error {
+            Errno::ACCESS | Errno::PERM => CollectError::Hidden { path: self.path.clone() },
+            source => CollectError::Read { path: format!("{}/PID/stat", self.path), source },
+        }
+    }
+
+    /// Reads the beginning of a file into the buffer and says how many bytes it holds.
+    fn fill(&mut self, pid: u32, name: &str) -> Result<usize, Errno> {
+        let descriptor = self.open_file(pid, name)?;
+        rustix::io::pread(&descriptor, &mut *self.buffer, 0)
     }
 
     fn open_file(&mut self, pid: u32, name: &str) -> Result<OwnedFd, Errno> {

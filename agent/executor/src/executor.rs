@@ -114,7 +114,7 @@ impl Executor {
         at_most: ByteCount,
         now: Timestamp,
     ) -> Result<Outcome, ActionError> {
-        if !protected::is_plain(under) {
+        if !protected::is_plain_path(under) {
             let reason = format!("{} is not an absolute path without `.` and `..`", under.display());
             return Err(ActionError::refused(reason));
         }

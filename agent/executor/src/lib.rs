@@ -22,4 +22,5 @@ pub use budget::{Budget, BudgetError};
 pub use executor::Executor;
 pub use outcome::{ActionError, Cause, Outcome};
 pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject};
+pub use protected::is_plain_path;
 pub use thread::{Actuator, ExecutorThread};

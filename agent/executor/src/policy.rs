@@ -257,7 +257,7 @@ fn directory(entry: &DirectoryEntry, review: &mut Review) -> Option<DirectoryRul
 
 fn absolute(written: &Spanned<String>, review: &mut Review) -> Option<PathBuf> {
     let path = PathBuf::from(&written.value);
-    if protected::is_plain(&path) {
+    if protected::is_plain_path(&path) {
         return Some(path);
     }
     review.error(written, format!("{:?} must be an absolute path without `.` and `..`", written.value));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use executor::{Action, ByteCount, ProcessId, Signal};
+use executor::{Action, ByteCount, ProcessId, Signal, is_plain_path};
 use serde_json::Value;
 use telemetry::parse_duration;
 
@@ -55,7 +55,7 @@ impl Grants {
     ///
     /// The target is none, with what would be one.
     pub fn add(&mut self, capability: Capability, target: &str) -> Result<(), String> {
-        if capability == Capability::FileDelete && !is_plain(Path::new(target)) {
+        if capability == Capability::FileDelete && !is_plain_path(Path::new(target)) {
             return Err(format!("{target:?} is not an absolute path without `.` and `..`"));
         }
         if target.is_empty() {
@@ -76,17 +76,11 @@ impl Grants {
         match capability {
             Capability::FileDelete => {
                 let path = Path::new(target);
-                is_plain(path) && targets.iter().any(|granted| path.starts_with(granted))
+                is_plain_path(path) && targets.iter().any(|granted| path.starts_with(granted))
             }
             _ => targets.contains(target),
         }
     }
-}
-
-fn is_plain(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let dots = bytes.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
-    path.is_absolute() && !dots && !bytes.contains(&0)
 }
 
 /// Whether a function looks or acts.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use documents::{Document, Place, Problem, Trust, nearest};
 use rhai::{ASTNode, Engine, Expr, FnCallExpr, OptimizationLevel, Position};
 use sha2::{Digest, Sha256};
+use telemetry::with_causes;
 
 use crate::functions::{Grants, HOST_FUNCTIONS, HostFunction};
 use crate::runbook::Runbook;
@@ -79,7 +80,7 @@ pub fn load_scripts(
         let document = match Document::open(&path, trust) {
             Ok(document) => document,
             Err(error) => {
-                problems.push(Problem::about(&path, chain(&error)));
+                problems.push(Problem::about(&path, with_causes(&error)));
                 continue;
             }
         };
@@ -93,16 +94,6 @@ pub fn load_scripts(
         scripts.insert(name.to_owned(), Script::new(document));
     }
     if problems.is_empty() { Ok(scripts) } else { Err(problems) }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Everything that is wrong with a script under these grants; without grants, as if all were granted.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use executor::{Action, ProcessId};
 use serde_json::{Value, json};
-use telemetry::{Alert, RunId, RunStep, Timestamp};
+use telemetry::{Alert, RunId, RunStep, Timestamp, with_causes};
 
 use super::Remediator;
 use crate::functions::{Arguments, Call, Capability, HOST_FUNCTIONS, HostFunction, Target};
@@ -90,7 +90,7 @@ impl<'a> ScriptRun<'a> {
             Err(RunnerError::Timeout(_)) => {
                 Ended::Broke(RunnerError::Timeout(self.runbook.timeout).to_string())
             }
-            Err(error) => Ended::Broke(described(&error)),
+            Err(error) => Ended::Broke(with_causes(&error)),
         }
     }
 
@@ -217,15 +217,15 @@ impl<'a> ScriptRun<'a> {
         self.actions += 1;
         let (number, printed) = (self.actions, action.to_string());
         let intended = RunStep::ActionIntended { number, action: printed.clone() };
-        self.remediator
-            .record(self.world, self.run, intended)
-            .map_err(|error| format!("not done, because it cannot be written down: {error}"))?;
+        self.remediator.record(self.world, self.run, intended).map_err(|error| {
+            format!("not done, because it cannot be written down: {}", with_causes(&error))
+        })?;
         let before = self.world.now();
         let result = self.world.perform(action);
         let took = self.world.now().since(before);
         let (ok, outcome) = match &result {
             Ok(outcome) => (true, outcome.to_string()),
-            Err(error) => (false, described(error)),
+            Err(error) => (false, with_causes(error)),
         };
         self.tried.push(if ok { outcome.clone() } else { format!("{printed}: {outcome}") });
         let done = RunStep::ActionDone { number, ok, outcome: outcome.clone(), took };
@@ -234,17 +234,6 @@ impl<'a> ScriptRun<'a> {
             .map_err(|_| outcome)
             .and_then(|outcome| serde_json::to_value(outcome).map_err(|error| error.to_string()))
     }
-}
-
-/// An error with its causes, on one line.
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn shown(mut text: String) -> String {

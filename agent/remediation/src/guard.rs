@@ -23,26 +23,26 @@ const STORM_WINDOW: Duration = Duration::from_mins(10);
 
 /// What a guard is asked about.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// The runbook's name.
-    pub runbook: &'a str,
+    pub(crate) runbook: &'a str,
     /// Its guards' settings.
-    pub guards: &'a Guards,
+    pub(crate) guards: &'a Guards,
     /// Whether an operator has stopped all repairs.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     /// Whether the run journal takes events.
-    pub journal_writable: bool,
+    pub(crate) journal_writable: bool,
     /// When the alert was last seen firing.
-    pub seen_firing: Timestamp,
+    pub(crate) seen_firing: Timestamp,
 }
 
 /// What a guard says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Whether the run may start, as far as this guard is concerned.
-    pub allowed: bool,
+    pub(crate) allowed: bool,
     /// What it judged by, with values.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 fn verdict(allowed: bool, reason: impl Into<String>) -> Verdict {
@@ -51,43 +51,31 @@ fn verdict(allowed: bool, reason: impl Into<String>) -> Verdict {
 
 /// One guard.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     /// Its name in the journal.
-    pub name: &'static str,
-    /// What it keeps from happening.
-    pub summary: &'static str,
+    pub(crate) name: &'static str,
     /// Judges.
-    pub judge: fn(&Question<'_>, &History, Timestamp) -> Verdict,
+    pub(crate) judge: fn(&Question<'_>, &History, Timestamp) -> Verdict,
 }
 
 /// All guards, in the order in which they are recorded.
-pub const GUARDS: &[Guard] = &[
-    Guard {
-        name: "kill switch",
-        summary: "No run while an operator has stopped repairs.",
-        judge: kill_switch,
-    },
-    Guard { name: "journal", summary: "No run that could not be written down.", judge: journal },
-    Guard {
-        name: "one at a time",
-        summary: "No second run of a runbook beside the first.",
-        judge: one_at_a_time,
-    },
-    Guard { name: "cooldown", summary: "A pause after each run, longer after failed ones.", judge: cooldown },
-    Guard { name: "attempts", summary: "At most so many runs of a runbook in a window.", judge: attempts },
-    Guard {
-        name: "freshness",
-        summary: "No run on an alert that was not seen firing just now.",
-        judge: freshness,
-    },
-    Guard { name: "storm", summary: "At most so many runs on this host in a window.", judge: storm },
+pub(crate) const GUARDS: &[Guard] = &[
+    Guard { name: "kill switch", judge: kill_switch },
+    Guard { name: "journal", judge: journal },
+    Guard { name: "one at a time", judge: one_at_a_time },
+    Guard { name: "cooldown", judge: cooldown },
+    Guard { name: "attempts", judge: attempts },
+    Guard { name: "freshness", judge: freshness },
+    Guard { name: "storm", judge: storm },
 ];
 
+/// No run while an operator has stopped repairs.
 fn kill_switch(question: &Question<'_>, _: &History, _: Timestamp) -> Verdict {
     let reason = if question.frozen { "repairs are frozen by an operator" } else { "repairs are not frozen" };
     verdict(!question.frozen, reason)
 }
 
+/// No run that could not be written down.
 fn journal(question: &Question<'_>, _: &History, _: Timestamp) -> Verdict {
     let writable = question.journal_writable;
     let reason =
@@ -95,6 +83,7 @@ fn journal(question: &Question<'_>, _: &History, _: Timestamp) -> Verdict {
     verdict(writable, reason)
 }
 
+/// No second run of a runbook beside the first.
 fn one_at_a_time(question: &Question<'_>, history: &History, _: Timestamp) -> Verdict {
     match history.open().find(|(_, open)| open.started && open.runbook == question.runbook) {
         Some((run, _)) => verdict(false, format!("run {run} has not ended")),
@@ -102,6 +91,7 @@ fn one_at_a_time(question: &Question<'_>, history: &History, _: Timestamp) -> Ve
     }
 }
 
+/// A pause after each run, longer after failed ones.
 fn cooldown(question: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
     let past = || history.attempts(question.runbook);
     let last_end = past().map(|attempt| attempt.ended.map_or(attempt.started, |(at, _)| at)).max();
@@ -127,6 +117,7 @@ fn is_success(attempt: &Attempt) -> bool {
     matches!(attempt.ended, Some((_, RunOutcome::Repaired | RunOutcome::Skipped)))
 }
 
+/// At most so many runs of a runbook in a window.
 fn attempts(question: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
     let budget = question.guards.attempts;
     // A start that seems to lie in the future counts: the clock has jumped back over it.
@@ -135,6 +126,7 @@ fn attempts(question: &Question<'_>, history: &History, now: Timestamp) -> Verdi
     verdict(counted < budget.at_most as usize, format!("{counted} of {budget} used"))
 }
 
+/// No run on an alert that was not seen firing just now.
 fn freshness(question: &Question<'_>, _: &History, now: Timestamp) -> Verdict {
     let (age, ahead) = (now.since(question.seen_firing), question.seen_firing.since(now));
     if ahead > MAX_AGE {
@@ -149,6 +141,7 @@ fn freshness(question: &Question<'_>, _: &History, now: Timestamp) -> Verdict {
     )
 }
 
+/// At most so many runs on this host in a window.
 fn storm(_: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
     let counted = history.all_attempts().filter(|attempt| attempt.started.plus(STORM_WINDOW) > now).count();
     let reason = format!("{counted} of {STORM_RUNS} per {} on this host used", format_duration(STORM_WINDOW));

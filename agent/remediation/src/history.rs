@@ -14,37 +14,37 @@ const MAX_OPEN: usize = 1000;
 
 /// A run whose script was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The run.
-    pub run: RunId,
+    pub(crate) run: RunId,
     /// When its script began.
-    pub started: Timestamp,
+    pub(crate) started: Timestamp,
     /// When and how it ended, if it has.
-    pub ended: Option<(Timestamp, RunOutcome)>,
+    pub(crate) ended: Option<(Timestamp, RunOutcome)>,
 }
 
 /// A run without an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenRun {
+pub(crate) struct OpenRun {
     /// The runbook's name.
-    pub runbook: String,
+    pub(crate) runbook: String,
     /// Whether its script was started.
-    pub started: bool,
+    pub(crate) started: bool,
     /// Actions that were intended and of which no outcome is known.
-    pub uncertain: Vec<String>,
+    pub(crate) uncertain: Vec<String>,
     numbers: Vec<u32>,
 }
 
 /// The past, for guards.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     attempts: BTreeMap<String, Vec<Attempt>>,
     open: BTreeMap<RunId, OpenRun>,
 }
 
 impl History {
     /// Takes one more event into account.
-    pub fn apply(&mut self, event: &RunEvent) {
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
         match &event.step {
             RunStep::Matched { runbook, .. } => {
                 if self.open.len() >= MAX_OPEN {
@@ -94,17 +94,17 @@ impl History {
     }
 
     /// The runs of a runbook whose script was started, the latest first.
-    pub fn attempts(&self, runbook: &str) -> impl Iterator<Item = &Attempt> {
+    pub(crate) fn attempts(&self, runbook: &str) -> impl Iterator<Item = &Attempt> {
         self.attempts.get(runbook).into_iter().flatten()
     }
 
     /// Those of all runbooks, in no order.
-    pub fn all_attempts(&self) -> impl Iterator<Item = &Attempt> {
+    pub(crate) fn all_attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.values().flatten()
     }
 
     /// The runs without an end.
-    pub fn open(&self) -> impl Iterator<Item = (&RunId, &OpenRun)> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = (&RunId, &OpenRun)> {
         self.open.iter()
     }
 

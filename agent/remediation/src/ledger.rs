@@ -114,7 +114,7 @@ impl Ledger {
     }
 
     /// What the guards may know.
-    pub fn history(&self) -> &History {
+    pub(crate) fn history(&self) -> &History {
         &self.history
     }
 

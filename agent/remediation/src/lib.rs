@@ -18,8 +18,6 @@ mod script;
 mod world;
 
 pub use functions::{Capability, FunctionKind, Grants, HOST_FUNCTIONS, HostFunction};
-pub use guard::{GUARDS, Guard, Question, Verdict};
-pub use history::{Attempt, History, OpenRun};
 pub use ledger::{Ledger, LedgerError};
 pub use matcher::{Matcher, MatcherError};
 pub use run::Remediator;

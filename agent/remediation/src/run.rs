@@ -62,12 +62,6 @@ impl Remediator {
         &self.ledger
     }
 
-    /// Replaces runbooks and scripts after a reload; the journal and what was told stay.
-    pub fn replace(&mut self, runbooks: Vec<Runbook>, scripts: BTreeMap<String, Script>) {
-        self.runbooks = runbooks;
-        self.scripts = scripts;
-    }
-
     /// Closes the runs that the agent's end has cut off. To be called once, before the first alert.
     pub fn recover(&mut self, world: &mut dyn World) {
         let cut_off: Vec<_> =
@@ -217,7 +211,10 @@ impl Remediator {
         // Written down first: a start that is not counted would not count against the budget.
         let started = RunStep::Started { parameters: runbook.printed_parameters() };
         if let Err(error) = self.record(world, run, started) {
-            return (RunOutcome::Refused, format!("its start cannot be written down: {error}"));
+            return (
+                RunOutcome::Refused,
+                format!("its start cannot be written down: {}", telemetry::with_causes(&error)),
+            );
         }
         let attempt = self.ledger.history().attempts(&runbook.name).count();
         let mut script_run = ScriptRun::new(self, world, run, runbook);

@@ -6,8 +6,8 @@ use crate::collector::WatchTarget;
 use crate::directories;
 use crate::error::CollectError;
 use crate::host::HostRoot;
-use crate::processes::files::{ProcFiles, is_gone_or_hidden};
-use crate::processes::stat;
+use crate::pid_file;
+use crate::processes::files::ProcFiles;
 
 /// Processes given at most; more of one name are no service but a flood.
 const MOST_FOUND: usize = 1_000;
@@ -29,45 +29,53 @@ pub struct FoundProcess {
 ///
 /// # Errors
 ///
-/// The process table or the pid file cannot be read.
+/// The process table or the pid file cannot be read, the latter holds no number, or nothing was found where the
+/// processes of others are hidden from this user. A missing or empty pid file is no error: it names no process.
 pub fn find_processes(host: &HostRoot, target: &WatchTarget) -> Result<Vec<FoundProcess>, CollectError> {
     let mut files = ProcFiles::open(host)?;
-    let mut found = Vec::new();
-    match target {
+    let found = match target {
         WatchTarget::PidFile(path) => {
-            let Some(file) = host.read_optional(path)? else { return Ok(found) };
-            let pid = file.text().trim().parse().ok();
-            found.extend(pid.and_then(|pid| process(&mut files, pid)));
+            let Some(pid) = pid_file::read(host, path)? else { return Ok(Vec::new()) };
+            process(&mut files, pid)?.into_iter().collect()
         }
-        WatchTarget::Command(command) => {
-            let mut pids = Vec::new();
-            files.list(|pid, _| pids.push(pid))?;
-            for pid in pids {
-                if found.len() == MOST_FOUND {
-                    break;
-                }
-                let Some(process) = process(&mut files, pid) else { continue };
-                let runs_it = files.executable_name(pid) == Some(command.as_bytes());
-                if runs_it || process.command == *command {
-                    found.push(process);
-                }
-            }
+        WatchTarget::Command(command) => find_command(&mut files, command)?,
+    };
+    if found.is_empty() {
+        files.check_none_is_hidden()?;
+    }
+    Ok(found)
+}
+
+fn find_command(files: &mut ProcFiles, command: &str) -> Result<Vec<FoundProcess>, CollectError> {
+    let mut pids = Vec::new();
+    files.list(|pid, _| pids.push(pid))?;
+    let mut found = Vec::new();
+    for pid in pids {
+        if found.len() == MOST_FOUND {
+            break;
+        }
+        let process = match process(files, pid) {
+            Ok(Some(process)) => process,
+            Ok(None) | Err(CollectError::Hidden { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        let runs_it = files.executable_name(pid) == Some(command.as_bytes());
+        if runs_it || process.command == command {
+            found.push(process);
         }
     }
     Ok(found)
 }
 
-/// The process of this number, if it lives and can be seen.
-fn process(files: &mut ProcFiles, pid: u32) -> Option<FoundProcess> {
-    let line =
-        files.read_once(pid, "stat").inspect_err(|error| debug_assert!(is_gone_or_hidden(*error))).ok()?;
-    let stat = stat::parse(line).filter(stat::Stat::is_alive)?;
-    Some(FoundProcess {
+/// The process of this number, if it lives.
+fn process(files: &mut ProcFiles, pid: u32) -> Result<Option<FoundProcess>, CollectError> {
+    let stat = files.live(pid)?;
+    Ok(stat.map(|stat| FoundProcess {
         pid,
         start_ticks: stat.start_ticks,
         state: char::from(stat.state),
         command: String::from_utf8_lossy(stat.comm).into_owned(),
-    })
+    }))
 }
 
 /// The bytes of disk space that the files below a directory take.
@@ -97,14 +105,42 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_file_that_is_missing_or_senseless_finds_nothing() {
+    fn a_pid_file_that_is_missing_or_empty_or_of_an_ended_process_finds_nothing() {
         let host = HostRoot::at("/");
-        let senseless = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(senseless.path(), "nginx").unwrap();
-        for path in [senseless.path(), Path::new("/nowhere/web.pid")] {
-            let target = WatchTarget::PidFile(path.to_owned());
-            assert_eq!(find_processes(&host, &target), Ok(Vec::new()));
+        let pid_file = tempfile::NamedTempFile::new().unwrap();
+        let find = |path: &Path| find_processes(&host, &WatchTarget::PidFile(path.to_owned()));
+        assert_eq!(find(Path::new("/nowhere/web.pid")), Ok(Vec::new()));
+        assert_eq!(find(pid_file.path()), Ok(Vec::new()));
+        // Beyond the largest number that a process can have.
+        std::fs::write(pid_file.path(), "4194305").unwrap();
+        assert_eq!(find(pid_file.path()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_a_process_that_does_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = HostRoot::at(dir.path());
+        let by_command = WatchTarget::Command("nginx".to_owned());
+        let by_file = WatchTarget::PidFile("/it.pid".into());
+        let failures =
+            || [&by_command, &by_file].map(|target| find_processes(&host, target).unwrap_err().to_string());
+        std::fs::write(dir.path().join("it.pid"), "7").unwrap();
+        std::fs::create_dir_all(dir.path().join("proc/8")).unwrap();
+        for failure in failures() {
+            assert!(failure.contains("proc hides processes from the agent's user"), "{failure}");
         }
+        std::fs::create_dir_all(dir.path().join("proc/7/stat")).unwrap();
+        for failure in failures() {
+            assert!(failure.ends_with("proc/PID/stat"), "{failure}");
+        }
+        std::fs::remove_dir(dir.path().join("proc/7/stat")).unwrap();
+        std::fs::write(dir.path().join("proc/7/stat"), "7 (x").unwrap();
+        for failure in failures() {
+            assert!(failure.contains("proc/7/stat: expected PID (NAME) STATE"), "{failure}");
+        }
+        std::fs::write(dir.path().join("it.pid"), "nginx").unwrap();
+        let failure = find_processes(&host, &by_file).unwrap_err().to_string();
+        assert!(failure.ends_with("it.pid: expected the number of a process, found \"nginx\""), "{failure}");
     }
 
     #[test]

@@ -47,7 +47,9 @@ struct Paper {
     /// In what state a restarted process is found.
     restarts_as: char,
     /// The bytes in every directory; deleting frees what is asked for.
-    usage: u64,
+    usage: Cell<u64>,
+    /// What they shrink to by themselves after they were looked at once.
+    shrinks_to: Cell<Option<u64>>,
     directory: std::path::PathBuf,
 }
 
@@ -83,7 +85,7 @@ impl World for Paper {
                 Ok(Outcome::Signalled { process: *process, command: "web".to_owned(), signal: *signal })
             }
             (None, Action::DeleteOldFiles { at_most, .. }) => {
-                self.usage = self.usage.saturating_sub(at_most.0);
+                self.usage.set(self.usage.get().saturating_sub(at_most.0));
                 Ok(Outcome::Deleted {
                     files: 3,
                     bytes: *at_most,
@@ -105,7 +107,9 @@ impl World for Paper {
     }
 
     fn directory_usage(&self, _: &str) -> Result<u64, String> {
-        Ok(self.usage)
+        let usage = self.usage.get();
+        self.usage.set(self.shrinks_to.take().unwrap_or(usage));
+        Ok(usage)
     }
 
     fn wait(&self, duration: Duration) -> bool {
@@ -168,7 +172,8 @@ impl Bench {
             stops_at: None,
             processes: vec![process(42, 'S')],
             restarts_as: 'S',
-            usage: 4096,
+            usage: Cell::new(4096),
+            shrinks_to: Cell::new(None),
             directory: directory.path().to_owned(),
         };
         Self { remediator: remediator(runbook, script, directory.path()), world, directory }
@@ -585,11 +590,27 @@ fn restart_hung_process_restarts_even_if_the_signal_is_refused_and_leaves_a_proc
 }
 
 #[test]
-fn free_spool_deletes_what_is_above_the_limit_and_no_more() {
+fn free_spool_deletes_down_to_nine_tenths_of_the_limit_and_no_further() {
     let parameters = "{ directory: /var/spool/web, limit_bytes: 1000000 }";
-    let (actions, ended) = shipped("free-spool.rhai", parameters, |world| world.usage = 1_500_000);
+    let (actions, ended) = shipped("free-spool.rhai", parameters, |world| world.usage.set(1_500_000));
     assert_eq!(printed(&actions), ["delete files older than 1m under /var/spool/web, at most 585.9 KiB"]);
     assert_eq!(ended, "ended: fixed: 3 files deleted, 600000 bytes freed");
-    let (actions, ended) = shipped("free-spool.rhai", parameters, |world| world.usage = 900_000);
-    assert_eq!((actions.len(), ended.as_str()), (0, "ended: skip: 900000 bytes, below the limit already"));
+    for usage in [900_000, 1_000_000] {
+        let (actions, ended) = shipped("free-spool.rhai", parameters, |world| world.usage.set(usage));
+        let expected = format!("ended: skip: {usage} bytes, not above the limit");
+        assert_eq!((actions.len(), ended), (0, expected));
+    }
+}
+
+#[test]
+fn free_spool_deletes_nothing_from_a_directory_that_has_shrunk_since_the_precheck() {
+    let parameters = "{ directory: /var/spool/web, limit_bytes: 1000000 }";
+    for shrunk in [0, 100, 1_000_000] {
+        let (actions, ended) = shipped("free-spool.rhai", parameters, |world| {
+            world.usage.set(1_500_000);
+            world.shrinks_to.set(Some(shrunk));
+        });
+        let expected = format!("ended: skip: {shrunk} bytes, somebody else has made room");
+        assert_eq!((actions.len(), ended), (0, expected));
+    }
 }

@@ -47,6 +47,10 @@ impl<T: Copy> Sliding<T> {
         self.start = (self.start + count).min(self.items.len());
     }
 
+    pub(crate) fn truncate(&mut self, keep: usize) {
+        self.items.truncate(self.start + keep);
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.items.capacity() * size_of::<T>()
     }
@@ -80,6 +84,11 @@ impl Timeline {
         let old = times.partition_point(|time| *time <= cutoff).max(times.len().saturating_sub(keep));
         self.times.drop_front(old);
         self.base += old as u64;
+    }
+
+    /// Forgets the collections from `from` on; their numbers are given again.
+    pub(crate) fn forget_from(&mut self, from: i64) {
+        self.times.truncate(self.times().partition_point(|time| *time < from));
     }
 
     pub(crate) fn times(&self) -> &[i64] {
@@ -212,6 +221,34 @@ impl Ring {
             times.drop_front(old);
             self.values.drop_front(old);
         }
+    }
+
+    /// Forgets the samples from `from` on, after the timeline has, and says whether the last of them was a stale marker.
+    pub(crate) fn forget_from(&mut self, timeline: &Timeline, from: i64) -> bool {
+        if self.last < from {
+            return false;
+        }
+        let ended = self.values.as_slice().last().copied().is_some_and(crate::is_stale);
+        let last = match &mut self.times {
+            Times::Shared { first } => {
+                let end = timeline.base() + timeline.times().len() as u64;
+                // Without a collection left, values that are older than the timeline have no time.
+                let keep = if timeline.last().is_some() { end.saturating_sub(*first) } else { 0 };
+                self.values.truncate(keep as usize);
+                timeline.last()
+            }
+            Times::Own(times) => {
+                times.truncate(times.as_slice().partition_point(|time| *time < from));
+                self.values.truncate(times.len());
+                times.as_slice().last().copied()
+            }
+        };
+        self.last = last.filter(|_| !self.is_empty()).unwrap_or(i64::MIN);
+        ended
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.len() == 0
     }
 
     pub(crate) fn within<'a>(&'a self, timeline: &'a Timeline, bounds: Bounds) -> Samples<'a> {

@@ -4,6 +4,7 @@
 //! surprise is that ids are only good for one [`Store::generation`]: a series that ended and aged out gives its id away.
 
 mod identity;
+mod rejected;
 mod slots;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ use crate::matcher::{MatchOp, Matcher};
 use crate::ring::{Bounds, Ring, Samples, Timeline};
 use crate::{STALE, is_stale};
 use identity::{otel_labels, prometheus_labels};
+pub use rejected::{Rejected, Rejections};
 use slots::Slots;
 
 /// How much a store keeps.
@@ -46,29 +48,6 @@ pub struct Appended {
     /// Points refused: of a series too many, or not newer than the newest sample of their series. One that was measured
     /// before its collection is not refused for its age: it is known already.
     pub rejected: u64,
-}
-
-/// Why a sample was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// Samples of a series come in order of time.
-    #[error("the sample is not newer than the newest of its series")]
-    NotNewer,
-    /// The store is full.
-    #[error("the store holds its limit of {limit} series")]
-    TooManySeries {
-        /// [`Limits::max_series`].
-        limit: usize,
-    },
-    /// The labels are those of a series from elsewhere, or an alias of one.
-    #[error("the series belongs to the origin {owner}")]
-    Foreign {
-        /// Where the series comes from.
-        owner: Origin,
-    },
-    /// There is no such series.
-    #[error("there is no such series")]
-    Unknown,
 }
 
 /// One name of one series, good while [`Store::generation`] stays the same.
@@ -108,7 +87,8 @@ pub struct Store {
     by_fingerprint: HashMap<u64, u32, RandomState>,
     timeline: Timeline,
     generation: u64,
-    rejected: u64,
+    rejections: Rejections,
+    clock_jumps: u64,
 }
 
 impl Store {
@@ -123,7 +103,8 @@ impl Store {
             by_fingerprint: HashMap::default(),
             timeline: Timeline::default(),
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
-            rejected: 0,
+            rejections: Rejections::default(),
+            clock_jumps: 0,
         }
     }
 
@@ -131,27 +112,53 @@ impl Store {
     ///
     /// A point without a value ([`Number::Gone`]) appends a stale marker. Host series get their labels when first
     /// seen: the metric's name, the attributes of the point and those of its entity. A point that was measured before
-    /// the collection is kept under its own time, once.
+    /// the collection is kept under its own time, once. When the
+    /// clock has been set back since the last collection, the samples from then on are forgotten, so that rules go on.
     pub fn append(&mut self, buffer: &SampleBuffer) -> Appended {
         let at = buffer.at().as_millis();
-        if self.timeline.last().is_some_and(|last| at <= last) {
-            self.rejected += buffer.len() as u64;
-            return Appended { samples: 0, rejected: buffer.len() as u64 };
+        match self.timeline.last() {
+            Some(last) if at == last => {
+                self.rejections.not_newer += buffer.len() as u64;
+                return Appended { samples: 0, rejected: buffer.len() as u64 };
+            }
+            Some(last) if at < last => self.set_back(at),
+            _ => {}
         }
         let tick = self.timeline.push(at);
         self.expire(buffer.at());
+        let before = self.rejected();
         let mut done = Appended::default();
         for entity in buffer.entities() {
             for point in entity.points() {
                 match self.append_point(&entity, &point, tick, at) {
                     Ok(true) => done.samples += 1,
                     Ok(false) => {}
-                    Err(_) => done.rejected += 1,
+                    Err(reason) => self.rejections.count(reason),
                 }
             }
         }
-        self.rejected += done.rejected;
+        done.rejected = self.rejected() - before;
         done
+    }
+
+    /// Forgets what was sampled when the clock said `at` or more. A series that had ended stays ended, from a millisecond
+    /// before.
+    fn set_back(&mut self, at: i64) {
+        self.clock_jumps += 1;
+        let from = at.saturating_sub(1);
+        self.timeline.forget_from(from);
+        let mut emptied = Vec::new();
+        for (number, series) in self.series.iter_mut() {
+            let ended = series.ring.forget_from(&self.timeline, from);
+            if series.ring.is_empty() {
+                emptied.push(number);
+            } else if ended {
+                series.ring.push_own(&self.timeline, from, STALE);
+            }
+        }
+        for number in emptied {
+            self.remove(number);
+        }
     }
 
     /// Appends one sample of a series that is known by its labels: what a rule has computed.
@@ -168,7 +175,9 @@ impl Store {
         value: f64,
     ) -> Result<(), Rejected> {
         let result = self.try_append_sample(labels, origin, at.as_millis(), value);
-        self.rejected += u64::from(result.is_err());
+        if let Err(reason) = result {
+            self.rejections.count(reason);
+        }
         result
     }
 
@@ -181,7 +190,7 @@ impl Store {
         let id = self.by_labels.get(labels).copied().ok_or(Rejected::Unknown)?;
         let series = self.series.get_mut(id.series).ok_or(Rejected::Unknown)?;
         if at.as_millis() <= series.ring.last() {
-            self.rejected += 1;
+            self.rejections.count(Rejected::NotNewer);
             return Err(Rejected::NotNewer);
         }
         series.ring.push_own(&self.timeline, at.as_millis(), STALE);
@@ -282,7 +291,17 @@ impl Store {
 
     /// How many points and samples were refused since the start.
     pub fn rejected(&self) -> u64 {
-        self.rejected
+        self.rejections.total()
+    }
+
+    /// How many points and samples were refused since the start, by reason.
+    pub fn rejections(&self) -> Rejections {
+        self.rejections
+    }
+
+    /// How often a collection was older than the one before it, because the clock had been set back.
+    pub fn clock_jumps(&self) -> u64 {
+        self.clock_jumps
     }
 
     /// How many samples there are.
@@ -310,7 +329,8 @@ impl Store {
         }
         let number = match self.by_fingerprint.get(&point.fingerprint) {
             Some(number) => *number,
-            None if point.number == Number::Gone => return Err(Rejected::Unknown),
+            // The end of a series that was never taken, or is forgotten.
+            None if point.number == Number::Gone => return Ok(false),
             None => self.begin_host_series(entity, point, tick)?,
         };
         let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;

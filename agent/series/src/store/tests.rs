@@ -167,7 +167,56 @@ fn what_is_not_newer_is_refused_and_counted() {
     let late = store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(19), 1.0);
     assert_eq!(late, Err(Rejected::NotNewer));
     assert_eq!(store.mark_stale(&labels, Timestamp::from_secs(20)), Err(Rejected::NotNewer));
+    assert_eq!(store.rejections(), Rejections { not_newer: 4, ..Rejections::default() });
     assert_eq!(store.rejected(), 4);
+}
+
+#[test]
+fn a_clock_set_back_costs_the_samples_after_it_and_no_more() {
+    let mut store = Store::new(limits());
+    let rule: Labels = [(METRIC_NAME, "rule")].into_iter().collect();
+    let newborn: Labels = [(METRIC_NAME, "newborn")].into_iter().collect();
+    for second in [10, 20, 30, 40] {
+        store.append(&cycle(second, &[("idle", second as f64)]));
+        store.append_sample(&rule, Origin::Rule, Timestamp::from_secs(second + 1), 1.0).unwrap();
+    }
+    store.append_sample(&newborn, Origin::Rule, Timestamp::from_secs(40), 1.0).unwrap();
+    let ids = ["system.cpu.time", "system.uptime", "rule"].map(|series| store.select(&name(series))[0]);
+
+    assert_eq!(store.append(&cycle(25, &[("idle", 25.0)])), Appended { samples: 2, rejected: 0 });
+    store.append(&cycle(35, &[("idle", 35.0)]));
+    store.append_sample(&rule, Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
+
+    let seconds = |id: &SeriesId| all(&store, *id).iter().map(|(at, _)| *at).collect::<Vec<_>>();
+    assert_eq!(ids.each_ref().map(seconds), [vec![10, 20, 25, 35], vec![10, 20, 25, 35], vec![11, 21, 35]]);
+    assert_eq!(store.select(&name("newborn")), []);
+    assert_eq!((store.clock_jumps(), store.rejected()), (1, 0));
+}
+
+#[test]
+fn a_series_that_had_ended_is_not_brought_back_by_a_clock_set_back() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    store.append(&cycle(20, &[("idle", 1.0)]));
+    let mut ending = cycle(30, &[]);
+    ending.gone(&CPU_TIME, &[Value::Str("idle")]);
+    store.append(&ending);
+    store.append(&cycle(15, &[]));
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(store.latest(id, 15_000, 300_000), None);
+    assert_eq!(store.latest(id, 14_998, 300_000), Some((10_000, 1.0)));
+    store.append(&cycle(25, &[("idle", 5.0)]));
+    assert_eq!(store.latest(id, 25_000, 300_000), Some((25_000, 5.0)));
+}
+
+#[test]
+fn a_clock_set_back_before_all_samples_begins_anew() {
+    let mut store = Store::new(limits());
+    for second in [5_000, 5_010, 1_000, 1_010] {
+        store.append(&cycle(second, &[("idle", 1.0)]));
+    }
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(all(&store, id), [(1_000, 1.0), (1_010, 1.0)]);
 }
 
 #[test]
@@ -180,6 +229,10 @@ fn a_full_store_refuses_new_series_and_keeps_the_old() {
     let other: Labels = [(METRIC_NAME, "other")].into_iter().collect();
     let refused = store.append_sample(&other, Origin::Rule, Timestamp::from_secs(10), 1.0);
     assert_eq!(refused, Err(Rejected::TooManySeries { limit: 2 }));
+    let mut ending = cycle(30, &[("idle", 1.0)]);
+    ending.gone(&CPU_TIME, &[Value::Str("user")]);
+    assert_eq!(store.append(&ending), Appended { samples: 2, rejected: 0 });
+    assert_eq!(store.rejections(), Rejections { too_many_series: 3, ..Rejections::default() });
 }
 
 #[test]
@@ -190,6 +243,7 @@ fn a_rule_cannot_take_the_name_of_a_host_series_and_gives_way_to_one() {
     store.append(&cycle(10, &[]));
     let refused = store.append_sample(&alias, Origin::Rule, Timestamp::from_secs(15), 1.0);
     assert_eq!(refused, Err(Rejected::Foreign { owner: Origin::Host }));
+    assert_eq!(store.rejections(), Rejections { foreign: 1, ..Rejections::default() });
     let ids = store.select(&name("system_uptime_seconds"));
     assert_eq!(
         ids.iter().map(|id| (store.origin(*id), all(&store, *id))).collect::<Vec<_>>(),
@@ -241,48 +295,88 @@ fn two_stores_never_share_a_generation() {
     assert_ne!(Store::new(limits()).generation(), Store::new(limits()).generation());
 }
 
+/// What a store should hold of one series, in milliseconds: all that was not forgotten by a clock set back, and how many
+/// of the oldest may be gone.
+#[derive(Default)]
+struct Model {
+    samples: Vec<(i64, f64)>,
+    old: usize,
+}
+
+impl Model {
+    fn set_back(&mut self, at: i64) {
+        let ended = self.samples.last().is_some_and(|(time, value)| *time >= at - 1 && is_stale(*value));
+        self.samples.retain(|(time, _)| *time < at - 1);
+        self.old = self.old.min(self.samples.len());
+        if ended && !self.samples.is_empty() {
+            let all_old = self.old == self.samples.len();
+            self.samples.push((at - 1, STALE));
+            self.old += usize::from(all_old);
+        }
+    }
+
+    fn expire(&mut self, now: i64) {
+        let aged = self.samples.partition_point(|(time, _)| *time <= now - 600_000);
+        self.old = self.old.max(aged).max(self.samples.len().saturating_sub(50));
+    }
+
+    fn live(&self) -> bool {
+        self.samples.len() > self.old && self.samples.last().is_some_and(|(_, value)| !is_stale(*value))
+    }
+}
+
+fn bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
+    samples.iter().map(|(at, value)| (*at, value.to_bits())).collect()
+}
+
 proptest! {
-    /// Whatever comes and goes, a window holds what a plain list would.
+    /// Whatever comes and goes and wherever the clock goes, a window holds what a plain list would.
     #[test]
     fn windows_hold_what_was_appended(
-        steps in prop::collection::vec((1_i64..90, prop::bool::ANY, prop::bool::ANY), 1..120),
+        steps in prop::collection::vec(
+            (prop_oneof![12 => 1_i64..90, 1 => -900_i64..0], prop::bool::ANY, prop::bool::ANY),
+            1..120,
+        ),
         from in 0_i64..3_000,
         length in 0_i64..3_000,
     ) {
         let mut store = Store::new(limits());
-        let mut model: Vec<(i64, f64)> = Vec::new();
-        let (mut now, mut last) = (0, None);
+        let mut model = Model::default();
+        let mut now = 0;
         for (gap, present, ends) in steps {
+            let first = now == 0;
             now += gap;
+            if gap < 0 && !first {
+                model.set_back(now * 1000);
+            }
+            model.expire(now * 1000);
             let value = now as f64;
             let idle = [("idle", value)];
             let mut buffer = cycle(now, if present { &idle } else { &[] });
             if present {
-                model.push((now, value));
-                last = Some(now);
-            } else if ends && last.take().is_some_and(|at| at > now - 600) {
+                model.samples.push((now * 1000, value));
+            } else if ends && model.live() {
                 buffer.gone(&CPU_TIME, &[Value::Str("idle")]);
-                model.push((now, STALE));
+                model.samples.push((now * 1000, STALE));
             }
+            model.expire(now * 1000);
             store.append(&buffer);
         }
-        let kept: Vec<_> = model.iter().filter(|(at, _)| *at > now - 600).collect();
-        let kept = &kept[kept.len().saturating_sub(50)..];
-        let wanted: Vec<(i64, u64)> = kept
-            .iter()
-            .filter(|(at, _)| *at > from && *at <= from + length)
-            .map(|(at, value)| (*at, value.to_bits()))
-            .collect();
+        let (from, to) = (from * 1000, (from + length) * 1000);
+        let within = |samples: &[(i64, f64)]| -> Vec<(i64, u64)> {
+            bits(samples).into_iter().filter(|(at, _)| *at > from && *at <= to).collect()
+        };
         let window = store
             .select(&name("system.cpu.time"))
             .first()
-            .map(|id| store.samples(*id, from * 1000, (from + length) * 1000))
+            .map(|id| store.samples(*id, from, to))
             .unwrap_or_default();
-        let found: Vec<(i64, u64)> =
-            window.times.iter().map(|at| at / 1000).zip(window.values.iter().map(|v| v.to_bits())).collect();
+        let found: Vec<(i64, f64)> =
+            window.times.iter().copied().zip(window.values.iter().copied()).collect();
+        let found = bits(&found);
+        let kept = within(model.samples.get(model.old..).unwrap_or_default());
         // Of a series with times of its own the oldest samples go when it next gets one; none is missing.
-        let surplus = found.len().saturating_sub(wanted.len());
-        prop_assert_eq!(&found[surplus..], &wanted[..]);
-        prop_assert!(found[..surplus].iter().all(|(at, _)| *at <= now - 600 || kept.first().is_some_and(|(first, _)| at < first)));
+        prop_assert!(found.ends_with(&kept), "{found:?} lacks some of {kept:?}");
+        prop_assert!(within(&model.samples).ends_with(&found), "{found:?} has some that were never there");
     }
 }

@@ -25,7 +25,8 @@ pub struct FoundProcess {
     pub command: String,
 }
 
-/// The live processes of a target, at most a thousand. Zombies do not count.
+/// The live processes of a target, at most a thousand. Zombies do not count, nor does a process that got the number in
+/// a pid file after the file was written.
 ///
 /// # Errors
 ///
@@ -35,8 +36,11 @@ pub fn find_processes(host: &HostRoot, target: &WatchTarget) -> Result<Vec<Found
     let mut files = ProcFiles::open(host)?;
     let found = match target {
         WatchTarget::PidFile(path) => {
-            let Some(pid) = pid_file::read(host, path)? else { return Ok(Vec::new()) };
-            process(&mut files, pid)?.into_iter().collect()
+            let Some(file) = pid_file::read(host, path)? else { return Ok(Vec::new()) };
+            match process(&mut files, file.pid)? {
+                Some(found) if file.means(found.start_ticks, &mut files, host)? => vec![found],
+                _ => Vec::new(),
+            }
         }
         WatchTarget::Command(command) => find_command(&mut files, command)?,
     };
@@ -100,6 +104,10 @@ mod tests {
         std::fs::write(pid_file.path(), std::process::id().to_string()).unwrap();
         let by_file = find_processes(&host, &WatchTarget::PidFile(pid_file.path().to_owned())).unwrap();
         assert_eq!(by_file.len(), 1);
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        pid_file.as_file().set_modified(long_ago).unwrap();
+        let by_old_file = find_processes(&host, &WatchTarget::PidFile(pid_file.path().to_owned()));
+        assert_eq!(by_old_file, Ok(Vec::new()), "the number was another's then");
         assert!(by_command.iter().any(|found| found.pid == std::process::id()), "{by_command:?}");
         assert!(by_file[0].start_ticks > 0);
     }

@@ -85,7 +85,8 @@ pub struct Watch {
 /// How the processes of a watch are recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchTarget {
-    /// The process whose number stands in this file, an absolute path on the host.
+    /// The process whose number stands in this file, an absolute path on the host, unless it started after the file was
+    /// written.
     PidFile(PathBuf),
     /// Every process with this kernel name (15 bytes at most) or this name of its executable file. Which executable a
     /// process of another user runs is seen by root only; others find it by its kernel name.

@@ -164,7 +164,7 @@ impl Collector for Processes {
     }
 }
 
-fn since_boot(ticks: u64, host: &HostRoot) -> Duration {
+pub(crate) fn since_boot(ticks: u64, host: &HostRoot) -> Duration {
     // Beyond any uptime the text is not the kernel's; the largest duration serves as well as any.
     Duration::try_from_secs_f64(ticks as f64 / host.ticks_per_second()).unwrap_or(Duration::MAX)
 }

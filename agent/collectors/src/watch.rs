@@ -1,11 +1,11 @@
 //! Whether the processes that an operator named are there.
 //!
-//! A watch by pid file reads that file and one `stat`. A watch by command has to look at every process; the ones that
+//! A watch by pid file reads that file and one `stat`, and does not believe a number that was used again. A watch by command has to look at every process; the ones that
 //! did not match are remembered by number and inode of their directory and looked at again only now and then, because
 //! a process can become another program. Nothing counts as 0 because it could not be seen: that is an error.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::PathBuf;
 
 use telemetry::{SampleBuffer, Value};
 
@@ -13,7 +13,7 @@ use crate::collector::{Collector, CollectorSpec, Options, Watch, WatchTarget};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::names;
-use crate::pid_file;
+use crate::pid_file::{self, PidFile};
 use crate::processes::files::ProcFiles;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
@@ -33,7 +33,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
 const LOOK_AGAIN_CYCLES: u64 = 8;
 
 struct Watches {
-    by_pid_file: Vec<(String, std::path::PathBuf)>,
+    by_pid_file: Vec<PidFileWatch>,
     by_command: Vec<(String, String)>,
     files: ProcFiles,
     /// The inode of each process that matched no command.
@@ -41,27 +41,32 @@ struct Watches {
     cycle: u64,
 }
 
+struct PidFileWatch {
+    name: String,
+    path: PathBuf,
+    /// Judged once: reading the time of boot costs something, and a clock that is set later changes nothing.
+    judged: Option<Judgement>,
+}
+
+/// Whether the process that started then is the one that the file means.
+#[derive(Clone, Copy)]
+struct Judgement {
+    file: PidFile,
+    start_ticks: u64,
+    is_meant: bool,
+}
+
 impl Watches {
     fn open(host: &HostRoot, options: &Options) -> Result<Self, CollectError> {
         let (mut by_pid_file, mut by_command) = (Vec::new(), Vec::new());
         for Watch { name, target } in options.watches.iter().cloned() {
             match target {
-                WatchTarget::PidFile(path) => by_pid_file.push((name, path)),
+                WatchTarget::PidFile(path) => by_pid_file.push(PidFileWatch { name, path, judged: None }),
                 WatchTarget::Command(command) => by_command.push((name, command)),
             }
         }
         let files = ProcFiles::open(host)?;
         Ok(Self { by_pid_file, by_command, files, others: HashMap::new(), cycle: 0 })
-    }
-
-    /// 1 or 0. A missing or empty file means that the service is not running.
-    fn count_pid_file(&mut self, path: &Path, host: &HostRoot) -> Result<i64, CollectError> {
-        let Some(pid) = pid_file::read(host, path)? else { return Ok(0) };
-        if self.files.live(pid)?.is_some() {
-            return Ok(1);
-        }
-        self.files.check_none_is_hidden()?;
-        Ok(0)
     }
 
     /// Live processes by command.
@@ -101,17 +106,33 @@ impl Watches {
     }
 }
 
+impl PidFileWatch {
+    /// 1 or 0. A missing or empty file means that the service is not running.
+    fn count(&mut self, files: &mut ProcFiles, host: &HostRoot) -> Result<i64, CollectError> {
+        let Some(file) = pid_file::read(host, &self.path)? else { return Ok(0) };
+        let Some(start_ticks) = files.live(file.pid)?.map(|stat| stat.start_ticks) else {
+            files.check_none_is_hidden()?;
+            return Ok(0);
+        };
+        let known = self.judged.filter(|known| known.file == file && known.start_ticks == start_ticks);
+        let judged = match known {
+            Some(known) => known,
+            None => Judgement { file, start_ticks, is_meant: file.means(start_ticks, files, host)? },
+        };
+        self.judged = Some(judged);
+        Ok(i64::from(judged.is_meant))
+    }
+}
+
 impl Collector for Watches {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
         let mut first_error = None;
-        let by_pid_file = std::mem::take(&mut self.by_pid_file);
-        for (name, path) in &by_pid_file {
-            match self.count_pid_file(path, host) {
-                Ok(count) => out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(name)], count),
+        for watch in &mut self.by_pid_file {
+            match watch.count(&mut self.files, host) {
+                Ok(count) => out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(&watch.name)], count),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        self.by_pid_file = by_pid_file;
         if !self.by_command.is_empty() {
             let counts = self.count_commands()?;
             for (name, command) in &self.by_command {
@@ -131,8 +152,9 @@ impl Collector for Watches {
 mod tests {
     use super::*;
 
-    const STAT_END: &str = " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 \
-        34 35 36 37 38 39 40\n";
+    /// Long before any file of these tests was written.
+    const BOOT: &str =
+        "cpu 1 1 1 1 1 1 1 1\nctxt 1\nbtime 1000000000\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
 
     struct Host {
         dir: tempfile::TempDir,
@@ -143,6 +165,7 @@ mod tests {
             let host = Self { dir: tempfile::tempdir().unwrap() };
             std::fs::create_dir_all(host.dir.path().join("proc")).unwrap();
             std::fs::create_dir_all(host.dir.path().join("run")).unwrap();
+            std::fs::write(host.dir.path().join("proc/stat"), BOOT).unwrap();
             host.set(1, "init", 'S');
             for (pid, comm, state) in processes {
                 host.set(*pid, comm, *state);
@@ -151,9 +174,15 @@ mod tests {
         }
 
         fn set(&self, pid: u32, comm: &str, state: char) {
+            self.set_started(pid, comm, state, 0);
+        }
+
+        fn set_started(&self, pid: u32, comm: &str, state: char, start_secs: u64) {
             let dir = self.dir.path().join(format!("proc/{pid}"));
             std::fs::create_dir_all(&dir).unwrap();
-            std::fs::write(dir.join("stat"), format!("{pid} ({comm}) {state}{STAT_END}")).unwrap();
+            let ticks = start_secs * HostRoot::at("/").ticks_per_second() as u64;
+            let stat = format!("{pid} ({comm}) {state}{} {ticks}{}\n", " 1".repeat(18), " 1".repeat(30));
+            std::fs::write(dir.join("stat"), stat).unwrap();
         }
 
         fn watch(&self, target: WatchTarget) -> Watches {
@@ -184,6 +213,27 @@ mod tests {
         std::fs::write(host.dir.path().join("run/it.pid"), "seven\n").unwrap();
         let error = host.count(&mut watches).unwrap_err().to_string();
         assert!(error.ends_with("run/it.pid: expected the number of a process, found \"seven\""), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_was_used_again_after_the_file_was_written_is_not_the_service() {
+        let host = Host::with(&[(7, "nginx", 'S')]);
+        std::fs::write(host.dir.path().join("run/it.pid"), "7\n").unwrap();
+        let mut watches = host.watch(WatchTarget::PidFile("/run/it.pid".into()));
+        assert_eq!(host.count(&mut watches), Ok(1));
+        host.set_started(7, "other", 'S', 4_000_000_000);
+        assert_eq!(host.count(&mut watches), Ok(0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_does_not_make_a_service_another() {
+        let host = Host::with(&[(7, "nginx", 'S')]);
+        std::fs::write(host.dir.path().join("run/it.pid"), "7\n").unwrap();
+        let mut watches = host.watch(WatchTarget::PidFile("/run/it.pid".into()));
+        assert_eq!(host.count(&mut watches), Ok(1));
+        let later = BOOT.replace("btime 1", "btime 9");
+        std::fs::write(host.dir.path().join("proc/stat"), later).unwrap();
+        assert_eq!(host.count(&mut watches), Ok(1));
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! `hostmend collect --once`.
 
-#![expect(clippy::disallowed_methods, reason = "the checker of the conventions is a program")]
-
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use crate::program::{root, run, skip, stderr, stdout};
+use crate::program::{assert_follows_conventions, run, stderr, stdout};
 
 #[test]
 fn the_table_shows_this_host() {
@@ -22,19 +19,7 @@ fn every_name_follows_the_conventions() {
     let output = run(&["collect", "--once", "--format", "otlp-json"]);
     let dump = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(dump.path(), &output.stdout).unwrap();
-    let semconv = root().join("tests/semconv");
-    let checked = Command::new("python3")
-        .arg(semconv.join("check.py"))
-        .arg("--ext")
-        .arg(semconv.join("ext/saturation.yaml"))
-        .arg(dump.path())
-        .output();
-    let Ok(checked) = checked.inspect_err(|error| skip("conventions", &error.to_string())) else { return };
-    let report = format!("{}{}", stdout(&checked), stderr(&checked));
-    if report.contains("No module named 'yaml'") {
-        return skip("conventions", "PyYAML is missing");
-    }
-    assert!(checked.status.success() && report.contains(", 0 failed"), "{report}");
+    assert_follows_conventions(dump.path());
 }
 
 #[test]

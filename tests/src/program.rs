@@ -144,3 +144,18 @@ pub(crate) fn skip(what: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "in CI nothing is skipped: {what}: {why}");
     println!("skipped: {what}: {why}");
 }
+
+/// Holds a dump of OTLP/JSON lines against the semantic conventions and our draft names.
+pub(crate) fn assert_follows_conventions(dump: &Path) {
+    let semconv = root().join("tests/semconv");
+    let checked = Command::new("python3")
+        .arg(semconv.join("check.py"))
+        .args(["--ext".as_ref(), semconv.join("ext/saturation.yaml").as_os_str(), dump.as_os_str()])
+        .output();
+    let Ok(checked) = checked.inspect_err(|error| skip("conventions", &error.to_string())) else { return };
+    let report = format!("{}{}", stdout(&checked), stderr(&checked));
+    if report.contains("No module named 'yaml'") {
+        return skip("conventions", "PyYAML is missing");
+    }
+    assert!(checked.status.success() && report.contains(", 0 failed"), "{report}");
+}

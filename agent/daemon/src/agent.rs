@@ -4,8 +4,10 @@
 
 mod books;
 mod collect;
+mod firing;
 mod incident_files;
 mod intake;
+pub(crate) mod own_metrics;
 mod phase;
 mod remediate;
 mod rules;
@@ -17,7 +19,8 @@ mod watcher;
 mod world;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -36,11 +39,12 @@ use crate::{clock, logging};
 
 use books::Books;
 use collect::CollectStage;
+use firing::FiringBoard;
 use incident_files::IncidentFiles;
 use intake::Intake;
 use phase::{Phase, PhaseBoard};
 use remediate::RemediateStage;
-use rules::{RulesStage, WAITING_ALERTS};
+use rules::RulesStage;
 use stage::Stage;
 use state::StateDirectory;
 pub(crate) use watcher::{Happening, Watcher};
@@ -73,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<RwLock<Store>>,
     pub(crate) books: Arc<Books>,
     pub(crate) executor: SharedExecutor,
+    pub(crate) firing: Arc<FiringBoard>,
+    pub(crate) missed_rounds: Arc<AtomicU64>,
     pub(crate) phase: Arc<PhaseBoard>,
     pub(crate) watcher: Watcher,
 }
@@ -113,25 +119,25 @@ impl Agent {
             store: Arc::new(RwLock::new(Store::new(config.series))),
             books: Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?)),
             executor: Arc::new(Mutex::new(executor)),
+            firing: Arc::default(),
+            missed_rounds: Arc::default(),
             phase: Arc::default(),
             watcher,
         };
         let (report, ended) = bounded(1);
-        let (firing, fired) = bounded(WAITING_ALERTS);
         let (arrived, arrivals) = bounded(1);
         let (stop_inputs, inputs_stopped) = bounded(0);
 
         let tracer = telemetry.traces.tracer("hostmend");
         let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path())?;
-        let runs = Stage::start("remediate", report.clone(), move || runs.run(&fired))?;
-
-        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone(), firing);
-        let stopped = inputs_stopped.clone();
-        let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
-
-        let intake = Intake::new(&resource, Arc::clone(&sender), Arc::clone(&shared.store));
+        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone());
+        let intake = Intake::new(&resource, Arc::clone(&sender), shared.clone());
         let watcher = shared.watcher.clone();
         let collecting = CollectStage::open(host, &config.collect, config.probes, intake, arrived, watcher)?;
+
+        let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
+        let stopped = inputs_stopped.clone();
+        let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
         let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
 
         shared.phase.enter(Phase::Running);
@@ -165,8 +171,11 @@ impl Agent {
             stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
         }
         self.shared.phase.enter(Phase::FinishingRuns);
+        self.shared.firing.close();
         self.runs.join(Phase::FinishingRuns.share());
-        stop_what_was_started(&self.shared.executor);
+        self.shared.books.write_open();
+        self.shared.phase.enter(Phase::EndingProcesses);
+        end_what_was_started(&self.shared.executor, Phase::EndingProcesses.share());
         self.shared.phase.enter(Phase::LastExport);
         let begun = clock::monotonic();
         let share = Phase::LastExport.share();
@@ -180,10 +189,11 @@ impl Agent {
 
 /// Ends the processes whose policy says that they end with the executor. Not when an action is still under way: it
 /// would have to be waited for.
-fn stop_what_was_started(executor: &SharedExecutor) {
+fn end_what_was_started(executor: &SharedExecutor, within: Duration) {
     match executor.try_lock() {
-        Ok(mut executor) => executor.stop_started(),
-        Err(_) => {
+        Ok(mut executor) => executor.stop_started(within),
+        Err(TryLockError::Poisoned(executor)) => executor.into_inner().stop_started(within),
+        Err(TryLockError::WouldBlock) => {
             tracing::warn!(
                 "an action is still under way; what the executor started is left to end by itself"
             );

@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 use collectors::{Collection, HostRoot};
-use telemetry::{EntityView, Number, PointView, SampleBuffer, Value};
+use telemetry::{EntityView, Number, PointView, SampleBuffer, Value, with_causes};
 
 use crate::cli::{CollectArgs, CollectFormat};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::exit::Exit;
 use crate::print;
-use crate::print::with_causes;
 
 pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     crate::logging::start(log, None)?;
@@ -35,7 +34,9 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     }
     print::out(&match args.format {
         CollectFormat::Table => table(&buffer),
-        CollectFormat::OtlpJson => otlp::to_json(&resource, &buffer).unwrap_or_default(),
+        CollectFormat::OtlpJson => {
+            otlp::to_json(&resource, &buffer).map_or_else(String::new, |line| line + "\n")
+        }
     })?;
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use promql::functions::{Arity, FUNCTIONS, Function};
 use remediation::HOST_FUNCTIONS;
 use telemetry::{Instrument, MetricSpec};
 
+use crate::agent::own_metrics;
 use crate::cli::Listing;
 use crate::exit::Exit;
 use crate::print;
@@ -25,6 +26,7 @@ fn metrics() -> String {
     let mut all: Vec<&MetricSpec> = COLLECTORS.iter().flat_map(|row| row.metrics.iter().copied()).collect();
     all.extend(SCHEDULE_METRICS);
     all.extend(probes::METRICS);
+    all.extend(own_metrics::METRICS);
     all.sort_by_key(|metric| metric.name);
     all.dedup_by_key(|metric| metric.name);
     let mut text = String::new();

@@ -21,14 +21,3 @@ pub(crate) fn error(error: &anyhow::Error) {
 pub(crate) fn err(text: &str) -> std::io::Result<()> {
     std::io::stderr().write_all(text.as_bytes())
 }
-
-/// An error and its causes on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

@@ -1,4 +1,4 @@
-//! The draft of a post-mortem: every fact filled in, every judgement left to people.
+//! The draft of a post-mortem: every fact filled in, every judgement left to people, in lines with TODO.
 //!
 //! Blameless: it tells what happened and what the system did, and names nobody.
 
@@ -32,7 +32,8 @@ pub fn draft(incident: &Incident, host: &str) -> String {
 }
 
 fn header(incident: &Incident) -> String {
-    format!("Incident {} · drafted from the record; lines that begin with TODO need a person.", incident.id)
+    let open = if incident.resolved.is_none() { " It was not over when this was written." } else { "" };
+    format!("Incident {}, drafted from the record; lines with TODO need a person.{open}", incident.id)
 }
 
 fn summary(incident: &Incident, host: &str) -> String {

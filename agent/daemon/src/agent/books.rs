@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use incidents::IncidentRecord;
+use incidents::{Incident, IncidentRecord};
 use telemetry::{Alert, RunEvent};
 
 use crate::agent::incident_files::IncidentFiles;
@@ -40,6 +40,21 @@ impl Books {
                 Err(error) => tracing::error!("{error:#}"),
             }
         }
+    }
+
+    /// Writes down the incidents that are not over, because the agent ends.
+    pub(crate) fn write_open(&self) {
+        let open: Vec<Incident> = self.record().open().cloned().collect();
+        for incident in open {
+            if let Err(error) = self.files.write(&incident) {
+                tracing::error!("{error:#}");
+            }
+        }
+    }
+
+    /// Alerts that opened no incident because too many were open.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.record().left_out
     }
 
     fn record(&self) -> MutexGuard<'_, IncidentRecord> {

@@ -1,18 +1,19 @@
 //! The thread `collect`: a tick, the collectors, the results of probes, and on to the intake.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use collectors::{Collection, CollectorFailure, HostRoot};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use probes::{HttpProbe, Prober};
-use telemetry::SampleBuffer;
+use probes::{HttpProbe, ProbeResult, Prober};
+use telemetry::{SampleBuffer, with_causes};
 
 use crate::agent::intake::Intake;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Collect;
-use crate::print::with_causes;
 
 /// Collects until it is stopped.
 pub(crate) struct CollectStage {
@@ -37,7 +38,7 @@ impl CollectStage {
     ) -> anyhow::Result<Self> {
         let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
             .context("opening the collectors")?;
-        let prober = if services.is_empty() { None } else { Some(Prober::start(services, |_, _| {})?) };
+        let prober = if services.is_empty() { None } else { Some(Prober::start(services, say_changes())?) };
         Ok(Self { interval: collect.interval, collection, prober, intake, arrived, watcher })
     }
 
@@ -85,5 +86,25 @@ impl CollectStage {
         }
         self.watcher.tell(|| Happening::Collected { points, entities });
         failures
+    }
+}
+
+/// Says when a service begins to fail its probe, with the reason, and when it answers again.
+fn say_changes() -> impl Fn(&HttpProbe, &ProbeResult) + Send + 'static {
+    let failing = Mutex::new(BTreeSet::new());
+    move |probe, result| {
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result.failure {
+            Some(reason) => {
+                if failing.insert(probe.name().to_owned()) {
+                    tracing::warn!(probe = probe.name(), url = probe.url(), "the probe fails: {reason}");
+                }
+            }
+            None => {
+                if failing.remove(probe.name()) {
+                    tracing::info!(probe = probe.name(), url = probe.url(), "the probe succeeds again");
+                }
+            }
+        }
     }
 }

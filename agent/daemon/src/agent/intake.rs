@@ -1,47 +1,53 @@
 //! Where one collection divides: to the destinations and to the series.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use otlp::{MetricsEncoder, Sender};
-use series::Store;
 use telemetry::{SampleBuffer, mark_departed};
+
+use crate::agent::Shared;
+use crate::agent::own_metrics::OwnMetrics;
 
 /// Ships collections and keeps them for the rules.
 pub(crate) struct Intake {
     encoder: MetricsEncoder,
     sender: Arc<Sender>,
-    store: Arc<RwLock<Store>>,
+    shared: Shared,
+    own: OwnMetrics,
     previous: SampleBuffer,
-    refused_before: u64,
+    rejected_before: u64,
 }
 
 impl Intake {
-    pub(crate) fn new(resource: &[(String, String)], sender: Arc<Sender>, store: Arc<RwLock<Store>>) -> Self {
+    pub(crate) fn new(resource: &[(String, String)], sender: Arc<Sender>, shared: Shared) -> Self {
         Self {
             encoder: MetricsEncoder::new(resource),
+            own: OwnMetrics::new(Arc::clone(&sender), shared.clone()),
             sender,
-            store,
+            shared,
             previous: SampleBuffer::default(),
-            refused_before: 0,
+            rejected_before: 0,
         }
     }
 
-    /// Takes what `buffer` holds; series that ended since the last time get their last point. Afterwards `buffer`
+    /// Takes what `buffer` holds, with the agent's own figures; series that ended since the last time get their last point. Afterwards `buffer`
     /// holds an older collection, to be filled anew.
     pub(crate) fn take(&mut self, buffer: &mut SampleBuffer) {
+        self.own.write(buffer);
         mark_departed(&self.previous, buffer);
         for batch in self.encoder.encode(buffer) {
             self.sender.offer(&batch);
         }
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        store.append(buffer);
-        store.expire(buffer.at());
-        let refused = store.rejected();
+        let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+        let rejected = store.append(buffer).rejected;
         drop(store);
-        if refused > self.refused_before && self.refused_before == 0 {
-            tracing::warn!(refused, "samples are refused: raise series.max_series, or collect less");
+        if rejected > 0 && self.rejected_before == 0 {
+            tracing::warn!(
+                rejected,
+                "samples are not kept for the rules; raise series.max_series, or collect less"
+            );
         }
-        self.refused_before = refused;
+        self.rejected_before = rejected;
         std::mem::swap(&mut self.previous, buffer);
     }
 }

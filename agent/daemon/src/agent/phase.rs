@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long stopping may take from the signal to the end of the process. systemd's default is 90 s, a person's
 /// patience is about five.
-pub(crate) const STOP_WITHIN: Duration = Duration::from_millis(4_500);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// How far the agent has come. Each phase ends when its stage has drained or its share of the deadline is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub(crate) enum Phase {
     StoppingInputs,
     /// A run under way stops at its next action, and says so in the journal.
     FinishingRuns,
+    /// What the executor started and must not outlive it is ended.
+    EndingProcesses,
     /// What is queued is sent as far as the time allows.
     LastExport,
     /// Nothing runs any more.
@@ -29,8 +31,8 @@ impl Phase {
     pub(crate) fn share(self) -> Duration {
         let percent = match self {
             Self::Starting | Self::Running | Self::Stopped => 0,
-            Self::StoppingInputs => 20,
-            Self::FinishingRuns | Self::LastExport => 40,
+            Self::StoppingInputs | Self::EndingProcesses => 20,
+            Self::FinishingRuns | Self::LastExport => 30,
         };
         STOP_WITHIN * percent / 100
     }
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_shares_fit_into_the_deadline() {
-        let all = [Phase::StoppingInputs, Phase::FinishingRuns, Phase::LastExport];
+        let all = [Phase::StoppingInputs, Phase::FinishingRuns, Phase::EndingProcesses, Phase::LastExport];
         assert!(all.into_iter().map(Phase::share).sum::<Duration>() <= STOP_WITHIN);
         assert!(STOP_WITHIN < Duration::from_secs(5));
     }

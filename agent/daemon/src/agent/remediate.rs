@@ -2,25 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use opentelemetry_sdk::trace::SdkTracer;
 use remediation::{Ledger, Remediator, Sandbox};
-use telemetry::{Alert, AlertState, Labels, Timestamp};
+use telemetry::{Alert, AlertState, Labels};
 
 use crate::agent::Shared;
 use crate::agent::world::LiveWorld;
 use crate::cli::SCRIPT_RUNNER;
 use crate::clock;
 use crate::config::Repairs;
-
-/// A firing alert, and when it was seen firing.
-#[derive(Clone, Debug)]
-pub(crate) struct Fired {
-    pub(crate) alert: Alert,
-    pub(crate) at: Timestamp,
-}
 
 /// What runs need from the rest of the agent.
 pub(crate) struct Surroundings {
@@ -47,6 +40,12 @@ impl RemediateStage {
         state: &Path,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::open(state)?;
+        if ledger.dropped_lines() > 0 {
+            tracing::warn!(
+                lines = ledger.dropped_lines(),
+                "the run journal had lines that could not be read"
+            );
+        }
         // Not `current_exe`: this name still means the running program after an upgrade has replaced the file.
         let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec![SCRIPT_RUNNER.to_owned()]);
         let pid_files = repairs.policy.processes.iter();
@@ -57,17 +56,21 @@ impl RemediateStage {
         })
     }
 
-    /// Closes the runs that the last agent left open, then answers until the other side of `fired` is dropped.
-    pub(crate) fn run(mut self, fired: &Receiver<Fired>) {
+    /// Closes the runs that the last agent left open, then answers what fires until no more rounds come.
+    pub(crate) fn run(mut self) {
         self.recover();
-        for Fired { alert, at } in fired {
-            if !self.surroundings.shared.phase.wait(Duration::ZERO) {
-                return;
+        let firing = Arc::clone(&self.surroundings.shared.firing);
+        let mut seen = 0;
+        while let Some((round, alerts)) = firing.next_round(seen) {
+            seen = round;
+            for alert in alerts {
+                let shared = &self.surroundings.shared;
+                if !shared.phase.wait(Duration::ZERO) {
+                    return;
+                }
+                self.remediator.respond(&mut LiveWorld::new(&self.surroundings, &alert), &alert);
+                shared.books.close_finished(&shared.watcher);
             }
-            let mut world = LiveWorld::new(&self.surroundings, &alert, at);
-            self.remediator.respond(&mut world, &alert);
-            let shared = &self.surroundings.shared;
-            shared.books.close_finished(&shared.watcher);
         }
     }
 
@@ -83,6 +86,6 @@ impl RemediateStage {
             fired_at: None,
             resolved_at: None,
         };
-        self.remediator.recover(&mut LiveWorld::new(&self.surroundings, &unknown, now));
+        self.remediator.recover(&mut LiveWorld::new(&self.surroundings, &unknown));
     }
 }

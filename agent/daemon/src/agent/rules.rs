@@ -2,43 +2,42 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use alerting::{GroupState, Transition};
-use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use telemetry::{AlertState, Timestamp};
+use crossbeam_channel::{Receiver, select};
+use telemetry::{AlertState, Timestamp, with_causes};
 
 use crate::agent::Shared;
-use crate::agent::remediate::Fired;
+use crate::agent::firing::Fired;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Judgement;
-use crate::print::with_causes;
-
-/// Alerts that may wait for the thread `remediate`. It takes one run at a time; in a storm the rest is offered again in
-/// the next round.
-pub(crate) const WAITING_ALERTS: usize = 64;
 
 /// A group and what is known to be wrong with it, so that it is said once.
 struct Judged {
     group: GroupState,
     failing: BTreeSet<String>,
+    evaluated_at: Timestamp,
 }
 
 /// Evaluates until nothing arrives any more.
 pub(crate) struct RulesStage {
     groups: Vec<Judged>,
+    /// Without samples for so long the rules are evaluated all the same, so that `absent` is noticed.
+    patience: Duration,
     shared: Shared,
-    /// Firing alerts, offered in every round for as long as they fire; the receiver decides when to answer again.
-    firing: Sender<Fired>,
 }
 
 impl RulesStage {
     /// Groups without history, first due after `now`.
-    pub(crate) fn new(judgement: Judgement, now: Timestamp, shared: Shared, firing: Sender<Fired>) -> Self {
+    pub(crate) fn new(judgement: Judgement, now: Timestamp, shared: Shared) -> Self {
         let interval = judgement.evaluation_interval;
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
-        let groups = groups.map(|group| Judged { group, failing: BTreeSet::new() }).collect();
-        Self { groups, shared, firing }
+        let groups =
+            groups.map(|group| Judged { group, failing: BTreeSet::new(), evaluated_at: now }).collect();
+        Self { groups, patience: interval * 2, shared }
     }
 
     /// Runs until `arrived` is closed or the other side of `stop` is dropped.
@@ -47,6 +46,7 @@ impl RulesStage {
             select! {
                 recv(stop) -> _ => return,
                 recv(arrived) -> message => if message.is_err() { return },
+                default(self.patience) => {}
             }
             self.round();
         }
@@ -54,7 +54,7 @@ impl RulesStage {
 
     /// Evaluates what is due. The slot says whether; the time is now, so that the newest samples count.
     fn round(&mut self) {
-        for Judged { group, failing } in &mut self.groups {
+        for Judged { group, failing, evaluated_at } in &mut self.groups {
             let now = clock::now();
             if group.due(now).is_none() {
                 continue;
@@ -63,6 +63,7 @@ impl RulesStage {
                 let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
                 group.evaluate(&mut store, now)
             };
+            *evaluated_at = now;
             let fails: BTreeSet<String> = round.errors.iter().map(|error| with_causes(error)).collect();
             for text in fails.difference(failing) {
                 tracing::warn!("{text}");
@@ -72,16 +73,23 @@ impl RulesStage {
                 self.shared.books.alert_changed(transition.alert());
                 tell(&self.shared.watcher, transition);
             }
-            let firing = group.active_alerts().filter(|alert| alert.state == AlertState::Firing);
-            for alert in firing {
-                if let Err(TrySendError::Full(late)) =
-                    self.firing.try_send(Fired { alert: alert.clone(), at: now })
-                {
-                    tracing::debug!(alert = %late.alert.labels, "runs are busy; the alert is offered again");
-                }
-            }
         }
+        self.publish();
         self.shared.books.close_finished(&self.shared.watcher);
+    }
+
+    /// Puts up what fires now.
+    fn publish(&self) {
+        let firing = self.groups.iter().flat_map(|judged| {
+            let firing = judged.group.active_alerts().filter(|alert| alert.state == AlertState::Firing);
+            firing.map(|alert| Fired { alert: alert.clone(), at: judged.evaluated_at })
+        });
+        let left_out = self.shared.firing.publish(firing);
+        if left_out > 0 {
+            tracing::warn!(left_out, "more alerts fire at once than are answered");
+        }
+        let missed = self.groups.iter().map(|judged| judged.group.missed_rounds()).sum();
+        self.shared.missed_rounds.store(missed, Ordering::Relaxed);
     }
 }
 

@@ -12,11 +12,14 @@ pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
+            let mut asked = false;
             for signal in &mut signals {
-                let name = if signal == SIGINT { "Ctrl-C" } else { "SIGTERM" };
-                if to.try_send(name).is_err() {
+                if asked {
                     std::process::exit(130);
                 }
+                asked = true;
+                // Nobody listens yet, or any more: the second request is heeded all the same.
+                let _ = to.try_send(if signal == SIGINT { "Ctrl-C" } else { "SIGTERM" });
             }
         })
         .context("starting the thread signals")?;

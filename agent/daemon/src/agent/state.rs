@@ -36,7 +36,8 @@ impl StateDirectory {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!("another agent uses the state directory {}; stop it, or name another one", path.display());
         }
-        writeln!(lock, "{}", std::process::id())
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("writing {}", lock_path.display()))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

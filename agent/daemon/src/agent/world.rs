@@ -8,13 +8,12 @@ use collectors::{HostRoot, WatchTarget};
 use executor::{Action, ActionError, Actuator, Outcome, ProcessId};
 use promql::{Query, Value};
 use remediation::{Answer, FoundProcess, World};
-use telemetry::{Alert, Labels, RunEvent, RunOutcome, RunStep, Timestamp};
+use telemetry::{Alert, Labels, RunEvent, RunOutcome, RunStep, Timestamp, with_causes};
 
 use crate::agent::remediate::Surroundings;
 use crate::agent::run_trace::RunTrace;
 use crate::agent::watcher::Happening;
 use crate::clock;
-use crate::print::with_causes;
 
 /// The file in the state directory that keeps every run from starting.
 const FREEZE_FILE: &str = "freeze";
@@ -23,16 +22,15 @@ const FREEZE_FILE: &str = "freeze";
 pub(crate) struct LiveWorld<'a> {
     surroundings: &'a Surroundings,
     alert: &'a Alert,
-    seen_at: Timestamp,
     host: HostRoot,
     trace: RunTrace,
 }
 
 impl<'a> LiveWorld<'a> {
-    /// For a run that answers `alert`, which was seen firing just now.
-    pub(crate) fn new(surroundings: &'a Surroundings, alert: &'a Alert, seen_at: Timestamp) -> Self {
+    /// For a run that answers `alert`.
+    pub(crate) fn new(surroundings: &'a Surroundings, alert: &'a Alert) -> Self {
         let trace = RunTrace::new(surroundings.tracer.clone());
-        Self { surroundings, alert, seen_at, host: HostRoot::at("/"), trace }
+        Self { surroundings, alert, host: HostRoot::at("/"), trace }
     }
 
     /// By the pid file if the policy defines a process of this name, else by command.
@@ -50,10 +48,15 @@ impl World for LiveWorld<'_> {
         clock::now()
     }
 
-    fn query(&self, expr: &str) -> Result<Answer, String> {
+    fn query(&self, expr: &str, since: Option<Timestamp>) -> Result<Answer, String> {
         let mut query = Query::new(expr).map_err(|error| error.to_string())?;
         let store = self.surroundings.shared.store.read().unwrap_or_else(PoisonError::into_inner);
-        match query.instant(&store, clock::now()).map_err(|error| error.to_string())? {
+        let now = clock::now();
+        let value = match since {
+            Some(since) => query.instant_since(&store, now, since),
+            None => query.instant(&store, now),
+        };
+        match value.map_err(|error| error.to_string())? {
             Value::Scalar(value) => Ok(Answer { values: vec![(Labels::empty(), value)] }),
             Value::Vector(samples) => Ok(Answer {
                 values: samples.into_iter().map(|sample| (sample.labels, sample.value)).collect(),
@@ -96,7 +99,7 @@ impl World for LiveWorld<'_> {
         }
         {
             let _context = self.trace.context().attach();
-            log(event);
+            log(self.alert, event);
         }
         if ends {
             self.trace.take(self.alert, event);
@@ -108,24 +111,40 @@ impl World for LiveWorld<'_> {
     }
 
     fn frozen(&self) -> bool {
-        self.surroundings.state.join(FREEZE_FILE).exists()
+        // What cannot be looked at may be there.
+        self.surroundings.state.join(FREEZE_FILE).try_exists().unwrap_or(true)
     }
 
-    fn evaluated_at(&self, _alert: &Alert) -> Timestamp {
-        self.seen_at
+    fn seen_firing(&self, alert: &Alert) -> Option<Timestamp> {
+        self.surroundings.shared.firing.seen_firing(alert)
     }
 }
 
-fn log(event: &RunEvent) {
+fn log(alert: &Alert, event: &RunEvent) {
     let (source, text) = incidents::sentence(&event.step);
-    let (run, source) = (&event.run.0, source.as_str());
+    let (run, source, alert) = (&event.run.0, source.as_str(), alert.name());
     match &event.step {
-        RunStep::Finished { outcome: RunOutcome::Escalated, .. } => tracing::error!(run, source, "{text}"),
-        RunStep::Ended { ok: false, .. }
-        | RunStep::ActionDone { ok: false, .. }
-        | RunStep::Verified { ok: false, .. } => {
-            tracing::warn!(run, source, "{text}");
+        RunStep::Matched { runbook, script, stage, .. } => {
+            tracing::info!(run, source, alert, runbook, script, %stage, "{text}");
         }
-        _ => tracing::info!(run, source, "{text}"),
+        RunStep::Guard { guard, allowed, .. } => tracing::info!(run, source, alert, guard, allowed, "{text}"),
+        RunStep::ActionIntended { number, action } => {
+            tracing::info!(run, source, alert, number, action, "{text}");
+        }
+        RunStep::ActionDone { number, ok: true, outcome, .. } => {
+            tracing::info!(run, source, alert, number, outcome, "{text}");
+        }
+        RunStep::ActionDone { number, ok: false, outcome, .. } => {
+            tracing::warn!(run, source, alert, number, outcome, "{text}");
+        }
+        RunStep::Verified { ok, expression, .. } => {
+            tracing::info!(run, source, alert, ok, expression, "{text}");
+        }
+        RunStep::Finished { outcome: outcome @ RunOutcome::Escalated, .. } => {
+            tracing::error!(run, source, alert, %outcome, "{text}");
+        }
+        RunStep::Finished { outcome, .. } => tracing::info!(run, source, alert, %outcome, "{text}"),
+        RunStep::Ended { ok: false, .. } => tracing::warn!(run, source, alert, "{text}"),
+        _ => tracing::info!(run, source, alert, "{text}"),
     }
 }

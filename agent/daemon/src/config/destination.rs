@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use documents::Review;
 use otlp::{Compression, Destination, DestinationError, DestinationOptions, Protocol, TlsOptions};
+use telemetry::with_causes;
 
 use super::Base;
-use crate::print::with_causes;
 
 use super::file::{CompressionName, DestinationSection, ProtocolName, TlsSection};
 

@@ -1,11 +1,11 @@
 //! The files that the configuration names: rules, runbooks, scripts, policy.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alerting::{RuleFile, RuleGroup};
-use documents::{Problem, Review, Spanned};
+use documents::{Problem, Review, Severity, Spanned};
 use executor::Policy;
 use remediation::{Runbook, Script};
 
@@ -95,7 +95,7 @@ impl Load {
     }
 }
 
-/// The files that patterns name, each once, by name. A pattern without a match is an error unless it has a wildcard.
+/// The files that patterns name, each once, by name. A name without a file is an error, a pattern without one a warning.
 fn paths(patterns: &[Spanned<String>], base: &Base, review: &mut Review) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for pattern in patterns {
@@ -103,15 +103,31 @@ fn paths(patterns: &[Spanned<String>], base: &Base, review: &mut Review) -> Vec<
         let Some(matches) = review.read(pattern, |_| glob::glob(&absolute.to_string_lossy())) else {
             continue;
         };
-        let before = found.len();
-        // What cannot be listed cannot be opened either; a plain name says so below.
-        found.extend(matches.filter_map(Result::ok));
-        if found.len() == before && !pattern.value.contains(['*', '?', '[']) {
-            review.error(pattern, format!("there is no file {}", absolute.display())).hint =
-                Some("paths are relative to this file's directory".to_owned());
+        let mut any = false;
+        for entry in matches {
+            any = true;
+            match entry {
+                Ok(path) => found.push(path),
+                Err(error) => {
+                    let message = format!("cannot list {}: {}", error.path().display(), error.error());
+                    review.error(pattern, message);
+                }
+            }
+        }
+        if !any {
+            nothing_matches(pattern, &absolute, review);
         }
     }
     found.sort();
     found.dedup();
     found
+}
+
+fn nothing_matches(pattern: &Spanned<String>, absolute: &Path, review: &mut Review) {
+    let problem = review.error(pattern, format!("there is no file {}", absolute.display()));
+    problem.hint = Some("paths are relative to this file's directory".to_owned());
+    // A pattern may wait for files that are to come; a name that leads nowhere is a mistake.
+    if pattern.value.contains(['*', '?', '[']) {
+        problem.severity = Severity::Warning;
+    }
 }

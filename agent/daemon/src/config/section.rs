@@ -32,6 +32,12 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
                 ));
         }
     }
+    for (at, watch) in section.watch.iter().enumerate() {
+        if section.watch.iter().take(at).any(|earlier| earlier.name.value == watch.name.value) {
+            review
+                .error(&watch.name, format!("two watches are named {:?}; name them apart", watch.name.value));
+        }
+    }
     let top = section.processes.top.as_ref().map_or(DEFAULT_PROCESSES_TOP, |top| top.value);
     Collect {
         interval,

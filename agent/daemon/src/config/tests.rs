@@ -52,6 +52,10 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
             "1:22: there is no collector \"presure\"; did you mean `pressure`?",
         ),
         ("collect: { watch: [{ name: web }] }\n", "1:28: watch \"web\" needs either pid_file or command"),
+        (
+            "collect: { watch: [{ name: a, command: b }, { name: a, command: c }] }\n",
+            "1:53: two watches are named \"a\"; name them apart",
+        ),
         ("series: { max_series: 0 }\n", "1:23: at least 1 series must fit"),
         ("evaluation_interval: 1ms\n", "1:22: the interval is too short; 100ms is the shortest"),
     ] {

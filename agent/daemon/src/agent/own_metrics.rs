@@ -1,0 +1,139 @@
+//! The agent's own figures, as metrics among the others: what it owes, what it lost, what it keeps.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use otlp::Sender;
+use telemetry::{Instrument, MetricSpec, SampleBuffer, Scope, Signal, Value, ValueType};
+
+use crate::agent::Shared;
+
+const fn own(
+    name: &'static str,
+    unit: &'static str,
+    instrument: Instrument,
+    attributes: &'static [&'static str],
+    description: &'static str,
+) -> MetricSpec {
+    let (value, scope, source) = (ValueType::Int, Scope::Own, "the agent");
+    MetricSpec { name, unit, instrument, value, attributes, scope, description, source }
+}
+
+static SENDER_ITEMS: MetricSpec = own(
+    "hostmend.sender.items",
+    "{item}",
+    Instrument::Counter,
+    &["hostmend.destination.name", "hostmend.signal", "hostmend.outcome"],
+    "Points, spans and records that left the queue of a destination, by what became of them: delivered, queue_full, \
+     refused, shutdown.",
+);
+static SENDER_QUEUED: MetricSpec = own(
+    "hostmend.sender.queued",
+    "{item}",
+    Instrument::UpDownCounter,
+    &["hostmend.destination.name", "hostmend.signal"],
+    "Points, spans and records that wait for a destination.",
+);
+static SENDER_QUEUED_BYTES: MetricSpec = own(
+    "hostmend.sender.queue.size",
+    "By",
+    Instrument::UpDownCounter,
+    &["hostmend.destination.name"],
+    "Memory that waits for a destination.",
+);
+static SERIES_COUNT: MetricSpec =
+    own("hostmend.series.count", "{series}", Instrument::UpDownCounter, &[], "Series kept for the rules.");
+static SERIES_REJECTED: MetricSpec = own(
+    "hostmend.series.rejected",
+    "{sample}",
+    Instrument::Counter,
+    &[],
+    "Samples that were not kept for the rules: too many series, or not newer than the last.",
+);
+static RULES_MISSED: MetricSpec = own(
+    "hostmend.rules.missed_rounds",
+    "{round}",
+    Instrument::Counter,
+    &[],
+    "Rounds of rule groups that were left out because the one before them was late.",
+);
+static INCIDENTS_LEFT_OUT: MetricSpec = own(
+    "hostmend.incidents.left_out",
+    "{incident}",
+    Instrument::Counter,
+    &[],
+    "Alerts that opened no incident because too many were open.",
+);
+
+/// All of them.
+pub(crate) static METRICS: &[&MetricSpec] = &[
+    &SENDER_ITEMS,
+    &SENDER_QUEUED,
+    &SENDER_QUEUED_BYTES,
+    &SERIES_COUNT,
+    &SERIES_REJECTED,
+    &RULES_MISSED,
+    &INCIDENTS_LEFT_OUT,
+];
+
+/// Reads the figures at each collection, and says once when a queue begins to overflow.
+pub(crate) struct OwnMetrics {
+    sender: Arc<Sender>,
+    shared: Shared,
+    overflowed: u64,
+}
+
+impl OwnMetrics {
+    pub(crate) fn new(sender: Arc<Sender>, shared: Shared) -> Self {
+        Self { sender, shared, overflowed: 0 }
+    }
+
+    pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
+        out.host();
+        self.write_sender(out);
+        let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
+        let (kept, rejected) = (store.series_count(), store.rejected());
+        drop(store);
+        out.int(&SERIES_COUNT, &[], kept as i64);
+        out.int(&SERIES_REJECTED, &[], rejected as i64);
+        out.int(&RULES_MISSED, &[], self.shared.missed_rounds.load(Ordering::Relaxed) as i64);
+        out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
+    }
+
+    fn write_sender(&mut self, out: &mut SampleBuffer) {
+        let destinations = self.sender.figures().destinations;
+        let mut overflowed = 0;
+        for destination in &destinations {
+            for signal in Signal::ALL {
+                let figures = destination.signal(signal);
+                overflowed += figures.dropped_queue_full;
+                for (outcome, items) in [
+                    ("delivered", figures.delivered),
+                    ("queue_full", figures.dropped_queue_full),
+                    ("refused", figures.dropped_refused),
+                    ("shutdown", figures.dropped_shutdown),
+                ] {
+                    let attributes =
+                        [Value::Str(&destination.name), Value::Str(signal.as_str()), Value::Str(outcome)];
+                    out.int(&SENDER_ITEMS, &attributes, items as i64);
+                }
+            }
+        }
+        for destination in &destinations {
+            for signal in Signal::ALL {
+                let attributes = [Value::Str(&destination.name), Value::Str(signal.as_str())];
+                out.int(&SENDER_QUEUED, &attributes, destination.signal(signal).queued as i64);
+            }
+        }
+        for destination in &destinations {
+            out.int(&SENDER_QUEUED_BYTES, &[Value::Str(&destination.name)], destination.queued_bytes as i64);
+        }
+        if overflowed > 0 && self.overflowed == 0 {
+            tracing::warn!(
+                items = overflowed,
+                "a queue is full: the oldest telemetry is dropped and counted"
+            );
+        }
+        self.overflowed = overflowed;
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use executor::Budget;
 use telemetry::{RunOutcome, Timestamp, format_duration};
 
 use crate::history::{Attempt, History};
@@ -120,10 +121,14 @@ fn is_success(attempt: &Attempt) -> bool {
 /// At most so many runs of a runbook in a window.
 fn attempts(question: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
     let budget = question.guards.attempts;
-    // A start that seems to lie in the future counts: the clock has jumped back over it.
-    let counted =
-        history.attempts(question.runbook).filter(|attempt| attempt.started.plus(budget.per) > now).count();
+    let counted = attempts_within(budget, question.runbook, history, now);
     verdict(counted < budget.at_most as usize, format!("{counted} of {budget} used"))
+}
+
+/// How many runs of a runbook count against its budget. A start that seems to lie in the future counts: the clock has
+/// jumped back over it.
+pub(crate) fn attempts_within(budget: Budget, runbook: &str, history: &History, now: Timestamp) -> usize {
+    history.attempts(runbook).filter(|attempt| attempt.started.plus(budget.per) > now).count()
 }
 
 /// No run on an alert that was not seen firing just now.

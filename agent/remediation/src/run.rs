@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use telemetry::{Alert, AlertState, Labels, RunEvent, RunId, RunOutcome, RunStep, Stage, Timestamp};
 
-use crate::guard::{GUARDS, Question, Verdict};
+use crate::guard::{GUARDS, Question, Verdict, attempts_within};
 use crate::ledger::{Ledger, LedgerError};
 use crate::runbook::Runbook;
 use crate::runner::Sandbox;
@@ -216,7 +216,8 @@ impl Remediator {
                 format!("its start cannot be written down: {}", telemetry::with_causes(&error)),
             );
         }
-        let attempt = self.ledger.history().attempts(&runbook.name).count();
+        let (budget, now) = (runbook.guards.attempts, world.now());
+        let attempt = attempts_within(budget, &runbook.name, self.ledger.history(), now);
         let mut script_run = ScriptRun::new(self, world, run, runbook);
         let ended = script_run.run(script, alert, attempt);
         let tried = script_run.tried();

@@ -445,6 +445,17 @@ fn facts_and_notes_are_in_the_journal() {
 }
 
 #[test]
+fn a_script_learns_which_attempt_it_is_within_its_runbook_s_window() {
+    let mut bench = Bench::with_script("fn remediate(ctx) { skip(`attempt ${ctx.attempt}`) }");
+    let wait = |bench: &Bench, minutes| bench.world.wait(Duration::from_mins(minutes));
+    for (minutes, expected) in [(0, "attempt 1"), (2, "attempt 2"), (9, "attempt 2"), (11, "attempt 1")] {
+        wait(&bench, minutes);
+        assert_eq!(bench.respond(), Some(RunOutcome::Skipped));
+        assert_eq!(bench.reason(), expected);
+    }
+}
+
+#[test]
 fn a_script_that_sleeps_beyond_its_timeout_is_ended() {
     let mut bench = Bench::with_script("fn remediate(ctx) { loop { clock::sleep(\"4s\"); } }");
     assert_eq!(bench.respond(), Some(RunOutcome::Escalated));

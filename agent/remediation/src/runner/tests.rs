@@ -105,3 +105,32 @@ fn a_child_that_says_no_message_or_one_without_end_is_not_listened_to() {
         let _ = talking.join().unwrap();
     }
 }
+
+#[test]
+fn the_traps_of_the_language_are_as_the_readme_of_the_scripts_tells_them() {
+    for (expression, expected) in [
+        ("() > 80", "false"),
+        ("\"91\" > 80", "false"),
+        ("\"91\" == 91", "false"),
+        ("\"91\".parse_int() > 80", "true"),
+        ("() ?? 5", "5"),
+        ("#{}.get(\"x\") ?? 5", "5"),
+        ("\"${1 + 1}\"", "${1 + 1}"),
+        ("`${1 + 1}`", "2"),
+        ("type_of('x')", "char"),
+        ("7 / 2", "3"),
+        ("7 / 2.0", "3.5"),
+    ] {
+        let mut session = start(&format!("fn remediate(ctx) {{ fixed(`${{{expression}}}`) }}"), &[]);
+        let expected = Request::Ended(Ending::Fixed(expected.to_owned()));
+        assert_eq!(next(&mut session).unwrap(), expected, "{expression}");
+    }
+    let closures = "let made = []; for f in [\"a\", \"b\"] { made.push(|| f); }";
+    let mut session =
+        start(&format!("fn remediate(ctx) {{ {closures} fixed(made[0].call() + made[1].call()) }}"), &[]);
+    assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Fixed("bb".to_owned())));
+    for broken in ["let y = ctx.nothing", "|_| 1", "sleep(5)", "'two'", "y = 1"] {
+        let mut session = start(&format!("fn remediate(ctx) {{ {broken}; fixed(\"\") }}"), &[]);
+        assert!(matches!(next(&mut session).unwrap(), Request::Broke(_)), "{broken}");
+    }
+}

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use telemetry::Batch;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use backlog::SignalFigures;
@@ -88,13 +89,8 @@ impl Sender {
             .build()?;
         let thread = std::thread::Builder::new().name("send".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let tasks: Vec<_> =
-                    deliveries.into_iter().map(|delivery| tokio::spawn(delivery.run())).collect();
-                for task in tasks {
-                    if let Err(error) = task.await {
-                        tracing::error!(error = &error as &dyn std::error::Error, "a delivery ended early");
-                    }
-                }
+                let tasks: JoinSet<()> = deliveries.into_iter().map(Delivery::watched).collect();
+                tasks.join_all().await;
             });
             // Not the ordinary end, which would wait for a name lookup that hangs.
             runtime.shutdown_background();

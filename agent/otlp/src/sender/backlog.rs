@@ -24,7 +24,8 @@ pub struct SignalFigures {
     pub dropped_queue_full: u64,
     /// Thrown away because the destination does not want them.
     pub dropped_refused: u64,
-    /// Thrown away because the agent stopped before they could be delivered.
+    /// Thrown away because delivery ended before they were: the agent stopped, or the delivery failed for good, as the
+    /// destination's last error then says.
     pub dropped_shutdown: u64,
 }
 

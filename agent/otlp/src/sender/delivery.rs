@@ -10,7 +10,7 @@ use std::time::Duration;
 use telemetry::with_causes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::sender::backoff::Backoff;
 use crate::sender::exporter::{Accepted, ExportError, Exporter};
@@ -60,9 +60,20 @@ impl Delivery {
         Self { line, exporter, stop, backoff: Backoff::default(), link: Link::Sound }
     }
 
+    /// As [`Delivery::run`]. Should that panic, it is said at once, and what is left and what is offered from then on is
+    /// dropped and counted.
+    pub(crate) async fn watched(self) {
+        let line = self.line.clone();
+        if let Err(panic) = tokio::spawn(self.run()).await {
+            let text = format!("delivery has failed for good: {panic}");
+            error!(destination = line.name(), "telemetry is dropped until the next start: {text}");
+            line.abandon(text);
+        }
+    }
+
     /// Delivers until it is told to stop and nothing is left, or the deadline has passed; what is left then is dropped
     /// and counted.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = self.empty() => {}

@@ -54,6 +54,10 @@ impl Line {
         Self { name: name.to_owned(), state: Mutex::new(state), offered: Notify::new() }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn offer(&self, batch: Batch) {
         self.state().backlog.offer(batch);
         self.offered.notify_one();
@@ -90,6 +94,13 @@ impl Line {
     /// See [`Backlog::close`].
     pub(crate) fn close(&self) {
         self.state().backlog.close();
+    }
+
+    /// Nobody delivers any more.
+    pub(crate) fn abandon(&self, error: String) {
+        let mut state = self.state();
+        state.backlog.close();
+        state.failed(error);
     }
 
     pub(crate) fn figures(&self) -> DestinationFigures {

@@ -14,6 +14,7 @@ enum Answer {
     Busy(Option<Duration>),
     Refuse,
     Hang,
+    Panic,
 }
 
 /// What was tried: when, counted from the start, and how many items it had.
@@ -46,6 +47,7 @@ impl Exporter for Scripted {
                 }
                 Answer::Refuse => Err(ExportError::Refused { destination, reason: "no".to_owned() }),
                 Answer::Hang => std::future::pending().await,
+                Answer::Panic => panic!("the exporter is broken"),
             }
         })
     }
@@ -70,7 +72,7 @@ impl Rig {
         for items in 1..=batches {
             line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items });
         }
-        Self { line, stop, attempts, task: tokio::spawn(delivery.run()) }
+        Self { line, stop, attempts, task: tokio::spawn(delivery.watched()) }
     }
 
     /// Lets the delivery run for `duration` and then stops it, allowing `grace` more.
@@ -102,6 +104,20 @@ async fn a_failing_destination_is_tried_again_ever_more_rarely_and_in_order() {
         assert!(bounds.contains(&wait), "{wait:?}");
     }
     assert_eq!((figures.accepted, figures.delivered), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_panics_is_noticed_at_once_and_what_is_offered_is_counted_as_dropped() {
+    let rig = Rig::new(&[Answer::Take, Answer::Panic], 3);
+    sleep(Duration::from_secs(1)).await;
+    rig.line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items: 10 });
+    let found = rig.line.figures();
+    let figures = found.signal(Signal::Metrics);
+    assert_eq!((figures.accepted, figures.delivered, figures.queued), (16, 1, 0));
+    assert_eq!(figures.dropped_shutdown, 15);
+    let error = found.last_error.unwrap();
+    assert!(error.contains("the exporter is broken"), "{error}");
+    rig.task.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,9 @@
 //! Whether the processes that an operator named are there.
 //!
-//! A watch by pid file reads that file and one `stat`, and does not believe a number that was used again. A watch by command has to look at every process; the ones that
-//! did not match are remembered by number and inode of their directory and looked at again only now and then, because
-//! a process can become another program. Nothing counts as 0 because it could not be seen: that is an error.
+//! A watch by pid file reads that file and one `stat`, and does not believe a number that was used again. A watch by
+//! command has to look at every process; the ones that did not match are remembered by number and inode of their
+//! directory and looked at again only now and then, because a process can become another program. Nothing counts as 0
+//! because it could not be seen: that is an error.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -3,25 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use regex::Regex;
+use series::MatchOp;
 use telemetry::Labels;
 
-/// The memory that one compiled pattern may take.
-const MAX_PATTERN_BYTES: usize = 256 << 10;
+/// By their spelling; of two that begin alike, the longer first.
+const OPERATORS: [(&str, MatchOp); 4] =
+    [("=~", MatchOp::Regex), ("!~", MatchOp::NotRegex), ("!=", MatchOp::NotEqual), ("=", MatchOp::Equal)];
 
 /// One condition on a label; a label that is missing has the empty value.
 #[derive(Clone, Debug)]
-pub struct Matcher {
-    label: String,
-    wanted: Wanted,
-    negated: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Wanted {
-    Value(String),
-    Pattern(Regex),
-}
+pub struct Matcher(series::Matcher);
 
 /// A text that is no matcher.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,12 +27,7 @@ pub struct MatcherError {
 impl Matcher {
     /// Whether the labels meet the condition.
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.label);
-        let meets = match &self.wanted {
-            Wanted::Value(wanted) => value == wanted,
-            Wanted::Pattern(pattern) => pattern.is_match(value),
-        };
-        meets != self.negated
+        self.0.matches(labels.get(self.0.name()))
     }
 }
 
@@ -52,35 +38,20 @@ impl FromStr for Matcher {
         let error = |reason: &str| MatcherError { text: text.to_owned(), reason: reason.to_owned() };
         let end = text.find(['=', '!']).ok_or_else(|| error("it has no operator =, !=, =~ or !~"))?;
         let (label, rest) = text.split_at(end);
-        let (negated, is_pattern, value) = if let Some(value) = rest.strip_prefix("=~") {
-            (false, true, value)
-        } else if let Some(value) = rest.strip_prefix("!~") {
-            (true, true, value)
-        } else if let Some(value) = rest.strip_prefix("!=") {
-            (true, false, value)
-        } else if let Some(value) = rest.strip_prefix('=') {
-            (false, false, value)
-        } else {
-            return Err(error("after ! comes = or ~"));
-        };
+        let read = |(spelled, op)| rest.strip_prefix(spelled).map(|value| (op, value));
+        let (op, value) =
+            OPERATORS.into_iter().find_map(read).ok_or_else(|| error("after ! comes = or ~"))?;
         let label = label.trim();
         let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '/');
         if label.is_empty() || !label.chars().all(word) {
             return Err(error("it must begin with a label's name"));
         }
         let value = unquoted(value.trim()).ok_or_else(|| error("the value's quotes do not close"))?;
-        let wanted = if is_pattern {
-            // Anchored at both ends, as Prometheus and Alertmanager do.
-            let pattern = regex::RegexBuilder::new(&format!("^(?:{value})$"))
-                .size_limit(MAX_PATTERN_BYTES)
-                .dot_matches_new_line(true)
-                .build()
-                .map_err(|reason| error(reason.to_string().lines().last().unwrap_or("bad pattern")))?;
-            Wanted::Pattern(pattern)
-        } else {
-            Wanted::Value(value)
-        };
-        Ok(Self { label: label.to_owned(), wanted, negated })
+        series::Matcher::new(label, op, value).map(Self).map_err(
+            |series::MatcherError::Pattern { source, .. }| {
+                error(source.to_string().lines().last().unwrap_or("bad pattern"))
+            },
+        )
     }
 }
 
@@ -106,14 +77,7 @@ fn unquoted(text: &str) -> Option<String> {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (operator, value) = match (&self.wanted, self.negated) {
-            (Wanted::Value(value), false) => ("=", value.as_str()),
-            (Wanted::Value(value), true) => ("!=", value.as_str()),
-            (Wanted::Pattern(pattern), false) => ("=~", pattern.as_str()),
-            (Wanted::Pattern(pattern), true) => ("!~", pattern.as_str()),
-        };
-        let value = value.strip_prefix("^(?:").and_then(|v| v.strip_suffix(")$")).unwrap_or(value);
-        write!(f, "{}{operator}{value:?}", self.label)
+        write!(f, "{}{}{:?}", self.0.name(), self.0.op(), self.0.value())
     }
 }
 

@@ -4,6 +4,7 @@
 //! what expressions mean, not where they stand in a text.
 
 mod print;
+mod walk;
 
 use std::fmt;
 use std::ops::Range;

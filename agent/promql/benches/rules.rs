@@ -217,10 +217,8 @@ fn bench(criterion: &mut Criterion) {
     #[expect(clippy::print_stdout, reason = "what a round touches belongs to its time")]
     {
         println!(
-            "{} series, {} samples in {} bytes; {} rules touch {series} series and {samples} samples a round",
+            "{} series; {} rules touch {series} series and {samples} samples a round",
             store.series_count(),
-            store.sample_count(),
-            store.sample_bytes(),
             queries.len(),
         );
     }

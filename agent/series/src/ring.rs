@@ -50,10 +50,6 @@ impl<T: Copy> Sliding<T> {
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.items.truncate(self.start + keep);
     }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.items.capacity() * size_of::<T>()
-    }
 }
 
 /// The times of the collections, in milliseconds, numbered from the first one on.
@@ -98,10 +94,6 @@ impl Timeline {
     fn from(&self, tick: u64, count: usize) -> &[i64] {
         let from = tick.saturating_sub(self.base) as usize;
         self.times.as_slice().get(from..from + count).unwrap_or_default()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.times.bytes()
     }
 }
 
@@ -279,17 +271,5 @@ impl Ring {
                 }
             }
         }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        let times = match &self.times {
-            Times::Shared { .. } => 0,
-            Times::Own(times) => times.bytes(),
-        };
-        size_of::<Self>() + self.values.bytes() + times
     }
 }

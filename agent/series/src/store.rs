@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// Forgets what is older than the retention at `now`, whole series included.
-    pub fn expire(&mut self, now: Timestamp) {
+    fn expire(&mut self, now: Timestamp) {
         let cutoff = now.minus(self.limits.retention).as_millis();
         self.timeline.trim(cutoff, self.limits.max_samples_per_series);
         let ended: Vec<u32> = self
@@ -302,16 +302,6 @@ impl Store {
     /// How often a collection was older than the one before it, because the clock had been set back.
     pub fn clock_jumps(&self) -> u64 {
         self.clock_jumps
-    }
-
-    /// How many samples there are.
-    pub fn sample_count(&self) -> usize {
-        self.series.iter().map(|(_, series)| series.ring.len()).sum()
-    }
-
-    /// The memory of the samples and their times, without labels and index.
-    pub fn sample_bytes(&self) -> usize {
-        self.timeline.bytes() + self.series.iter().map(|(_, series)| series.ring.bytes()).sum::<usize>()
     }
 
     /// Whether the point was new; what was measured before the collection may be known already.

@@ -54,12 +54,6 @@ impl Labels {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
-    /// The same labels without `__name__`.
-    #[must_use]
-    pub fn without_name(&self) -> Self {
-        self.filtered(|name| name != METRIC_NAME)
-    }
-
     /// A builder that starts with these labels.
     pub fn to_builder(&self) -> LabelsBuilder {
         LabelsBuilder { pairs: self.0.to_vec() }

@@ -115,7 +115,7 @@ fn metrics() -> Vec<Metric> {
         &[job(), instance(), ("name", numbered("unit", 20)), states],
     ));
     for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
-        let pids = ("pid", numbered("", 360));
+        let pids = ("pid", numbered("", 400));
         metrics.push(metric(&format!("process_{name}"), &[("comm", words(&["worker"])), pids]));
     }
     let services = || ("service_name", numbered("service-", 12));
@@ -222,6 +222,7 @@ fn bench(criterion: &mut Criterion) {
             queries.len(),
         );
     }
+    assert!(store.series_count() >= 5_000);
     assert!(series >= 7_000 && samples >= 290_000);
     criterion.bench_function("200 rules, one round", |bencher| {
         bencher.iter(|| round(&mut queries, &store, now));

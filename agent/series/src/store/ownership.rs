@@ -1,0 +1,93 @@
+//! Who owns a name.
+//!
+//! A label set is the name of one series at most. Facts about the host go before what a rule computed, which loses its
+//! series to them; among host series the first keeps an alias.
+
+use telemetry::{EntityView, Labels, Origin, PointView};
+
+use super::identity::{otel_labels, prometheus_labels};
+use super::{Entry, Rejected, Series, SeriesId, Store};
+use crate::ring::Ring;
+
+impl Store {
+    /// The series that a point of the host belongs to from now on: a new one, or the host's of these labels.
+    pub(super) fn begin_host_series(
+        &mut self,
+        entity: &EntityView<'_>,
+        point: &PointView<'_>,
+        tick: u64,
+    ) -> Result<u32, Rejected> {
+        let labels = otel_labels(entity, point);
+        if let Some(owner) = self.by_labels.get(&labels).map(|id| id.series) {
+            // What a rule computed gives way: nothing shadows a fact about the host.
+            if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
+                self.remember(point.fingerprint, owner);
+                return Ok(owner);
+            }
+            self.remove(owner);
+        }
+        let number = self.begin(&labels, Origin::Host, Ring::shared(tick))?;
+        let alias = prometheus_labels(point, &labels);
+        if alias != labels {
+            self.add_alias(number, alias);
+        }
+        self.remember(point.fingerprint, number);
+        Ok(number)
+    }
+
+    /// Points with this fingerprint belong to this series, and those with its former one no longer.
+    fn remember(&mut self, fingerprint: u64, number: u32) {
+        if let Some(series) = self.series.get_mut(number)
+            && let Some(old) = series.fingerprint.replace(fingerprint)
+        {
+            self.by_fingerprint.remove(&old);
+        }
+        self.by_fingerprint.insert(fingerprint, number);
+    }
+
+    /// A new series under a name that nobody has.
+    pub(super) fn begin(&mut self, labels: &Labels, origin: Origin, ring: Ring) -> Result<u32, Rejected> {
+        if self.series.len() >= self.limits.max_series {
+            return Err(Rejected::TooManySeries { limit: self.limits.max_series });
+        }
+        let number = self.series.insert(Series { ring, origin, entries: Vec::new(), fingerprint: None });
+        self.add_entry(number, labels.clone(), false);
+        Ok(number)
+    }
+
+    /// Gives a host series a further name, unless another host series has it.
+    fn add_alias(&mut self, number: u32, alias: Labels) {
+        if let Some(owner) = self.by_labels.get(&alias).map(|id| id.series) {
+            if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
+                return;
+            }
+            self.remove(owner);
+        }
+        self.add_entry(number, alias, true);
+    }
+
+    fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
+        let entry = self.entries.insert(Entry { labels: labels.clone(), series: number, alias });
+        self.generation += 1;
+        self.index.insert(entry, &labels, self.generation);
+        self.by_labels.insert(labels, SeriesId { entry, series: number });
+        if let Some(series) = self.series.get_mut(number) {
+            series.entries.push(entry);
+        }
+    }
+
+    /// Gives up a series with all its names.
+    pub(super) fn remove(&mut self, number: u32) {
+        let Some(series) = self.series.remove(number) else { return };
+        if let Some(fingerprint) = series.fingerprint {
+            self.by_fingerprint.remove(&fingerprint);
+        }
+        self.generation += 1;
+        for entry in series.entries {
+            if let Some(Entry { labels, .. }) = self.entries.remove(entry) {
+                self.index.remove(entry, &labels, self.generation);
+                self.by_labels.remove(&labels);
+            }
+        }
+    }
+}

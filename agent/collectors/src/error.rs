@@ -21,6 +21,12 @@ pub enum CollectError {
         /// What the kernel said.
         source: Errno,
     },
+    /// A directory, a device, a FIFO in the place of a file.
+    #[error("{path} is not a regular file; remove it, or name another")]
+    NotAFile {
+        /// What was to be read.
+        path: String,
+    },
     /// A file that decides about something may not be read by this user.
     #[error("reading {path}: the agent's user needs permission for it and its directories")]
     Denied {

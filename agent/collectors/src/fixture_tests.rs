@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telemetry::{SampleBuffer, Timestamp, ValueType};
 
-use crate::{COLLECTORS, Collection, CollectorFailure, HostRoot, Options, Watch, WatchTarget};
+use crate::{COLLECTORS, CollectError, Collection, CollectorFailure, HostRoot, Options, Watch, WatchTarget};
 
 /// Metrics whose source not every host has.
 const OPTIONAL: [&str; 3] =
@@ -116,4 +116,14 @@ fn seconds_shares_and_load_averages_are_doubles_and_everything_else_is_counted()
         let double = matches!(metric.unit, "s" | "1") || metric.name.starts_with("system.cpu.load_average");
         assert_eq!(metric.value == ValueType::Double, double, "{}", metric.name);
     }
+}
+
+#[test]
+fn whatever_this_kernel_offers_is_a_regular_file() {
+    let mut collection = Collection::open(HostRoot::at("/"), Options::default(), &|_| true).unwrap();
+    let mut out = SampleBuffer::default();
+    for failure in collection.collect(Timestamp::from_secs(1_800_000_000), &mut || Duration::ZERO, &mut out) {
+        assert!(!matches!(failure.error, CollectError::NotAFile { .. }), "{failure:?}");
+    }
+    assert!(out.to_text().contains("system.cpu.time"));
 }

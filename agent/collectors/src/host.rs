@@ -2,12 +2,13 @@
 //!
 //! Everything the collectors read goes through here, so whatever works on a fixture works on a host. What belongs to a
 //! namespace (mounts, interfaces) is asked of process 1, because the agent's own namespaces may be others; an ordinary
-//! user may not look there and then sees its own.
+//! user may not look there and then sees its own. Only regular files are read, and the kernel's are such: a FIFO that a
+//! service lays where its pid file should be would otherwise be waited for without end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use crate::error::{CollectError, Found};
@@ -77,16 +78,17 @@ impl HostRoot {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is longer than 4 MiB.
+    /// The file cannot be read, is no regular file, or is longer than 4 MiB.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<HostFile<'_>, CollectError> {
         let path = self.path(path);
         let mut bytes = self.lock().pop().unwrap_or_default();
         bytes.clear();
         match read_whole(&path, &mut bytes) {
-            Ok(()) if bytes.len() > LONGEST_FILE => {
+            Ok(false) => Err(CollectError::NotAFile { path: display(&path) }),
+            Ok(true) if bytes.len() > LONGEST_FILE => {
                 Err(CollectError::TooMany { path: display(&path), what: "bytes", limit: LONGEST_FILE })
             }
-            Ok(()) => {
+            Ok(true) => {
                 let text = String::from_utf8(bytes)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
                 Ok(HostFile { path, text, host: Some(self) })
@@ -123,8 +125,14 @@ impl HostRoot {
     }
 }
 
-fn read_whole(path: &Path, bytes: &mut Vec<u8>) -> Result<(), Errno> {
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+/// Reads a regular file; `false` when it is something else.
+fn read_whole(path: &Path, bytes: &mut Vec<u8>) -> Result<bool, Errno> {
+    // NONBLOCK: opening a FIFO would otherwise wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = openat(CWD, path, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Ok(false);
+    }
     while bytes.len() <= LONGEST_FILE {
         bytes.reserve(8192);
         match rustix::io::read(&file, rustix::buffer::spare_capacity(bytes)) {
@@ -133,7 +141,7 @@ fn read_whole(path: &Path, bytes: &mut Vec<u8>) -> Result<(), Errno> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(crate) fn display(path: &Path) -> String {
@@ -229,6 +237,20 @@ mod tests {
             error.to_string().ends_with("long holds more than the 4194304 bytes that are looked at"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("directory")).unwrap();
+        rustix::fs::mknodat(CWD, dir.path().join("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .unwrap();
+        for name in ["directory", "fifo"] {
+            let error = HostRoot::at(dir.path()).read(name).unwrap_err();
+            let path = dir.path().join(name);
+            assert_eq!(error, CollectError::NotAFile { path: display(&path) });
+            assert!(HostRoot::at(dir.path()).read_optional(name).is_err());
+        }
     }
 
     #[test]

@@ -247,6 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fifo_in_the_place_of_a_pid_file_holds_nobody_up_and_the_other_watches_count() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let host = Host::with(&[(7, "nginx", 'S')]);
+        mknodat(CWD, host.dir.path().join("run/it.pid"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let mut watches = host.watch(WatchTarget::PidFile("/run/it.pid".into()));
+        watches.by_command.push(("web".to_owned(), "nginx".to_owned()));
+        let mut out = SampleBuffer::default();
+        let error = watches.collect(&HostRoot::at(host.dir.path()), &mut out).unwrap_err();
+        assert!(error.to_string().contains("run/it.pid is not a regular file"), "{error}");
+        assert_eq!(out.to_text().trim(), "hostmend.watch.process.count{hostmend.watch.name=\"web\"} 1");
+    }
+
+    #[test]
     fn where_processes_are_hidden_one_that_is_not_seen_counts_nothing() {
         let host = Host::with(&[(7, "nginx", 'S'), (8, "postgres", 'S')]);
         std::fs::write(host.dir.path().join("run/it.pid"), "8\n").unwrap();

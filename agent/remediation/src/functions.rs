@@ -65,6 +65,11 @@ impl Grants {
         Ok(())
     }
 
+    /// The targets of a capability.
+    pub fn targets(&self, capability: Capability) -> impl Iterator<Item = &str> {
+        self.0.get(&capability).into_iter().flatten().map(String::as_str)
+    }
+
     /// Whether the capability is granted on any target.
     pub fn has(&self, capability: Capability) -> bool {
         self.0.contains_key(&capability)

@@ -25,6 +25,11 @@ pub struct MatcherError {
 }
 
 impl Matcher {
+    /// The only value of `label` that meets the condition, if the condition is about it and allows just one.
+    pub fn exactly(&self, label: &str) -> Option<&str> {
+        (self.0.op() == MatchOp::Equal && self.0.name() == label).then(|| self.0.value())
+    }
+
     /// Whether the labels meet the condition.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.matches(labels.get(self.0.name()))

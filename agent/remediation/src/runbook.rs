@@ -129,7 +129,8 @@ pub struct Guards {
 /// The independent proof of a repair.
 #[derive(Clone, Debug)]
 pub struct Verify {
-    /// A PromQL expression that must have a result.
+    /// A PromQL expression that must have a result. It sees only samples taken after the script's end, so one that holds
+    /// without any, as `absent(..)` does, proves nothing unless it must settle for longer than samples are apart.
     pub expr: String,
     /// How long it may take until it holds.
     pub within: Duration,

@@ -112,8 +112,10 @@ impl Store {
     ///
     /// A point without a value ([`Number::Gone`]) appends a stale marker. Host series get their labels when first
     /// seen: the metric's name, the attributes of the point and those of its entity. A point that was measured before
-    /// the collection is kept under its own time, once. When the
-    /// clock has been set back since the last collection, the samples from then on are forgotten, so that rules go on.
+    /// the collection is kept under its own time, once.
+    ///
+    /// When the clock has been set back since the last collection, the samples from the new time on are forgotten, so
+    /// that the rules are not blind until it has caught up.
     pub fn append(&mut self, buffer: &SampleBuffer) -> Appended {
         let at = buffer.at().as_millis();
         match self.timeline.last() {

@@ -3,13 +3,9 @@
 //! Each is waited for by a thread of its own, so that its end is seen by the kernel at once and no dead child stays in
 //! the process table. The number of such threads is that of live children: at most one for each process of the policy.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use rustix::fs::OFlags;
 
 use crate::policy::ProcessRule;
 use crate::process::Process;
@@ -36,10 +32,10 @@ struct Started {
 pub(crate) struct Children(Vec<Started>);
 
 impl Children {
-    /// Starts what the rule defines and returns its process number.
-    pub(crate) fn start(&mut self, rule: &ProcessRule) -> Result<u32, ActionError> {
+    /// Starts what the rule defines, with its output going where it was prepared to go, and returns its process number.
+    pub(crate) fn start(&mut self, rule: &ProcessRule, output: [Stdio; 2]) -> Result<u32, ActionError> {
         let starting = || format!("starting {} for process {}", rule.program.display(), rule.name);
-        let child = spawn(rule).map_err(|error| ActionError::failed(starting(), error))?;
+        let child = spawn(rule, output).map_err(|error| ActionError::failed(starting(), error))?;
         let pid = child.id();
         // Opened before anybody waits for the child: until then its number cannot be used again.
         let process = Process::open(pid);
@@ -115,25 +111,15 @@ impl Drop for Children {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the executor; program and arguments are the policy's")]
-fn spawn(rule: &ProcessRule) -> std::io::Result<Child> {
-    let output = || match &rule.log_file {
-        Some(path) => OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)
-            .map(Stdio::from),
-        None => Ok(Stdio::null()),
-    };
+fn spawn(rule: &ProcessRule, [stdout, stderr]: [Stdio; 2]) -> std::io::Result<Child> {
     Command::new(&rule.program)
         .args(&rule.arguments)
         .env_clear()
         .envs(&rule.environment)
         .current_dir("/")
         .stdin(Stdio::null())
-        .stdout(output()?)
-        .stderr(output()?)
+        .stdout(stdout)
+        .stderr(stderr)
         .process_group(0)
         .spawn()
 }

@@ -11,6 +11,7 @@ mod children;
 mod executor;
 mod outcome;
 mod policy;
+mod preparation;
 mod process;
 mod protected;
 mod restart;

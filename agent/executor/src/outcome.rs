@@ -1,6 +1,7 @@
 //! What became of an action.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use telemetry::format_duration;
@@ -21,6 +22,8 @@ pub enum Outcome {
         killed: bool,
         /// The process number of the new one.
         pid: u32,
+        /// The pid file, if it does not name the new one, so that whoever asks by it finds nothing.
+        unnamed_by: Option<PathBuf>,
     },
     /// A signal was sent.
     Signalled {
@@ -51,12 +54,19 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Restarted { process, ended: None, pid, .. } => {
-                write!(f, "started {process} as process {pid}; none was running")
-            }
-            Self::Restarted { process, ended: Some(ended), killed, pid } => {
-                let how = if *killed { "killed" } else { "ended" };
-                write!(f, "{how} process {ended} and started {process} as process {pid}")
+            Self::Restarted { process, ended, killed, pid, unnamed_by } => {
+                if let Some(ended) = ended {
+                    write!(f, "{} process {ended} and ", if *killed { "killed" } else { "ended" })?;
+                }
+                write!(f, "started {process} as process {pid}")?;
+                if let Some(path) = unnamed_by {
+                    let path = path.display();
+                    write!(
+                        f,
+                        ", but {path} does not name it: let the program write it, or set write_pid_file: true"
+                    )?;
+                }
+                if ended.is_none() { f.write_str("; none was running") } else { Ok(()) }
             }
             Self::Signalled { process, command, signal } => {
                 write!(f, "sent {signal} to {command}, process {}", process.pid)
@@ -143,7 +153,14 @@ mod tests {
             "deleted 3 files, 12 KiB; 1 more would have gone beyond the limit; \
              2 could not be deleted: a: Operation not permitted; the directory is too large to be seen whole"
         );
-        let restarted = Outcome::Restarted { process: "web".into(), ended: Some(7), killed: true, pid: 9 };
-        assert_eq!(restarted.to_string(), "killed process 7 and started web as process 9");
+        let restarted = |ended, unnamed_by| {
+            Outcome::Restarted { process: "web".into(), ended, killed: true, pid: 9, unnamed_by }.to_string()
+        };
+        assert_eq!(restarted(Some(7), None), "killed process 7 and started web as process 9");
+        assert_eq!(
+            restarted(None, Some("/run/web.pid".into())),
+            "started web as process 9, but /run/web.pid does not name it: let the program write it, or set \
+             write_pid_file: true; none was running"
+        );
     }
 }

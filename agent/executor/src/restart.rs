@@ -1,15 +1,15 @@
 //! Ends a process that the policy defines and starts it again.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use documents::{OpenError, Trust};
-use rustix::fs::{Access, OFlags};
+use rustix::fs::OFlags;
 
-use crate::children::Children;
+use crate::children::{Children, Deadline};
 use crate::policy::ProcessRule;
+use crate::preparation::Preparation;
 use crate::process::Process;
 use crate::{ActionError, Outcome, Signal, protected};
 
@@ -19,29 +19,52 @@ const MAX_PID_FILE_BYTES: u64 = 32;
 /// How long the kernel may take to end a killed process. One that waits for a dead disk takes for ever.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long the new process is given to write its number into its pid file.
+const PID_FILE_WITHIN: Duration = Duration::from_millis(300);
+
+/// How often the file is looked at meanwhile.
+const PID_FILE_EVERY: Duration = Duration::from_millis(10);
+
 /// Restarts the process of a rule.
 pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Outcome, ActionError> {
-    // Looked at before anything is ended: a program that cannot be started must not cost the one that runs.
-    rustix::fs::access(&rule.program, Access::EXEC_OK).map_err(|error| {
-        ActionError::failed(format!("looking for the program {}", rule.program.display()), error)
-    })?;
-    Trust::invoking_user().check(&rule.program).map_err(|error| untrusted(rule, &error))?;
+    // Before anything is ended: a program that cannot be started must not cost the one that runs.
+    let Preparation { output, pid_file } = Preparation::of(rule)?;
     let running = running(rule, children)?;
     let killed = running.as_ref().map(|process| stop(process, rule)).transpose()?;
-    let pid = children.start(rule)?;
-    if rule.write_pid_file {
-        write_pid_file(&rule.pid_file, pid).map_err(|error| {
-            let doing = format!("writing {} for process {pid}, which was started", rule.pid_file.display());
-            ActionError::failed(doing, error)
-        })?;
-    }
-    let ended = running.map(|process| process.pid);
-    Ok(Outcome::Restarted { process: rule.name.clone(), ended, killed: killed.unwrap_or(false), pid })
+    let pid = children.start(rule, output)?;
+    let unnamed_by = match pid_file {
+        Some(file) => {
+            file.write(pid).map_err(|error| {
+                let path = rule.pid_file.display();
+                let doing = format!("writing {path} for process {pid}, which was started");
+                ActionError::failed(doing, error)
+            })?;
+            None
+        }
+        None => (!names_in_time(rule, children)).then(|| rule.pid_file.clone()),
+    };
+    Ok(Outcome::Restarted {
+        process: rule.name.clone(),
+        ended: running.map(|process| process.pid),
+        killed: killed.unwrap_or(false),
+        pid,
+        unnamed_by,
+    })
 }
 
-/// Whoever could replace the program could have the executor run anything.
-fn untrusted(rule: &ProcessRule, error: &OpenError) -> ActionError {
-    ActionError::refused(format!("process {} is not started: {}", rule.name, telemetry::with_causes(error)))
+/// Whether the pid file names the process that was just started, before it ends and in reasonable time.
+fn names_in_time(rule: &ProcessRule, children: &Children) -> bool {
+    let Ok(Some(process)) = children.running(&rule.name) else { return false };
+    let deadline = Deadline::after(PID_FILE_WITHIN);
+    loop {
+        if read_pid_file(&rule.pid_file) == Ok(Some(process.pid)) {
+            return true;
+        }
+        let left = deadline.remaining();
+        if left.is_zero() || process.ended_within(left.min(PID_FILE_EVERY)) != Ok(false) {
+            return false;
+        }
+    }
 }
 
 /// The live process that the rule's pid file names. Without such a file, or if nobody lives under its number, the one that
@@ -120,18 +143,4 @@ fn read_pid_file(path: &Path) -> Result<Option<u32>, ActionError> {
         Ok(pid) if pid > 0 => Ok(Some(pid)),
         _ => Err(ActionError::failed(reading(), format!("{:?} is not a process number", text.trim()))),
     }
-}
-
-/// Replaces the file whole, so that nobody reads half a number.
-fn write_pid_file(path: &Path, pid: u32) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    match std::fs::remove_file(&fresh) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
-    writeln!(file, "{pid}")?;
-    std::fs::rename(&fresh, path)
 }

@@ -137,6 +137,117 @@ fn a_program_that_cannot_be_started_does_not_cost_the_one_that_runs() {
 }
 
 #[test]
+fn what_could_not_be_started_again_is_not_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, logs) = (directory.path().join("web"), directory.path().join("logs"));
+    let log = logs.join("web.log");
+    std::fs::create_dir(&logs).unwrap();
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut host =
+        Host::new(&format!("[{}, \"1000\"]\n  log_file: {}", program.display(), log.display()), "");
+    let rule = &mut host.executor.policy.processes[0];
+    rule.at_most = "99 per 1h".parse().unwrap();
+    let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    let clear = |path: &Path| {
+        let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+    };
+    let fifo = |path: &Path| {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    };
+    let script = |text: &str| {
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let program_cases: [(&dyn Fn(), &str); 6] = [
+        (&|| std::fs::create_dir(&program).unwrap(), "web is not a regular file"),
+        (&|| fifo(&program), "web is not a regular file"),
+        (&|| script(""), "begins neither as an ELF file nor with `#!`"),
+        (&|| script("sleep 1000\n"), "begins neither as an ELF file nor with `#!`"),
+        (&|| script("#!/nonexistent/sh -e\n"), "looking for the program /nonexistent/sh"),
+        (&|| script("#!\n"), "/ is not a regular file"),
+    ];
+    let mut stays = |expected: &str| {
+        let error = host.restart().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} instead of {expected}");
+        assert!(is_alive(pid), "{expected}");
+        let left_behind = host.pid_file().with_file_name("web.pid.new");
+        assert!(!left_behind.is_file(), "{expected}");
+    };
+    for (make, expected) in program_cases {
+        clear(&program);
+        make();
+        stays(expected);
+    }
+    clear(&program);
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let log_cases: [(&dyn Fn(), &str); 4] = [
+        (&|| fifo(&log), "web.log is not a regular file"),
+        (&|| std::fs::create_dir(&log).unwrap(), "web.log is not a regular file"),
+        (&|| std::os::unix::fs::symlink("/dev/null", &log).unwrap(), "web.log is not a regular file"),
+        (&|| std::fs::remove_dir(&logs).unwrap(), "opening the log file"),
+    ];
+    for (make, expected) in log_cases {
+        clear(&log);
+        make();
+        stays(expected);
+    }
+}
+
+#[test]
+fn where_no_pid_file_can_be_written_nothing_is_ended() {
+    let mut host = Host::new("[/bin/sleep, \"1000\"]", "");
+    let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    let beside = host.pid_file().with_file_name("web.pid.new");
+    std::fs::create_dir(&beside).unwrap();
+    let error = host.restart().unwrap_err().to_string();
+    assert!(error.starts_with("preparing the pid file ") && is_alive(pid), "{error}");
+    std::fs::remove_dir(&beside).unwrap();
+    std::fs::remove_dir_all(host.directory.path()).unwrap();
+    let error = host.restart().unwrap_err().to_string();
+    assert!(error.starts_with("preparing the pid file ") && is_alive(pid), "{error}");
+}
+
+#[test]
+fn output_is_appended_to_the_log_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("web.log");
+    std::fs::write(&log, "before\n").unwrap();
+    let command =
+        format!("[/bin/sh, -c, \"echo out; echo err >&2; exec sleep 1000\"]\n  log_file: {}", log.display());
+    let mut host = Host::new(&command, "");
+    let Ok(Outcome::Restarted { pid, .. }) = host.restart() else { panic!() };
+    while !Process::open(pid).unwrap().unwrap().command_line().join(" ").starts_with("sleep") {
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "before\nout\nerr\n");
+}
+
+#[test]
+fn a_pid_file_that_does_not_name_the_new_process_is_told_and_leads_to_no_twin() {
+    let mut host = Host::new("[/bin/sleep, \"1000\"]", "");
+    host.executor.policy.processes[0].write_pid_file = false;
+    let outcome = host.restart().unwrap();
+    assert!(outcome.to_string().contains("web.pid does not name it: let the program write it"), "{outcome}");
+    let Outcome::Restarted { pid: first, .. } = outcome else { panic!() };
+    assert!(is_alive(first));
+    let Ok(Outcome::Restarted { ended, pid: second, .. }) = host.restart() else { panic!() };
+    assert_eq!(ended, Some(first));
+    assert!(!is_alive(first) && is_alive(second));
+}
+
+#[test]
+fn a_process_that_writes_its_pid_file_a_moment_later_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let pid_file = directory.path().join("own.pid");
+    let command = format!("[/bin/sh, -c, \"echo $$ > {}; exec sleep 1000\"]", pid_file.display());
+    let mut host = Host::new(&command, "");
+    let rule = &mut host.executor.policy.processes[0];
+    (rule.write_pid_file, rule.pid_file) = (false, pid_file);
+    let Ok(Outcome::Restarted { unnamed_by: None, .. }) = host.restart() else { panic!() };
+}
+
+#[test]
 fn a_program_that_others_can_replace_is_not_started_and_the_one_that_runs_stays() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("web");

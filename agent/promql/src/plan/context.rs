@@ -39,7 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) epoch: u64,
     pub(crate) is_range: bool,
     pub(crate) reads: Reads,
-    /// Evaluations of subqueries.
+    /// Work that reads nothing: evaluations of subqueries, and bytes of the label values that are looked at and made.
     pub(crate) steps: u64,
 }
 
@@ -54,13 +54,29 @@ impl Context<'_> {
         self.reads.series += series as u64;
         self.reads.samples += samples as u64;
         let error = |message| Err(EvalError { span: Some(span.clone()), message });
-        if self.reads.series + self.reads.samples + self.steps > MAX_SAMPLES {
+        if self.is_over() {
             return error(format!("the query reads more than {MAX_SAMPLES} samples"));
         }
         if self.sets.len() > 2 * MAX_SETS {
             return error(format!("the query makes more than {MAX_SETS} label sets"));
         }
         Ok(())
+    }
+
+    /// Counts bytes of label values, each as much as a sample, so that one limit bounds the time and, at 10 MB, the
+    /// memory.
+    pub(crate) fn count_label_bytes(&mut self, bytes: usize, span: &Range<usize>) -> Result<(), EvalError> {
+        self.steps += bytes as u64;
+        if self.is_over() {
+            let message =
+                format!("the query makes too many long labels: over {MAX_SAMPLES} bytes, samples counted in");
+            return Err(EvalError { span: Some(span.clone()), message });
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.reads.series + self.reads.samples + self.steps > MAX_SAMPLES
     }
 
     /// Notes what Prometheus would warn of, once.

@@ -24,6 +24,10 @@ const MAX_DEPTH: usize = 16;
 /// The size of a unit of `st_blocks`, whatever the file system's block is: stat(2).
 const STAT_BLOCK_BYTES: u64 = 512;
 
+/// What every file counts at least against the limit, in bytes: one block of most file systems. An empty file, or one
+/// name of several, frees nothing and would otherwise be deleted without limit.
+const LEAST_CHARGE_BYTES: u64 = 4096;
+
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 const BENEATH: ResolveFlags = NO_LINKS.union(ResolveFlags::BENEATH).union(ResolveFlags::NO_XDEV);
@@ -37,7 +41,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) under: &'a Path,
     /// Only files last written before this.
     pub(crate) written_before: Timestamp,
-    /// Never more disk space than this.
+    /// Never more disk space than this, where each file counts in full, and at least as one block.
     pub(crate) at_most: ByteCount,
 }
 
@@ -61,7 +65,8 @@ struct Walk {
 #[derive(Default)]
 struct Tally {
     files: u64,
-    bytes: u64,
+    freed: u64,
+    charged: u64,
     too_large: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -85,7 +90,7 @@ impl Sweep<'_> {
         }
         Ok(Outcome::Deleted {
             files: tally.files,
-            bytes: ByteCount(tally.bytes),
+            bytes: ByteCount(tally.freed),
             too_large: tally.too_large,
             failed: tally.failed,
             first_failure: tally.first_failure,
@@ -170,14 +175,15 @@ impl Sweep<'_> {
         if identity(&stat) != candidate.identity || !self.is_old(&stat) {
             return Ok(());
         }
-        let frees = freed_by_deleting(&stat);
-        if frees > self.at_most.0.saturating_sub(tally.bytes) {
+        let charge = disk_space(&stat).max(LEAST_CHARGE_BYTES);
+        if charge > self.at_most.0.saturating_sub(tally.charged) {
             tally.too_large += 1;
             return Ok(());
         }
         unlinkat(&directory, &candidate.name, AtFlags::empty())?;
         tally.files += 1;
-        tally.bytes += frees;
+        tally.charged += charge;
+        tally.freed += if stat.st_nlink > 1 { 0 } else { disk_space(&stat) };
         Ok(())
     }
 
@@ -205,9 +211,8 @@ fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// The disk space that comes free: none while the file has another name.
-fn freed_by_deleting(stat: &Stat) -> u64 {
-    if stat.st_nlink > 1 { 0 } else { stat.st_blocks as u64 * STAT_BLOCK_BYTES }
+fn disk_space(stat: &Stat) -> u64 {
+    stat.st_blocks as u64 * STAT_BLOCK_BYTES
 }
 
 #[cfg(test)]

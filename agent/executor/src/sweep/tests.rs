@@ -137,11 +137,28 @@ fn a_file_that_cannot_be_deleted_is_counted_and_the_rest_goes() {
 }
 
 #[test]
-fn a_file_with_another_name_frees_nothing() {
+fn a_file_with_another_name_frees_nothing_and_counts_in_full() {
     let place = Place::new();
-    let path = place.write("one", 300);
-    fs::hard_link(&path, place.root.path().join("outside/other-name")).unwrap();
-    assert_eq!(counts(place.sweep(&place.allowed(), 100, 0)), (1, 0, 0, 0));
+    for (name, age) in [("one", 300), ("two", 200)] {
+        let path = place.write(name, age);
+        fs::hard_link(&path, place.root.path().join("outside").join(name)).unwrap();
+    }
+    assert_eq!(counts(place.sweep(&place.allowed(), 100, 4095)), (0, 0, 2, 0));
+    assert_eq!(counts(place.sweep(&place.allowed(), 100, 4096)), (1, 0, 1, 0));
+    assert_eq!(place.left(), ["two"].map(str::to_owned).into());
+}
+
+#[test]
+fn an_empty_file_counts_as_a_block() {
+    let place = Place::new();
+    for (name, age) in [("a", 300), ("b", 290), ("c", 280)] {
+        let path = place.write(name, age);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(0).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH_PLUS - age)).unwrap();
+    }
+    assert_eq!(counts(place.sweep(&place.allowed(), 100, 8192)), (2, 0, 1, 0));
+    assert_eq!(place.left(), ["c"].map(str::to_owned).into());
 }
 
 #[test]

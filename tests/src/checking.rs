@@ -46,7 +46,7 @@ const RUNBOOK: &str = "runbooks:
     stage: auto
     guards: { cooldown: 1m, attempts: 3 per 10m }
     timeout: 30s
-    verify: { expr: up == 1, within: 10s }
+    verify: { expr: hostmend_watch_process_count > 0, within: 10s }
 ";
 
 const CONFIGURATION: &str =
@@ -59,8 +59,7 @@ const POLICY: &str = "processes:
 const SCRIPT: &str =
     "fn remediate(ctx) {\n    process::restart(ctx.parameters.process);\n    fixed(\"restarted\")\n}\n";
 
-const RULES: &str =
-    "groups:\n  - name: web\n    rules:\n      - alert: WebDown\n        expr: up == 0\n        for: 1m\n";
+const RULES: &str = "groups:\n  - name: web\n    rules:\n      - alert: WebDown\n        expr: hostmend_watch_process_count == 0\n        for: 1m\n";
 
 /// A good set of files with one of them replaced.
 fn with(name: &'static str, text: &'static str) -> Vec<(&'static str, &'static str)> {

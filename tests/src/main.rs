@@ -9,6 +9,7 @@ mod checking;
 mod collecting;
 mod collector;
 mod demo;
+mod example;
 mod program;
 mod sandbox;
 mod tidy;

@@ -35,7 +35,13 @@ impl World for Host {
 
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
         self.performed.push(action.clone());
-        Ok(Outcome::Restarted { process: "web".into(), ended: None, killed: false, pid: 77 })
+        Ok(Outcome::Restarted {
+            process: "web".into(),
+            ended: None,
+            killed: false,
+            pid: 77,
+            unnamed_by: None,
+        })
     }
 
     fn find_processes(&self, _: &str) -> Result<Vec<FoundProcess>, String> {

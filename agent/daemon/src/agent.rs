@@ -102,6 +102,7 @@ impl Agent {
     ///
     /// What could not be opened or started, by name.
     pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
+        let size = config.size();
         let state = StateDirectory::open(&match config.state_directory {
             Some(path) => path,
             None => state::default_directory()?,
@@ -141,7 +142,7 @@ impl Agent {
         let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
 
         shared.phase.enter(Phase::Running);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), "running");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), %size, "running");
         let inputs = vec![collecting, rules];
         Ok(Self { shared, inputs, runs, stop_inputs, ended, telemetry, sender, _state: state })
     }

@@ -132,6 +132,9 @@ pub(crate) struct VictimArgs {
     /// The file to write the process id to.
     #[arg(long)]
     pub(crate) pid_file: PathBuf,
+    /// The process that starts it, and without which it ends.
+    #[arg(long)]
+    pub(crate) parent: i32,
     /// How long to live at most, so that nothing stays behind whatever happens.
     #[arg(long, value_parser = duration)]
     pub(crate) live_at_most: Duration,

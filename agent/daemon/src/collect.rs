@@ -1,9 +1,12 @@
 //! `hostmend collect --once`: what one collection would send.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::Context;
 use collectors::{Collection, HostRoot};
+use crossbeam_channel::bounded;
+use probes::{HttpProbe, Prober};
 use telemetry::{EntityView, Number, PointView, SampleBuffer, Value, with_causes};
 
 use crate::cli::{CollectArgs, CollectFormat};
@@ -11,6 +14,9 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::exit::Exit;
 use crate::print;
+
+/// What a probe may take beyond its timeout.
+const PROBE_MARGIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     crate::logging::start(log, None)?;
@@ -32,6 +38,7 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     for failure in failures {
         tracing::warn!(collector = failure.collector, "{}", with_causes(&failure.error));
     }
+    ask_probes(config.probes, &mut buffer)?;
     print::out(&match args.format {
         CollectFormat::Table => table(&buffer),
         CollectFormat::OtlpJson => {
@@ -39,6 +46,26 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// Asks every configured service once and appends the answers.
+fn ask_probes(services: Vec<(HttpProbe, Duration)>, buffer: &mut SampleBuffer) -> anyhow::Result<()> {
+    let count = services.len();
+    let Some(patience) = services.iter().map(|(probe, _)| probe.timeout()).max() else { return Ok(()) };
+    let (answer, answers) = bounded(count);
+    // A second answer finds the channel full, and is not waited for.
+    let prober = Prober::start(services, move |_, _| {
+        let _ = answer.try_send(());
+    })?;
+    let deadline = clock::monotonic() + patience + PROBE_MARGIN;
+    for _ in 0..count {
+        if answers.recv_timeout(clock::left(deadline)).is_err() {
+            break;
+        }
+    }
+    buffer.host();
+    prober.write(buffer);
+    Ok(())
 }
 
 /// One line per point under a heading per entity: metric, value, unit, attributes.

@@ -3,12 +3,13 @@
 //! `run` and `check` both load it here, so what check accepts, run starts with. Every problem of every file is
 //! collected; the files are read as sshd reads its keys where something will act on them.
 
+mod coherence;
 mod destination;
 mod file;
 mod judgement;
 mod section;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,10 +18,12 @@ use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, y
 use otlp::Destination;
 use probes::HttpProbe;
 use series::Limits;
+use telemetry::Stage;
 
 pub(crate) use judgement::{Judgement, Repairs};
 
 use crate::print;
+use coherence::Whole;
 use file::AgentFile;
 
 /// How many processes are reported by CPU and as many by memory when the configuration does not say: what fits a
@@ -39,6 +42,23 @@ pub(crate) struct Config {
     pub(crate) series: Limits,
     pub(crate) judgement: Judgement,
     pub(crate) repairs: Repairs,
+}
+
+impl Config {
+    /// How much there is of everything, so that an empty setup does not look like a full one.
+    pub(crate) fn size(&self) -> String {
+        let acting = self.repairs.runbooks.iter().filter(|runbook| runbook.stage == Stage::Auto).count();
+        let policy = &self.repairs.policy;
+        format!(
+            "{} destinations, {} watches, {} probes, {} rules, {} runbooks ({acting} of them act), {} policy entries",
+            self.destinations.len(),
+            self.collect.options.watches.len(),
+            self.probes.len(),
+            self.judgement.groups.iter().map(|group| group.rules().len()).sum::<usize>(),
+            self.repairs.runbooks.len(),
+            policy.processes.len() + policy.signals.len() + policy.directories.len(),
+        )
+    }
 }
 
 /// What is collected.
@@ -78,7 +98,7 @@ pub(crate) struct Loaded {
 
 /// Loads the configuration file at `path` and everything it names.
 pub(crate) fn load(path: &Path, trust: Trust) -> Loaded {
-    let mut load = Load { trust, problems: Vec::new(), files: 0 };
+    let mut load = Load { trust, problems: Vec::new(), files: 0, documents: BTreeMap::new() };
     let config = load.config(path);
     let failed = load.problems.iter().any(|problem| problem.severity == Severity::Error);
     Loaded { config: config.filter(|_| !failed), problems: load.problems, files: load.files }
@@ -96,6 +116,8 @@ struct Load {
     trust: Trust,
     problems: Vec<Problem>,
     files: usize,
+    /// Rule files by path, and for each runbook the file that it stands in, by the runbook's name.
+    documents: BTreeMap<PathBuf, Document>,
 }
 
 impl Load {
@@ -118,6 +140,13 @@ impl Load {
         let judgement = self.judgement(&file, &base, &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
         self.problems.extend(review.into_problems());
+        self.problems.extend(coherence::check(&Whole {
+            collect: &collect,
+            probes: &probes,
+            judgement: &judgement,
+            repairs: &repairs,
+            documents: &self.documents,
+        }));
         Some(Config { state_directory, collect, probes, destinations, series, judgement, repairs })
     }
 
@@ -149,8 +178,9 @@ struct Base(PathBuf);
 
 impl Base {
     fn of(file: &Path) -> Self {
-        let directory = file.parent().unwrap_or(Path::new(""));
-        Self(std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()))
+        // A bare file name has the empty path as its parent, which `absolute` refuses.
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Self(absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned))
     }
 
     fn path(&self, text: &str) -> PathBuf {

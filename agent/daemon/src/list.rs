@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use collectors::{COLLECTORS, SCHEDULE_METRICS};
 use promql::functions::{Arity, FUNCTIONS, Function};
 use remediation::HOST_FUNCTIONS;
+use series::{prometheus_label, prometheus_name};
 use telemetry::{Instrument, MetricSpec};
 
 use crate::agent::own_metrics;
@@ -22,39 +23,32 @@ pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn metrics() -> String {
+/// Every metric that this agent can have, once, by name.
+pub(crate) fn all_metrics() -> Vec<&'static MetricSpec> {
     let mut all: Vec<&MetricSpec> = COLLECTORS.iter().flat_map(|row| row.metrics.iter().copied()).collect();
     all.extend(SCHEDULE_METRICS);
     all.extend(probes::METRICS);
     all.extend(own_metrics::METRICS);
     all.sort_by_key(|metric| metric.name);
     all.dedup_by_key(|metric| metric.name);
-    let mut text = String::new();
-    for metric in all {
+    all
+}
+
+fn metrics() -> String {
+    all_metrics().into_iter().fold(String::new(), |mut text, metric| {
         let kind = match metric.instrument {
             Instrument::Counter => "counter",
             Instrument::UpDownCounter => "updowncounter",
             Instrument::Gauge => "gauge",
         };
-        let _ = writeln!(
-            text,
-            "{} ({kind}, {}): {} From {}.{}",
-            metric.name,
-            metric.unit,
-            metric.description,
-            metric.source,
-            attributes(metric)
-        );
-    }
-    text
-}
-
-fn attributes(metric: &MetricSpec) -> String {
-    if metric.attributes.is_empty() {
-        String::new()
-    } else {
-        format!(" By {}.", metric.attributes.join(", "))
-    }
+        let name = prometheus_name(metric);
+        let labels: Vec<_> = metric.attributes.iter().map(|key| prometheus_label(key)).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(", ")) };
+        let _ = writeln!(text, "{} ({kind}, {})", metric.name, metric.unit);
+        let _ = writeln!(text, "    in rules: {name}{labels}");
+        let _ = writeln!(text, "    {} From {}.", metric.description, metric.source);
+        text
+    })
 }
 
 fn collectors() -> String {

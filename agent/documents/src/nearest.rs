@@ -2,9 +2,11 @@
 
 /// The candidate nearest to `word`, if it is near enough to be a slip: at most a third of its letters differ.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // `http` means `http/protobuf`, however much is missing.
+    let begins = |candidate: &str| word.chars().count() >= 4 && candidate.starts_with(word);
     candidates
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (if begins(candidate) { 1 } else { distance(word, candidate) }, candidate))
         .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3).min(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -39,10 +41,14 @@ mod tests {
 
     #[test]
     fn a_slip_finds_the_word_that_was_meant() {
-        for (word, meant) in
-            [("stauts", "status"), ("intervall", "interval"), ("grcp", "grpc"), ("Rate", "rate")]
-        {
-            let found = nearest(word, ["start", "status", "interval", "grpc", "rate"]);
+        for (word, meant) in [
+            ("stauts", "status"),
+            ("intervall", "interval"),
+            ("grcp", "grpc"),
+            ("Rate", "rate"),
+            ("http", "http/protobuf"),
+        ] {
+            let found = nearest(word, ["start", "status", "interval", "grpc", "rate", "http/protobuf"]);
             assert_eq!(found, Some(meant), "{word}");
         }
     }

@@ -32,7 +32,12 @@ fn problem(document: &Document, error: &serde_saphyr::Error) -> Problem {
             start..start + 1
         })
     });
-    let problem = Problem::at(document, range, message);
+    let plain = match message {
+        "expected sequence start" => "expected a list, as in [web] or lines that begin with a dash",
+        "expected mapping start" => "expected keys and values, as in name: web",
+        _ => message,
+    };
+    let problem = Problem::at(document, range, plain);
     match unknown_word(message) {
         Some(hint) => problem.with_hint(hint),
         None => problem,

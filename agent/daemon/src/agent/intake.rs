@@ -15,7 +15,8 @@ pub(crate) struct Intake {
     shared: Shared,
     own: OwnMetrics,
     previous: SampleBuffer,
-    rejected_before: u64,
+    rejected: u64,
+    jumps: u64,
 }
 
 impl Intake {
@@ -26,7 +27,8 @@ impl Intake {
             sender,
             shared,
             previous: SampleBuffer::default(),
-            rejected_before: 0,
+            rejected: 0,
+            jumps: 0,
         }
     }
 
@@ -39,15 +41,18 @@ impl Intake {
             self.sender.offer(&batch);
         }
         let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
-        let rejected = store.append(buffer).rejected;
+        store.append(buffer);
+        let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
-        if rejected > 0 && self.rejected_before == 0 {
+        if rejected > 0 && self.rejected == 0 {
             tracing::warn!(
-                rejected,
-                "samples are not kept for the rules; raise series.max_series, or collect less"
+                "there are more series than are kept for the rules; raise series.max_series, or collect less"
             );
         }
-        self.rejected_before = rejected;
+        if jumps > self.jumps {
+            tracing::warn!("the clock was set back; rules forget the samples from the time after it");
+        }
+        (self.rejected, self.jumps) = (rejected, jumps);
         std::mem::swap(&mut self.previous, buffer);
     }
 }

@@ -47,8 +47,15 @@ static SERIES_REJECTED: MetricSpec = own(
     "hostmend.series.rejected",
     "{sample}",
     Instrument::Counter,
+    &["hostmend.reason"],
+    "Samples that were not kept for the rules, by reason: not_newer, too_many_series, foreign (a name of the host's).",
+);
+static CLOCK_JUMPS: MetricSpec = own(
+    "hostmend.clock.jumps",
+    "{jump}",
+    Instrument::Counter,
     &[],
-    "Samples that were not kept for the rules: too many series, or not newer than the last.",
+    "Times that the clock was set back, and samples from the time after it were forgotten.",
 );
 static RULES_MISSED: MetricSpec = own(
     "hostmend.rules.missed_rounds",
@@ -72,6 +79,7 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &SENDER_QUEUED_BYTES,
     &SERIES_COUNT,
     &SERIES_REJECTED,
+    &CLOCK_JUMPS,
     &RULES_MISSED,
     &INCIDENTS_LEFT_OUT,
 ];
@@ -92,10 +100,17 @@ impl OwnMetrics {
         out.host();
         self.write_sender(out);
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
-        let (kept, rejected) = (store.series_count(), store.rejected());
+        let (kept, rejected, jumps) = (store.series_count(), store.rejections(), store.clock_jumps());
         drop(store);
         out.int(&SERIES_COUNT, &[], kept as i64);
-        out.int(&SERIES_REJECTED, &[], rejected as i64);
+        for (reason, samples) in [
+            ("not_newer", rejected.not_newer),
+            ("too_many_series", rejected.too_many_series),
+            ("foreign", rejected.foreign),
+        ] {
+            out.int(&SERIES_REJECTED, &[Value::Str(reason)], samples as i64);
+        }
+        out.int(&CLOCK_JUMPS, &[], jumps as i64);
         out.int(&RULES_MISSED, &[], self.shared.missed_rounds.load(Ordering::Relaxed) as i64);
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
     }

@@ -10,7 +10,7 @@ use remediation::{Ledger, Remediator, Sandbox};
 use telemetry::{Alert, AlertState, Labels};
 
 use crate::agent::Shared;
-use crate::agent::world::LiveWorld;
+use crate::agent::world::{FREEZE_FILE, LiveWorld, is_frozen};
 use crate::cli::SCRIPT_RUNNER;
 use crate::clock;
 use crate::config::Repairs;
@@ -61,8 +61,10 @@ impl RemediateStage {
         self.recover();
         let firing = Arc::clone(&self.surroundings.shared.firing);
         let mut seen = 0;
+        let mut frozen = false;
         while let Some((round, alerts)) = firing.next_round(seen) {
             seen = round;
+            frozen = self.say_frozen(frozen);
             for alert in alerts {
                 let shared = &self.surroundings.shared;
                 if !shared.phase.wait(Duration::ZERO) {
@@ -72,6 +74,19 @@ impl RemediateStage {
                 shared.books.close_finished(&shared.watcher);
             }
         }
+    }
+
+    /// Says when repairs are frozen, and when they go on.
+    fn say_frozen(&self, before: bool) -> bool {
+        let state = &self.surroundings.state;
+        let now = is_frozen(state);
+        if now && !before {
+            let file = state.join(FREEZE_FILE);
+            tracing::warn!("repairs are frozen; remove {} to go on", file.display());
+        } else if before && !now {
+            tracing::info!("repairs are not frozen any more");
+        }
+        now
     }
 
     fn recover(&mut self) {

@@ -1,9 +1,16 @@
 //! SIGTERM and SIGINT as a message.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::agent::phase::STOP_WITHIN;
+
+/// What a stop may take beyond the deadline that its phases share, before the program ends without them.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Gets a message when the program is asked to stop. Asking twice ends it at once.
 pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
@@ -18,10 +25,21 @@ pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
                     std::process::exit(130);
                 }
                 asked = true;
+                end_anyway();
                 // Nobody listens yet, or any more: the second request is heeded all the same.
                 let _ = to.try_send(if signal == SIGINT { "Ctrl-C" } else { "SIGTERM" });
             }
         })
         .context("starting the thread signals")?;
     Ok(from)
+}
+
+/// Ends the program when it has not ended by itself in time: standard error may be a pipe that nobody reads, and
+/// whoever logs then waits for ever.
+fn end_anyway() {
+    // Without the thread there is only the second signal.
+    let _ = std::thread::Builder::new().name("deadline".to_owned()).spawn(|| {
+        std::thread::park_timeout(STOP_WITHIN + GRACE);
+        std::process::exit(1);
+    });
 }

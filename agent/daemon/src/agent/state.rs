@@ -36,9 +36,8 @@ impl StateDirectory {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!("another agent uses the state directory {}; stop it, or name another one", path.display());
         }
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .with_context(|| format!("writing {}", lock_path.display()))?;
+        // For people. The lock counts without it, and a full disk must not keep the agent from starting.
+        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 

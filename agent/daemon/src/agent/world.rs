@@ -1,5 +1,6 @@
 //! The real host, as a run sees it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -16,7 +17,13 @@ use crate::agent::watcher::Happening;
 use crate::clock;
 
 /// The file in the state directory that keeps every run from starting.
-const FREEZE_FILE: &str = "freeze";
+pub(crate) const FREEZE_FILE: &str = "freeze";
+
+/// Whether the freeze file is there, be it a link that leads nowhere; what cannot be looked at may be there.
+pub(crate) fn is_frozen(state: &Path) -> bool {
+    let looked = state.join(FREEZE_FILE).symlink_metadata();
+    !looked.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
 
 /// The outside of one run.
 pub(crate) struct LiveWorld<'a> {
@@ -111,8 +118,7 @@ impl World for LiveWorld<'_> {
     }
 
     fn frozen(&self) -> bool {
-        // What cannot be looked at may be there.
-        self.surroundings.state.join(FREEZE_FILE).try_exists().unwrap_or(true)
+        is_frozen(&self.surroundings.state)
     }
 
     fn seen_firing(&self, alert: &Alert) -> Option<Timestamp> {
@@ -122,6 +128,7 @@ impl World for LiveWorld<'_> {
 
 fn log(alert: &Alert, event: &RunEvent) {
     let (source, text) = incidents::sentence(&event.step);
+    let text = printable(&text);
     let (run, source, alert) = (&event.run.0, source.as_str(), alert.name());
     match &event.step {
         RunStep::Matched { runbook, script, stage, .. } => {
@@ -146,5 +153,28 @@ fn log(alert: &Alert, event: &RunEvent) {
         RunStep::Finished { outcome, .. } => tracing::info!(run, source, alert, %outcome, "{text}"),
         RunStep::Ended { ok: false, .. } => tracing::warn!(run, source, alert, "{text}"),
         _ => tracing::info!(run, source, alert, "{text}"),
+    }
+}
+
+/// What scripts and processes say could otherwise end a line of the log and begin a forged one.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_cannot_begin_a_line_of_the_log() {
+        assert_eq!(printable("a\n2026 INFO forged\u{1b}[2J"), "a\\n2026 INFO forged\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_freeze_file_that_leads_nowhere_freezes_all_the_same() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(!is_frozen(state.path()));
+        std::os::unix::fs::symlink("/nowhere/at/all", state.path().join(FREEZE_FILE)).unwrap();
+        assert!(is_frozen(state.path()));
     }
 }

@@ -15,6 +15,9 @@ use super::{Base, DEFAULT_INTERVAL, Load};
 /// Evaluating more often than this would judge the same samples again and again.
 const MIN_EVALUATION_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Files that the patterns of one kind may match. Each holds many rules or runbooks.
+const MAX_MATCHES: usize = 1_000;
+
 /// How the host is judged.
 #[derive(Debug)]
 pub(crate) struct Judgement {
@@ -49,6 +52,7 @@ impl Load {
             let Some(document) = self.open(&path) else { continue };
             match RuleFile::read(&document) {
                 Ok(rules) => {
+                    self.documents.insert(path, document);
                     groups.extend(rules.groups);
                     self.problems.extend(rules.warnings);
                 }
@@ -64,6 +68,7 @@ impl Load {
             let Some(document) = self.open(&path) else { continue };
             let read = Runbook::read(&document);
             for runbook in self.keep(read) {
+                self.documents.insert(PathBuf::from(&runbook.name), document.clone());
                 if runbooks.iter().any(|earlier| earlier.name == runbook.name) {
                     let message =
                         format!("the runbook {:?} is in another file too; name them apart", runbook.name);
@@ -104,8 +109,15 @@ fn paths(patterns: &[Spanned<String>], base: &Base, review: &mut Review) -> Vec<
             continue;
         };
         let mut any = false;
-        for entry in matches {
+        for entry in matches.take(MAX_MATCHES + 1) {
             any = true;
+            if found.len() >= MAX_MATCHES {
+                review.error(
+                    pattern,
+                    format!("more than {MAX_MATCHES} files match; name a directory for them alone"),
+                );
+                break;
+            }
             match entry {
                 Ok(path) => found.push(path),
                 Err(error) => {

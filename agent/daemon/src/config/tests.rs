@@ -76,3 +76,89 @@ fn two_destinations_of_one_name_are_told_apart_by_the_operator() {
         "destinations:\n  - { name: d, endpoint: http://c:4317 }\n  - { name: d, endpoint: http://e:4317 }\n";
     assert_eq!(problems(text), ["3:13: two destinations are named \"d\""]);
 }
+
+/// The problems of a configuration with this rule, runbook and policy.
+fn problems_of(rule: &str, runbook: &str, policy: &str) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write(
+        "hostmend.yaml",
+        "collect: { watch: [{ name: web, command: nginx }] }\nrules: [rules.yaml]\nrunbooks: [runbooks.yaml]\n\
+         scripts: .\npolicy: policy.yaml\n",
+    );
+    write("rules.yaml", &format!("groups:\n- name: g\n  rules:\n  - alert: WebDown\n    expr: {rule}\n"));
+    write(
+        "runbooks.yaml",
+        &format!(
+            "runbooks:\n- name: r\n  script: s.rhai\n  guards: {{ cooldown: 1m, attempts: 3 per 1h }}\n  timeout: 1m\n{runbook}"
+        ),
+    );
+    write("policy.yaml", policy);
+    write("s.rhai", "fn remediate(ctx) { fixed(\"\") }\n");
+    let loaded = load(&directory.path().join("hostmend.yaml"), Trust::invoking_user());
+    let problems = loaded.problems.iter().map(ToString::to_string);
+    problems.map(|text| text.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+const RULE: &str = "hostmend_watch_process_count{hostmend_watch_name=\"web\"} == 0";
+const RUNBOOK: &str = "  matchers: ['alertname=\"WebDown\"']\n  stage: auto\n  grants: { process.restart: [web] }\n  \
+                       verify: { expr: hostmend_watch_process_count > 0, within: 1m }\n";
+const POLICY: &str =
+    "processes:\n- { name: web, command: [/usr/sbin/nginx], pid_file: /run/w.pid, at_most: 1 per 1h }\n";
+
+#[test]
+fn files_that_fit_together_have_no_problem() {
+    assert_eq!(problems_of(RULE, RUNBOOK, POLICY), Vec::<String>::new());
+}
+
+#[test]
+fn what_one_file_says_and_no_other_knows_is_told_with_its_place() {
+    for (rule, runbook, policy, expected) in [
+        (
+            "hostmend_watch_proces_count == 0",
+            RUNBOOK,
+            POLICY,
+            "rules.yaml:5:11: no metric is called \"hostmend_watch_proces_count\", so this sees nothing; did you mean \
+             `hostmend_watch_process_count`?",
+        ),
+        (
+            "hostmend_watch_process_count{hostmend_watch_name=\"wbe\"} == 0",
+            RUNBOOK,
+            POLICY,
+            "rules.yaml:5:61: hostmend.yaml has no watch \"wbe\", so this sees nothing; did you mean `web`?",
+        ),
+        (
+            "hostmend_watch_process_count{watch=\"web\"} == 0",
+            RUNBOOK,
+            POLICY,
+            "rules.yaml:5:20: series of hostmend_watch_process_count have no label \"watch\"; they have \
+             hostmend_watch_name",
+        ),
+        (
+            RULE,
+            &RUNBOOK.replace("WebDown", "WebDwon"),
+            POLICY,
+            "runbooks.yaml:6:26: no rule raises the alert \"WebDwon\", so this never runs; did you mean `WebDown`?",
+        ),
+        (
+            RULE,
+            &RUNBOOK.replace(" > 0", ""),
+            POLICY,
+            "runbooks.yaml:9:19: this verification would hold whatever the value is; it holds when the expression \
+             gives anything; compare, as in ... == 1",
+        ),
+        (
+            RULE,
+            RUNBOOK,
+            "{}\n",
+            "runbooks.yaml:8:31: the policy defines no process \"web\", so restarting it will be refused",
+        ),
+    ] {
+        assert_eq!(problems_of(rule, runbook, policy), [expected]);
+    }
+}
+
+#[test]
+fn a_bare_file_name_starts_its_paths_at_its_own_directory() {
+    assert_eq!(Base::of(Path::new("hostmend.yaml")).0, std::env::current_dir().unwrap());
+}

@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use otlp::MetricsSummary;
 use telemetry::{Batch, Signal};
 
+/// Metric names kept for counting them. The agent sends some seventy; anybody on this host can send more.
+const MAX_NAMES: usize = 1_000;
+
 /// Counts of everything that arrived so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
@@ -36,7 +39,8 @@ impl Arrived {
                 let summary = MetricsSummary::of(&batch.payload).unwrap_or_default();
                 totals.points += summary.points;
                 totals.resources = summary.resources;
-                totals.metrics.extend(summary.metrics);
+                let room = MAX_NAMES.saturating_sub(totals.metrics.len());
+                totals.metrics.extend(summary.metrics.into_iter().take(room));
             }
             Signal::Traces => totals.spans += batch.items,
             Signal::Logs => totals.records += batch.items,

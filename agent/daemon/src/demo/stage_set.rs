@@ -44,6 +44,7 @@ impl StageSet {
             } else {
                 text.replace("{directory}", &directory.path().to_string_lossy())
                     .replace("{program}", &program.to_string_lossy())
+                    .replace("{parent}", &std::process::id().to_string())
                     .replace("{victim}", &victim.to_string())
                     .replace("{otlp}", &otlp.to_string())
             };

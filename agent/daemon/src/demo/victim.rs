@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::process::Signal;
 
 use crate::cli::VictimArgs;
@@ -18,6 +18,11 @@ pub(crate) fn serve(args: &VictimArgs) -> anyhow::Result<Exit> {
     // SIGKILL, because a stopped process does not hear anything else.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .context("asking to be killed with the parent")?;
+    // A parent that was gone before that is never heard of again.
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent != Some(args.parent) {
+        bail!("process {} started the victim and is gone", args.parent);
+    }
     let listener = TcpListener::bind(args.listen).with_context(|| format!("listening on {}", args.listen))?;
     let pid = rustix::process::getpid();
     std::fs::write(&args.pid_file, format!("{}\n", pid.as_raw_nonzero()))

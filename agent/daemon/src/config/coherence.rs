@@ -1,0 +1,218 @@
+//! Whether what the files say fits together: names in one that only another could define.
+//!
+//! Each file may be right by itself and still lead nowhere: a rule about a watch that does not exist never fires. Most
+//! of what is found here is a warning, since a part may still be on its way; a verification that holds whatever happens
+//! is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use documents::{Document, Problem, nearest};
+use probes::HttpProbe;
+use promql::ast::{Expr, ExprKind, Selector};
+use remediation::{Capability, Runbook};
+use series::{MatchOp, prometheus_label, prometheus_name};
+use telemetry::{METRIC_NAME, MetricSpec, Stage};
+
+use super::{Collect, Judgement, Repairs};
+use crate::list::all_metrics;
+
+/// Everything that was read.
+pub(super) struct Whole<'a> {
+    pub(super) collect: &'a Collect,
+    pub(super) probes: &'a [(HttpProbe, Duration)],
+    pub(super) judgement: &'a Judgement,
+    pub(super) repairs: &'a Repairs,
+    /// Rule files by path; runbook files by the name of each runbook in them.
+    pub(super) documents: &'a BTreeMap<PathBuf, Document>,
+}
+
+/// What does not fit together.
+pub(super) fn check(whole: &Whole<'_>) -> Vec<Problem> {
+    let known = Known::of(whole);
+    let mut problems = Vec::new();
+    for group in &whole.judgement.groups {
+        let Some(document) = whole.documents.get(group.file()) else { continue };
+        for rule in group.rules() {
+            let site = Site { document, anchor: rule.name() };
+            problems.extend(known.expression(rule.expression(), &site));
+        }
+    }
+    for runbook in &whole.repairs.runbooks {
+        let Some(document) = whole.documents.get(Path::new(&runbook.name)) else { continue };
+        let site = Site { document, anchor: &runbook.name };
+        problems.extend(known.expression(&runbook.verify.expr, &site));
+        problems.extend(compares(&runbook.verify.expr, &site));
+        problems.extend(known.alert(runbook, &site));
+        problems.extend(policy_reaches(runbook, whole, &site));
+    }
+    problems
+}
+
+/// Where a rule or runbook stands. Its text is found again by its name: what was read from it keeps no places.
+struct Site<'a> {
+    document: &'a Document,
+    anchor: &'a str,
+}
+
+impl Site<'_> {
+    /// The first `word` after the anchor; in quotes, if it stands in quotes anywhere there.
+    fn at(&self, word: &str) -> Range<usize> {
+        let text = self.document.text();
+        let start = text.find(self.anchor).unwrap_or(0);
+        let rest = text.get(start..).unwrap_or("");
+        let quoted = rest.find(&format!("\"{word}\"")).map(|at| at + 1);
+        let found = quoted.or_else(|| rest.find(word)).map(|at| start + at);
+        found.map_or(start..start + self.anchor.len(), |at| at..at + word.len())
+    }
+
+    fn warning(&self, word: &str, message: String) -> Problem {
+        Problem::at(self.document, self.at(word), message).as_warning()
+    }
+}
+
+/// Names that exist.
+struct Known<'a> {
+    metrics: BTreeMap<String, &'static MetricSpec>,
+    computed: BTreeSet<&'a str>,
+    alerts: BTreeSet<&'a str>,
+    /// What is configured under a label of our own metrics.
+    configured: [(&'static str, &'static str, BTreeSet<String>); 3],
+}
+
+impl<'a> Known<'a> {
+    fn of(whole: &Whole<'a>) -> Self {
+        let metrics = all_metrics().into_iter();
+        let metrics = metrics.flat_map(|spec| [(spec.name.to_owned(), spec), (prometheus_name(spec), spec)]);
+        let rules: Vec<_> = whole.judgement.groups.iter().flat_map(alerting::RuleGroup::rules).collect();
+        let recorded = rules.iter().filter(|rule| matches!(rule, alerting::Rule::Recording(_)));
+        let alerts = rules.iter().filter(|rule| matches!(rule, alerting::Rule::Alerting(_)));
+        let options = &whole.collect.options;
+        Self {
+            metrics: metrics.collect(),
+            computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
+            alerts: alerts.map(|rule| rule.name()).collect(),
+            configured: [
+                ("hostmend.watch.name", "watch", options.watches.iter().map(|w| w.name.clone()).collect()),
+                (
+                    "hostmend.probe.name",
+                    "probe",
+                    whole.probes.iter().map(|(p, _)| p.name().to_owned()).collect(),
+                ),
+                (
+                    "hostmend.directory.path",
+                    "directory",
+                    options.directories.iter().map(|path| path.display().to_string()).collect(),
+                ),
+            ],
+        }
+    }
+
+    fn expression(&self, text: &str, site: &Site<'_>) -> Vec<Problem> {
+        let Ok(expr) = promql::parse(text) else { return Vec::new() };
+        expr.selectors().into_iter().filter_map(|selector| self.selector(selector, site)).collect()
+    }
+
+    fn selector(&self, selector: &Selector, site: &Site<'_>) -> Option<Problem> {
+        let exact = |label: &str| {
+            let mut equal = selector.matchers.iter().filter(|matcher| matcher.op() == MatchOp::Equal);
+            equal.find(|matcher| matcher.name() == label).map(|matcher| matcher.value().to_owned())
+        };
+        let name = exact(METRIC_NAME)?;
+        if self.computed.contains(name.as_str()) {
+            return None;
+        }
+        let Some(spec) = self.metrics.get(&name) else {
+            let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));
+            let meant = nearest(&name, self.metrics.keys().map(String::as_str));
+            return Some(problem.with_hint(meant.map_or_else(
+                || "`hostmend list metrics` has them all".to_owned(),
+                |meant| format!("did you mean `{meant}`?"),
+            )));
+        };
+        let labels = labels_of(spec, name == spec.name);
+        for matcher in selector.matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+            if !labels.contains(matcher.name()) && !matcher.matches("") {
+                let message = format!("series of {name} have no label {:?}", matcher.name());
+                let all: Vec<&str> = labels.iter().map(String::as_str).collect();
+                return Some(
+                    site.warning(matcher.name(), message).with_hint(format!("they have {}", all.join(", "))),
+                );
+            }
+        }
+        self.configured.iter().find_map(|(key, what, names)| {
+            let value = exact(key).or_else(|| exact(&prometheus_label(key)))?;
+            (!names.contains(&value)).then(|| not_configured(what, &value, names, site))
+        })
+    }
+
+    fn alert(&self, runbook: &Runbook, site: &Site<'_>) -> Option<Problem> {
+        let name = runbook.matchers.iter().find_map(|matcher| matcher.exactly(alerting::ALERT_NAME))?;
+        if self.alerts.contains(name) {
+            return None;
+        }
+        let problem = site.warning(name, format!("no rule raises the alert {name:?}, so this never runs"));
+        Some(match nearest(name, self.alerts.iter().copied()) {
+            Some(meant) => problem.with_hint(format!("did you mean `{meant}`?")),
+            None => problem,
+        })
+    }
+}
+
+fn not_configured(what: &str, value: &str, names: &BTreeSet<String>, site: &Site<'_>) -> Problem {
+    let problem = site.warning(value, format!("hostmend.yaml has no {what} {value:?}, so this sees nothing"));
+    match nearest(value, names.iter().map(String::as_str)) {
+        Some(meant) => problem.with_hint(format!("did you mean `{meant}`?")),
+        None => problem,
+    }
+}
+
+/// Labels that series of a metric can have, in the spelling of its OpenTelemetry or of its Prometheus name.
+fn labels_of(spec: &MetricSpec, as_registered: bool) -> BTreeSet<String> {
+    let entity: &[&str] =
+        if spec.name.starts_with("process.") { collectors::names::PROCESS.attributes } else { &[] };
+    let keys = spec.attributes.iter().chain(entity);
+    keys.map(|key| if as_registered { (*key).to_owned() } else { prometheus_label(key).into_owned() })
+        .collect()
+}
+
+/// A verification holds when its expression gives anything, so without a comparison it would hold for a dead service.
+fn compares(text: &str, site: &Site<'_>) -> Option<Problem> {
+    let expr: Expr = promql::parse(text).ok()?;
+    let mut filters = false;
+    expr.walk(&mut |part| {
+        filters |= match &part.kind {
+            ExprKind::Binary(binary) => binary.op.is_comparison() && !binary.bool_modifier,
+            ExprKind::Call(function, _) => function.name.starts_with("absent"),
+            _ => false,
+        };
+    });
+    let message = "this verification would hold whatever the value is";
+    let hint = "it holds when the expression gives anything; compare, as in ... == 1";
+    let place = site.at(text.lines().next().unwrap_or(text));
+    (!filters).then(|| Problem::at(site.document, place, message).with_hint(hint))
+}
+
+/// A runbook that acts needs a policy that lets it.
+fn policy_reaches(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<Problem> {
+    if runbook.stage != Stage::Auto {
+        return Vec::new();
+    }
+    let policy = &whole.repairs.policy;
+    let missing = runbook
+        .grants
+        .targets(Capability::ProcessRestart)
+        .filter(|name| policy.process(&(*name).into()).is_none())
+        .map(|name| {
+            (name, format!("the policy defines no process {name:?}, so restarting it will be refused"))
+        });
+    let swept = |path: &str| policy.directories.iter().any(|rule| Path::new(path).starts_with(&rule.path));
+    let unswept = runbook
+        .grants
+        .targets(Capability::FileDelete)
+        .filter(|path| !swept(path))
+        .map(|path| (path, format!("the policy lets nothing be deleted below {path}")));
+    missing.chain(unswept).map(|(word, message)| site.warning(word, message)).collect()
+}

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brief;
 mod group;
 mod rule;
 mod rule_file;

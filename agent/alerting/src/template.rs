@@ -12,7 +12,11 @@ use std::ops::Range;
 
 use telemetry::Labels;
 
+use crate::brief::brief;
 use format::{Print, Verb};
+
+/// The longest text that a template expands to, in bytes. A label may be long, and a template may name it often.
+const MAX_EXPANDED: usize = 64 * 1024;
 
 /// A text that is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,17 +76,19 @@ impl Template {
 
     /// The text for one sample. A failure is part of the text.
     pub fn expand(&self, labels: &Labels, value: f64) -> String {
+        self.try_expand(labels, value)
+            .unwrap_or_else(|failure| format!("<error expanding template: {failure}>"))
+    }
+
+    fn try_expand(&self, labels: &Labels, value: f64) -> Result<String, String> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(plain) => text.push_str(plain),
-                Part::Action(operand) => match operand.expand(labels, value) {
-                    Ok(expanded) => text.push_str(&expanded.into_text()),
-                    Err(failure) => return format!("<error expanding template: {failure}>"),
-                },
+                Part::Text(plain) => append(&mut text, plain)?,
+                Part::Action(operand) => append(&mut text, &operand.expand(labels, value)?.into_text())?,
             }
         }
-        text
+        Ok(text)
     }
 }
 
@@ -101,9 +107,9 @@ impl Operand {
                 let mut text = String::new();
                 for verb in verbs {
                     if let Verb::Plain(plain) = verb {
-                        text.push_str(plain);
+                        append(&mut text, plain)?;
                     } else if let Some(operand) = operands.next() {
-                        text.push_str(&verb.print(operand.expand(labels, value)?)?);
+                        append(&mut text, &verb.print(operand.expand(labels, value)?)?)?;
                     }
                 }
                 Expanded::Text(text.into())
@@ -123,9 +129,17 @@ impl Expanded<'_> {
     fn into_number(self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            Self::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a number")),
+            Self::Text(text) => text.parse().map_err(|_| format!("{:?} is not a number", brief(&text))),
         }
     }
+}
+
+fn append(text: &mut String, more: &str) -> Result<(), String> {
+    if text.len() + more.len() > MAX_EXPANDED {
+        return Err(format!("the text is longer than {MAX_EXPANDED} bytes"));
+    }
+    text.push_str(more);
+    Ok(())
 }
 
 /// As Go prints a map: `map[device:sda1 job:node]`.

@@ -1,6 +1,7 @@
 //! Numbers as Go prints them, and Prometheus' functions that print them for people.
 
 use super::Expanded;
+use crate::brief::brief;
 
 /// Prints a number.
 pub(super) type Print = fn(f64) -> String;
@@ -42,7 +43,7 @@ impl Verb {
             (Self::Text, Expanded::Number(_)) => return Err("%s prints no number; use %v".to_owned()),
             (Self::Text | Self::Any, operand) => operand.into_text(),
             (Self::Fixed(_) | Self::General(_), Expanded::Text(text)) => {
-                return Err(format!("{text:?} is a text; use %s or %v"));
+                return Err(format!("{:?} is a text; use %s or %v", brief(&text)));
             }
             (Self::Fixed(precision), Expanded::Number(number)) => fixed(number, *precision),
             (Self::General(precision), Expanded::Number(number)) => general(number, *precision),

@@ -6,12 +6,24 @@ use documents::nearest;
 
 use super::format::{FUNCTIONS, Verb, verbs};
 use super::{Operand, Part, TemplateError};
+use crate::brief::brief;
 
 type Result<T> = std::result::Result<T, TemplateError>;
+
+/// The longest template that is read, in bytes; published ones stay under 2,000.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// The most commands in one action, 3 in published ones. Each nests one deeper, so the limit also keeps a hostile text from
+/// exhausting the stack.
+const MAX_COMMANDS: usize = 32;
 
 const VARIABLES: [&str; 2] = ["$labels", "$value"];
 
 pub(super) fn template(text: &str) -> Result<Vec<Part>> {
+    if text.len() > MAX_LENGTH {
+        let rest = text.floor_char_boundary(MAX_LENGTH)..text.len();
+        return Err(error(rest, format!("the template is longer than {MAX_LENGTH} bytes")));
+    }
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some(open) = text.get(at..).and_then(|rest| rest.find("{{")).map(|found| at + found) {
@@ -107,7 +119,13 @@ fn quoted(source: &str, quote: char) -> Option<(Kind, usize)> {
 /// Commands joined by pipes: each gets the one before it as its last argument.
 fn pipeline(tokens: &[Token], whole: Range<usize>) -> Result<Operand> {
     let mut piped: Option<Operand> = None;
-    for command in tokens.split(|token| matches!(token.kind, Kind::Pipe)) {
+    let commands = tokens.split(|token| matches!(token.kind, Kind::Pipe));
+    for (number, command) in commands.enumerate() {
+        if number == MAX_COMMANDS {
+            let start = command.first().map_or(whole.start, |token| token.span.start);
+            let message = format!("the action has more than {MAX_COMMANDS} commands");
+            return Err(error(start..whole.end, message));
+        }
         piped = Some(self::command(command, piped, whole.clone())?);
     }
     piped.ok_or_else(|| error(whole, "the action is empty"))
@@ -129,7 +147,7 @@ fn command(tokens: &[Token], piped: Option<Operand>, whole: Range<usize>) -> Res
     };
     let function = FUNCTIONS.iter().find(|(known, _)| *known == name);
     if function.is_none() && name != "printf" {
-        return Err(unsupported(first.span.clone(), &format!("`{name}`")));
+        return Err(unsupported(first.span.clone(), &format!("`{}`", brief(name))));
     }
     let mut arguments = rest.iter().map(operand).collect::<Result<Vec<Operand>>>()?;
     arguments.extend(piped);
@@ -165,7 +183,7 @@ fn operand(token: &Token) -> Result<Operand> {
         return if plain {
             Ok(Operand::Label(name.to_owned()))
         } else {
-            let message = format!("{name:?} is not a label name that a template can read");
+            let message = format!("{:?} is not a label name that a template can read", brief(name));
             let hint = "letters, digits and _ are; use the label's Prometheus name".to_owned();
             Err(TemplateError { span: token.span.clone(), message, hint: Some(hint) })
         };
@@ -176,10 +194,10 @@ fn operand(token: &Token) -> Result<Operand> {
         if variable == "$externalURL" || variable == "$externalLabels" {
             return Err(unsupported(token.span.clone(), &format!("`{variable}`")));
         }
-        let message = format!("there is no variable `{variable}`");
+        let message = format!("there is no variable `{}`", brief(variable));
         return Err(TemplateError { span: token.span.clone(), message, hint });
     }
-    Err(unsupported(token.span.clone(), &format!("`{word}`")))
+    Err(unsupported(token.span.clone(), &format!("`{}`", brief(word))))
 }
 
 fn printf(tokens: &[Token], mut arguments: Vec<Operand>, span: Range<usize>) -> Result<Operand> {
@@ -191,7 +209,7 @@ fn printf(tokens: &[Token], mut arguments: Vec<Operand>, span: Range<usize>) -> 
     arguments.remove(0);
     let verbs = verbs(format).map_err(|verb| {
         let hint = "formats have %f, %.2f, %g, %.4g, %s, %v and %%".to_owned();
-        let message = format!("`{verb}` is not supported yet");
+        let message = format!("`{}` is not supported yet", brief(&verb));
         TemplateError { span: format_span.clone(), message, hint: Some(hint) }
     })?;
     let wanted = verbs.iter().filter(|verb| !matches!(verb, Verb::Plain(_))).count();

@@ -63,6 +63,60 @@ fn what_is_not_supported_is_refused_with_its_place() {
 }
 
 #[test]
+fn length_and_pipes_have_limits() {
+    let piped = |commands: usize| format!("a {{{{ $value{} }}}} b", " | humanize".repeat(commands - 1));
+    assert!(Template::parse(&piped(32)).is_ok());
+    let long = piped(1_300);
+    for (text, at, message) in [
+        (piped(33), piped(32).len() - 2, "the action has more than 32 commands"),
+        (long.clone(), piped(32).len() - 2, "the action has more than 32 commands"),
+        (piped(3_000), 16_384, "the template is longer than 16384 bytes"),
+        ("é".repeat(8_193), 16_384, "the template is longer than 16384 bytes"),
+    ] {
+        let error = Template::parse(&text).unwrap_err();
+        assert_eq!((error.span.start, error.message.as_str()), (at, message));
+    }
+    let parentheses = Template::parse(&format!("{{{{ {} }}}}", "(".repeat(16_000))).unwrap_err();
+    assert_eq!(parentheses.message, format!("`{}…` is not supported yet", "(".repeat(100)));
+}
+
+#[test]
+fn a_message_quotes_no_more_than_a_line() {
+    let long = "é".repeat(5_000);
+    for text in [
+        format!("{{{{ ({long} }}}}"),
+        format!("{{{{ $value | {long} }}}}"),
+        format!("{{{{ ${long} }}}}"),
+        format!("{{{{ $labels.{long}.x }}}}"),
+        format!("{{{{ printf \"%{}\" $value }}}}", "1".repeat(10_000)),
+    ] {
+        let error = Template::parse(&text).unwrap_err();
+        assert!(error.message.chars().count() < 160 && error.message.contains('…'), "{}", error.message);
+    }
+    for text in ["{{ $labels.x | humanize }}", "{{ printf \"%f\" $labels.x }}"] {
+        let labels = [("x", long.as_str())].into_iter().collect();
+        let found = Template::parse(text).unwrap().expand(&labels, 1.0);
+        assert!(found.chars().count() < 160 && found.contains('…'), "{found}");
+    }
+}
+
+#[test]
+fn a_text_that_would_grow_too_long_is_a_failure() {
+    let long = "x".repeat(40_000);
+    let labels = [("x", long.as_str())].into_iter().collect();
+    for (text, fits) in [
+        ("{{ $labels.x }}", true),
+        ("{{ $labels.x }}{{ $labels.x }}", false),
+        ("{{ printf \"%s %s\" $labels.x $labels.x }}", false),
+        ("{{ $labels }}{{ $labels }}", false),
+    ] {
+        let found = Template::parse(text).unwrap().expand(&labels, 1.0);
+        let failure = "<error expanding template: the text is longer than 65536 bytes>";
+        assert_eq!(found == failure, !fits, "{text}");
+    }
+}
+
+#[test]
 fn a_slip_in_a_variable_is_answered_with_the_one_that_was_meant() {
     let error = Template::parse("{{ $label.foo }}").unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("did you mean `$labels`?"));

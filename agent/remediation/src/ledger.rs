@@ -1,14 +1,15 @@
 //! The run journal: `runs.jsonl` in the state directory, one event a line.
 //!
 //! An event that decides whether something was done is on disk before `append` returns: the start of a script, the
-//! intention of an action, its outcome, the end. After a failed sync nothing more is accepted, because the kernel may
+//! intention of an action, its outcome, the end. Before the first two the file must still be the one under its name: a
+//! journal that nobody can find again keeps nothing. After a failed sync nothing more is accepted, because the kernel may
 //! report the next sync of lost pages as a success; then no script starts until the agent does. A last line cut short by
 //! a crash is dropped; the file is rewritten when it grows too large, and what still counts for a guard stays.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use telemetry::{RunEvent, RunId, RunStep};
@@ -153,6 +154,9 @@ impl Ledger {
         }
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
+        if promises(&event.step) {
+            check_in_place(&self.file, &self.path)?;
+        }
         self.file.write_all(&line)?;
         self.bytes += line.len() as u64;
         if decides(&event.step) { self.file.sync_data() } else { Ok(()) }
@@ -207,6 +211,20 @@ impl Ledger {
         );
         open.contains(&event.run) || (frame && self.history.remembers(&event.run))
     }
+}
+
+/// Whether the next thing is done because the event was written.
+fn promises(step: &RunStep) -> bool {
+    matches!(step, RunStep::Started { .. } | RunStep::ActionIntended { .. })
+}
+
+/// Refuses a file that has been removed or replaced since it was opened: writing to it would succeed for ever.
+fn check_in_place(file: &File, path: &Path) -> std::io::Result<()> {
+    let (open, found) = (file.metadata()?, std::fs::symlink_metadata(path)?);
+    if open.nlink() > 0 && (open.dev(), open.ino()) == (found.dev(), found.ino()) {
+        return Ok(());
+    }
+    Err(std::io::Error::other("another file has taken its place while it was open"))
 }
 
 /// Whether somebody must be able to rely on the event after a crash.

@@ -131,3 +131,22 @@ fn after_a_failed_write_nothing_more_is_accepted() {
     assert!(matches!(ledger.append(&started("r1", 2)), Err(LedgerError::Poisoned { .. })));
     assert_eq!(ledger.history().attempts("web").count(), 0);
 }
+
+#[test]
+fn a_journal_that_is_gone_from_under_its_name_lets_nothing_begin() {
+    for replaced in [false, true] {
+        for promise in [started("r1", 2), intended("r1", 1)] {
+            let directory = tempfile::tempdir().unwrap();
+            let state = directory.path().join("state");
+            std::fs::create_dir(&state).unwrap();
+            let mut ledger = filled(&state, &[matched("r1", 1)]);
+            std::fs::remove_dir_all(&state).unwrap();
+            if replaced {
+                std::fs::create_dir(&state).unwrap();
+                drop(filled(&state, &[matched("r1", 1)]));
+            }
+            assert!(matches!(ledger.append(&promise), Err(LedgerError::Write { .. })), "{promise:?}");
+            assert!(!ledger.is_writable());
+        }
+    }
+}

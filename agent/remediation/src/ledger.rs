@@ -82,15 +82,8 @@ impl Ledger {
             let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)?;
             File::open(directory)?.sync_all()?;
             let mut text = read_tail(&mut file)?;
-            // A crash in the middle of a line; what follows the last newline was never promised to anybody.
-            let whole = text.rfind('\n').map_or(0, |at| at + 1);
-            let torn = text.len() - whole;
-            if torn > 0 {
-                let length = file.metadata()?.len();
-                file.set_len(length.saturating_sub(torn as u64))?;
-                text.truncate(whole);
-            }
-            Ok((file, text, u64::from(torn > 0)))
+            let torn = cut_torn_line(&mut file, &mut text)?;
+            Ok((file, text, u64::from(torn)))
         };
         let (file, text, mut dropped_lines) =
             open().map_err(|source| LedgerError::Open { path: path.clone(), source })?;
@@ -211,6 +204,25 @@ impl Ledger {
         );
         open.contains(&event.run) || (frame && self.history.remembers(&event.run))
     }
+}
+
+/// Makes the file end with a whole line, and says whether it did not. `text` is what was read of its end.
+fn cut_torn_line(file: &mut File, text: &mut String) -> std::io::Result<bool> {
+    // A crash in the middle of a line; what follows the last newline was never promised to anybody.
+    let whole = text.rfind('\n').map_or(0, |at| at + 1);
+    let torn = (text.len() - whole) as u64;
+    if torn == 0 {
+        return Ok(false);
+    }
+    let length = file.metadata()?.len();
+    if whole == 0 && length > torn {
+        // Its beginning was not read. It becomes a line of its own, which is no event.
+        file.write_all(b"\n")?;
+    } else {
+        file.set_len(length.saturating_sub(torn))?;
+    }
+    text.truncate(whole);
+    Ok(true)
 }
 
 /// Whether the next thing is done because the event was written.

@@ -150,3 +150,16 @@ fn a_journal_that_is_gone_from_under_its_name_lets_nothing_begin() {
         }
     }
 }
+
+#[test]
+fn after_a_last_line_that_is_too_long_to_be_read_the_next_run_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(filled(directory.path(), &[matched("r1", 1)]));
+    let file = OpenOptions::new().append(true).open(directory.path().join(FILE_NAME)).unwrap();
+    file.set_len(MAX_READ_BYTES + 1000).unwrap();
+    let ledger = filled(directory.path(), &[matched("r2", 2), started("r2", 3)]);
+    assert!(ledger.dropped_lines() > 0);
+    let again = Ledger::open(directory.path()).unwrap();
+    let runs: Vec<&str> = again.history().attempts("web").map(|attempt| attempt.run.0.as_str()).collect();
+    assert_eq!(runs, ["r2"]);
+}

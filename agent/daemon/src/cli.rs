@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// Where the configuration lies on an installed host.
+pub(crate) const DEFAULT_CONFIGURATION: &str = "/etc/hostmend/hostmend.yaml";
+
 /// The hidden command that a script runs in.
 pub(crate) const SCRIPT_RUNNER: &str = "script-runner";
 
@@ -53,7 +56,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/hostmend/hostmend.yaml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) config: PathBuf,
 }
 
@@ -94,7 +97,7 @@ pub(crate) struct CheckArgs {
     pub(crate) files: Vec<PathBuf>,
 
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/hostmend/hostmend.yaml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) config: PathBuf,
 
     /// How to print problems.

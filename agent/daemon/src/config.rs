@@ -10,6 +10,7 @@ mod judgement;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,10 +19,11 @@ use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, y
 use otlp::Destination;
 use probes::HttpProbe;
 use series::Limits;
-use telemetry::Stage;
+use telemetry::{Stage, with_causes};
 
 pub(crate) use judgement::{Judgement, Repairs};
 
+use crate::cli::DEFAULT_CONFIGURATION;
 use crate::print;
 use coherence::Whole;
 use file::AgentFile;
@@ -167,9 +169,14 @@ impl Load {
 
 /// The problem of a file that could not be opened.
 pub(crate) fn about_open(path: &Path, error: &OpenError) -> Problem {
+    let problem = Problem::about(path, with_causes(error));
     match error {
-        OpenError::Read { source, .. } => Problem::about(path, format!("{error}: {source}")),
-        _ => Problem::about(path, error.to_string()),
+        OpenError::Read { source, .. }
+            if source.kind() == ErrorKind::NotFound && path == Path::new(DEFAULT_CONFIGURATION) =>
+        {
+            problem.with_hint("name another with --config; config/hostmend.yaml is one to start from")
+        }
+        _ => problem,
     }
 }
 

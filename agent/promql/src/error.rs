@@ -1,6 +1,18 @@
 //! What can be wrong with an expression, before and while it is evaluated.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+/// How much of a text a message quotes, in characters.
+const QUOTED: usize = 100;
+
+/// What a message quotes of a text that may be of any length.
+pub(crate) fn brief(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)).into(),
+        None => text.into(),
+    }
+}
 
 /// Why a text is not an expression that can be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

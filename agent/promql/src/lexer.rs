@@ -9,6 +9,7 @@ use std::time::Duration;
 use telemetry::parse_duration;
 
 use crate::ParseError;
+use crate::error::brief;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
@@ -144,7 +145,7 @@ impl<'a> Lexer<'a> {
         match parse_duration(word) {
             Ok(duration) => Ok(Token::Duration(duration)),
             Err(_) => Err(bad(
-                format!("{word:?} is neither a number nor a duration"),
+                format!("{:?} is neither a number nor a duration", brief(word)),
                 Some("write a number as in 1.5e3 or 0x1f, a duration as in 90s, 5m or 1h30m".to_owned()),
             )),
         }

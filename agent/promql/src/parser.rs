@@ -10,6 +10,7 @@ mod selectors;
 use std::ops::Range;
 
 use crate::ast::{AggregateOp, BinaryOp, Expr, ExprKind, ValueType};
+use crate::error::brief;
 use crate::lexer::{Spanned, Token, tokens};
 use crate::{ParseError, functions};
 
@@ -19,6 +20,12 @@ pub const MAX_LENGTH: usize = 64 * 1024;
 /// How deep expressions may nest, operators in a row included; the deepest published rule nests 20 deep. The limit
 /// keeps a hostile text from exhausting the stack.
 pub const MAX_DEPTH: usize = 100;
+
+/// The most matchers in one selector; published rules have at most 10.
+pub(crate) const MAX_MATCHERS: usize = 64;
+
+/// The most regular expressions in one expression. Each may take 8 ms to compile.
+pub(crate) const MAX_REGEXES: usize = 100;
 
 /// Parses and checks an expression.
 ///
@@ -33,7 +40,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
             format!("the expression is longer than {MAX_LENGTH} bytes"),
         ));
     }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, regexes: 0 };
     if parser.peek() == &Token::End {
         return Err(error(parser.span(), "there is no expression"));
     }
@@ -64,6 +71,8 @@ struct Parser {
     at: usize,
     /// How deep the parser itself has descended.
     depth: usize,
+    /// Regular expressions met so far.
+    regexes: usize,
 }
 
 static END: Token = Token::End;
@@ -121,7 +130,7 @@ impl Parser {
     fn unexpected(&self, wanted: &str) -> ParseError {
         let found = match self.peek() {
             Token::End => "end of the expression".to_owned(),
-            Token::Name(name) => format!("{name:?}"),
+            Token::Name(name) => format!("{:?}", brief(name)),
             Token::Sign(sign) => format!("{sign:?}"),
             Token::Text(_) => "string".to_owned(),
             Token::Number(_) => "number".to_owned(),
@@ -135,6 +144,15 @@ impl Parser {
             return Err(error(self.span(), format!("the expression nests deeper than {MAX_DEPTH} levels")));
         }
         Ok(depth + 1)
+    }
+
+    fn count_regex(&mut self, span: Range<usize>) -> Result<(), ParseError> {
+        self.regexes += 1;
+        if self.regexes > MAX_REGEXES {
+            let message = format!("the expression has more than {MAX_REGEXES} regular expressions");
+            return Err(hinted(span, message, "join them with |, as in a|b"));
+        }
+        Ok(())
     }
 
     /// An expression of operators that bind at least as tightly as `minimum`.

@@ -3,7 +3,8 @@
 use super::{Nested, Parser, error, function_names, hinted, nearest, not_yet};
 use crate::ParseError;
 use crate::ast::{Aggregate, AggregateOp, Expr, ExprKind, Grouping, ValueType};
-use crate::functions::{self, Arity, Function};
+use crate::error::brief;
+use crate::functions::{self, Arity, Eval, Function, Special};
 use crate::lexer::Token;
 
 impl Parser {
@@ -51,12 +52,15 @@ impl Parser {
             if functions::NOT_YET.contains(&name) {
                 return Err(not_yet(name_span, &format!("function {name}() is")));
             }
-            let message = format!("unknown function {name:?}");
+            let message = format!("unknown function {:?}", brief(name));
             return Err(match nearest(name, function_names()) {
                 Some(known) => hinted(name_span, message, format!("did you mean `{known}`?")),
                 None => error(name_span, message),
             });
         };
+        if matches!(function.eval, Eval::Special(Special::LabelReplace)) {
+            self.count_regex(name_span.clone())?;
+        }
         self.at += 1;
         let (arguments, depth) = self.arguments()?;
         let span = name_span.start..self.end();
@@ -114,19 +118,21 @@ fn expect_type(argument: &Expr, wanted: ValueType, by: &str) -> Result<(), Parse
         return Ok(());
     }
     let message = format!("expected {wanted} for {by}, got {found}");
+    let printed = argument.to_string();
+    let printed = brief(&printed);
     let selector = matches!(argument.unparenthesised().kind, ExprKind::Selector(_));
     Err(match (wanted, found) {
         (ValueType::Range, ValueType::Vector) if selector => {
-            hinted(argument.span.clone(), message, format!("give it a range, as in {argument}[5m]"))
+            hinted(argument.span.clone(), message, format!("give it a range, as in {printed}[5m]"))
         }
         (ValueType::Range, ValueType::Vector) => {
             hinted(argument.span.clone(), message, "make it a subquery, as in (expression)[5m:1m]")
         }
         (ValueType::Scalar, ValueType::Vector) => {
-            hinted(argument.span.clone(), message, format!("write scalar({argument})"))
+            hinted(argument.span.clone(), message, format!("write scalar({printed})"))
         }
         (ValueType::Vector, ValueType::Scalar) => {
-            hinted(argument.span.clone(), message, format!("write vector({argument})"))
+            hinted(argument.span.clone(), message, format!("write vector({printed})"))
         }
         _ => error(argument.span.clone(), message),
     })

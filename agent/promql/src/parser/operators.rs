@@ -3,6 +3,7 @@
 use super::{Nested, Parser, error, hinted, not_yet};
 use crate::ParseError;
 use crate::ast::{Binary, BinaryOp, Expr, ExprKind, Group, Matching, ValueType};
+use crate::error::brief;
 use crate::lexer::Token;
 
 impl Parser {
@@ -73,7 +74,7 @@ impl Parser {
         }
         let include = if self.is_sign("(") { self.label_list()? } else { Vec::new() };
         if on && let Some(label) = include.iter().find(|label| labels.contains(label)) {
-            let message = format!("label {label:?} must not occur in both on and group");
+            let message = format!("label {:?} must not occur in both on and group", brief(label));
             return Err(error(group_span.start..self.end(), message));
         }
         self.refuse_fill()?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use series::{MatchOp, Matcher};
 use telemetry::METRIC_NAME;
 
-use super::{Nested, Parser, error, hinted, not_yet};
+use super::{MAX_MATCHERS, Nested, Parser, error, hinted, not_yet};
 use crate::ParseError;
 use crate::ast::{At, Expr, ExprKind, Selector, Shift, Subquery, ValueType};
+use crate::error::brief;
 use crate::lexer::Token;
 
 /// The longest duration and the furthest time from the epoch, in milliseconds: 292 years, which is what 64 bits of
@@ -24,6 +25,10 @@ impl Parser {
             name.map(|(name, _)| Matcher::equal(METRIC_NAME, name)).into_iter().collect();
         if self.take_sign("{") {
             while !self.take_sign("}") {
+                if matchers.len() >= MAX_MATCHERS {
+                    let message = format!("the selector has more than {MAX_MATCHERS} matchers");
+                    return Err(hinted(self.span(), message, "join values with =~, as in job=~\"a|b\""));
+                }
                 self.matcher(&mut named, &mut matchers)?;
                 if !self.take_sign(",") && !self.is_sign("}") {
                     return Err(self.unexpected("\",\" or \"}\""));
@@ -46,7 +51,7 @@ impl Parser {
             Token::Name(name) => name,
             Token::Text(text) if self.is_sign(",") || self.is_sign("}") => {
                 if let Some(first) = named.replace(text.clone()) {
-                    return Err(error(span, format!("the metric is named twice: {first:?} and {text:?}")));
+                    return Err(named_twice(span, &first, &text));
                 }
                 matchers.insert(0, Matcher::equal(METRIC_NAME, text));
                 return Ok(());
@@ -64,6 +69,9 @@ impl Parser {
             Token::Sign("!~") => MatchOp::NotRegex,
             _ => return Err(self.unexpected("one of \"=\", \"!=\", \"=~\", \"!~\"")),
         };
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.count_regex(span.clone())?;
+        }
         self.at += 1;
         let value_span = self.span();
         let Token::Text(value) = self.next() else {
@@ -74,11 +82,11 @@ impl Parser {
             && op == MatchOp::Equal
             && let Some(first) = named.as_ref()
         {
-            return Err(error(span, format!("the metric is named twice: {first:?} and {value:?}")));
+            return Err(named_twice(span, first, &value));
         }
         let matcher = Matcher::new(label, op, value).map_err(|problem| {
-            let source = std::error::Error::source(&problem).map(ToString::to_string);
-            ParseError { span: value_span, message: problem.to_string(), hint: source }
+            let hint = std::error::Error::source(&problem).map(|source| reason(&source.to_string()));
+            ParseError { span: value_span, message: problem.to_string(), hint }
         })?;
         matchers.push(matcher);
         Ok(())
@@ -232,6 +240,17 @@ impl Parser {
         }
         Ok(At::Millis(millis as i64))
     }
+}
+
+fn named_twice(span: Range<usize>, first: &str, second: &str) -> ParseError {
+    error(span, format!("the metric is named twice: {:?} and {:?}", brief(first), brief(second)))
+}
+
+/// What is wrong with a regular expression. The whole text marks the place in the pattern; of a long pattern only the last
+/// line is told.
+fn reason(text: &str) -> String {
+    const LONG: usize = 400;
+    if text.len() <= LONG { text.to_owned() } else { brief(text.lines().last().unwrap_or(text)).into_owned() }
 }
 
 fn bounded(millis: f64, span: &Range<usize>) -> Result<Duration, ParseError> {

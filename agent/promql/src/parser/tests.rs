@@ -151,6 +151,39 @@ fn nesting_and_length_have_limits() {
     assert_eq!(parse(&long).unwrap_err().message, "the expression is longer than 65536 bytes");
 }
 
+#[test]
+fn matchers_and_regular_expressions_have_limits() {
+    let selector = |matchers: usize| format!("x{{{}}}", vec!["a=~\"b\""; matchers].join(","));
+    assert!(parse(&selector(63)).is_ok());
+    assert_eq!(refusal(&selector(4_000)).1, "the selector has more than 64 matchers");
+    assert!(parse(&format!("{} or {}", selector(50), selector(50))).is_ok());
+    let too_many = "the expression has more than 100 regular expressions";
+    assert_eq!(refusal(&format!("{} or {}", selector(50), selector(51))).1, too_many);
+    let replaced = r#"label_replace(x,"a","$1","b",".{0,400}x")"#;
+    let pairs = format!("({replaced} or {replaced})");
+    assert_eq!(refusal(&vec![pairs; 51].join(" or ")).1, too_many);
+}
+
+#[test]
+fn a_refusal_quotes_no_more_than_a_line() {
+    let long = "x".repeat(20_000);
+    for text in [
+        format!("up {long}"),
+        format!("{long}()"),
+        format!("1{long}"),
+        format!("{{\"{long}\", \"{long}\"}}"),
+        format!("a * on({long}) group_left({long}) b"),
+        format!("up{{a=~\"({long}\"}}"),
+        format!("rate({long})"),
+        format!("vector({long})"),
+        format!("{{a=~\"{long}(\"}}"),
+    ] {
+        let (_, message, hint) = refusal(&text);
+        assert!(message.chars().count() < 300, "{message}");
+        assert!(hint.chars().count() < 200, "{hint}");
+    }
+}
+
 /// Texts of instant vectors.
 fn vectors() -> impl Strategy<Value = String> {
     let shift =

@@ -114,7 +114,8 @@ impl Agent {
         logging::start(log, Some(&telemetry.logs))?;
 
         let policy = config.repairs.policy.clone();
-        let executor = ExecutorThread::start(policy, clock::now, ACTION_WITHIN)
+        let budgets = Some(state.path().join("budgets.json"));
+        let executor = ExecutorThread::start(policy, budgets, clock::now, ACTION_WITHIN)
             .context("starting the thread executor")?;
         let shared = Shared {
             store: Arc::new(RwLock::new(Store::new(config.series))),

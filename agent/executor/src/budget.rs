@@ -52,8 +52,16 @@ impl fmt::Display for Budget {
 /// What of one budget has been spent: the latest moments, as many as the budget has.
 ///
 /// The latest by their time, not by their order: with these alone no window can be overfilled, however the clock jumps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Timestamp>")]
 pub(crate) struct Spent(Vec<Timestamp>);
+
+impl From<Vec<Timestamp>> for Spent {
+    fn from(mut moments: Vec<Timestamp>) -> Self {
+        moments.sort_unstable_by(|a, b| b.cmp(a));
+        Self(moments)
+    }
+}
 
 impl Spent {
     /// Counts one deed, unless the budget is used up.

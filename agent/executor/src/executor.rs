@@ -1,18 +1,17 @@
 //! Judges an action against the policy and performs it.
 //!
 //! The order is always the same: what nothing may touch, then the rule, then its budget, then the deed. The budget is
-//! spent before the deed, so a deed that fails counts.
+//! spent before the deed, and on disk, so a deed that fails counts, and one that ends the agent too.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use telemetry::{Timestamp, format_duration};
 
-use crate::budget::Spent;
 use crate::children::{Children, Deadline};
 use crate::policy::{DirectoryRule, ProcessRule, SignalRule, Subject};
 use crate::process::Process;
+use crate::spending::Spending;
 use crate::sweep::Sweep;
 use crate::{
     Action, ActionError, Budget, ByteCount, Outcome, Policy, ProcessId, ProcessName, Signal, protected,
@@ -25,22 +24,54 @@ use crate::{
 #[derive(Debug)]
 pub struct Executor {
     policy: Policy,
-    spent: HashMap<Rule, Spent>,
+    spending: Spending,
     children: Children,
 }
 
 /// A rule of the policy, by its place in its list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 enum Rule {
     Process(usize),
     Signal(usize),
     Directory(usize),
 }
 
+impl Rule {
+    /// What it is about, which stays the same when rules before it come or go.
+    fn name(self, policy: &Policy) -> Option<String> {
+        Some(match self {
+            Self::Process(at) => format!("process {}", policy.processes.get(at)?.name),
+            Self::Signal(at) => {
+                let rule = policy.signals.get(at)?;
+                let signals: Vec<String> = rule.signals.iter().map(Signal::to_string).collect();
+                match &rule.subject {
+                    Subject::Command(command) => {
+                        format!("signals {} to command {command}", signals.join(","))
+                    }
+                    Subject::Process(process) => {
+                        format!("signals {} to process {process}", signals.join(","))
+                    }
+                }
+            }
+            Self::Directory(at) => format!("directory {}", policy.directories.get(at)?.path.display()),
+        })
+    }
+}
+
+fn rule_names(policy: &Policy) -> impl Iterator<Item = String> {
+    let rules = (0..policy.processes.len()).map(Rule::Process);
+    let rules = rules.chain((0..policy.signals.len()).map(Rule::Signal));
+    let rules = rules.chain((0..policy.directories.len()).map(Rule::Directory));
+    rules.filter_map(|rule| rule.name(policy))
+}
+
 impl Executor {
-    /// An executor whose budgets are all unspent.
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, spent: HashMap::new(), children: Children::default() }
+    /// An executor that keeps in the file `budgets` what it has spent of its budgets, and begins with what stands there.
+    /// Without one it begins with all unspent. A file that cannot be read or written refuses every action, until it is
+    /// mended or removed.
+    pub fn new(policy: Policy, budgets: Option<PathBuf>) -> Self {
+        let spending = Spending::open(budgets, rule_names(&policy).collect());
+        Self { policy, spending, children: Children::default() }
     }
 
     /// Performs `action`, if the policy allows it at `now`.
@@ -150,8 +181,14 @@ impl Executor {
     }
 
     fn spend(&mut self, rule: Rule, budget: Budget, now: Timestamp) -> Result<(), ActionError> {
-        if self.spent.entry(rule).or_default().spend(budget, now) {
-            return Ok(());
+        let name = rule.name(&self.policy).expect("the rule was just found");
+        match self.spending.spend(&name, budget, now) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => {
+                let why = telemetry::with_causes(&error);
+                return Err(ActionError::refused(format!("its budget cannot be counted: {why}")));
+            }
         }
         let (list, index) = match rule {
             Rule::Process(index) => ("processes", index),

@@ -14,7 +14,9 @@ mod policy;
 mod preparation;
 mod process;
 mod protected;
+mod replacement;
 mod restart;
+mod spending;
 mod sweep;
 mod thread;
 

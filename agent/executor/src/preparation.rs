@@ -3,11 +3,11 @@
 //! Whatever the start needs and can be had beforehand is had here: the program looks like one, the log file is open, the
 //! pid file's successor lies beside it. What is left to fail is the kernel's: no memory, no process number.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use documents::Trust;
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::ActionError;
 use crate::policy::ProcessRule;
+use crate::replacement::Replacement;
 
 /// What the kernel reads of a program to learn what it is: `BINPRM_BUF_SIZE` of `include/uapi/linux/binfmts.h`.
 const BEGINNING_BYTES: u64 = 256;
@@ -25,8 +26,8 @@ const BEGINNING_BYTES: u64 = 256;
 pub(crate) struct Preparation {
     /// Where standard output and standard error go.
     pub(crate) output: [Stdio; 2],
-    /// The pid file to write, if the rule says so.
-    pub(crate) pid_file: Option<FreshPidFile>,
+    /// The next pid file, if the rule says that the executor writes it.
+    pub(crate) pid_file: Option<Replacement>,
 }
 
 impl Preparation {
@@ -41,7 +42,7 @@ impl Preparation {
             Some(path) => open_log(path, rule)?,
             None => [Stdio::null(), Stdio::null()],
         };
-        let pid_file = rule.write_pid_file.then(|| FreshPidFile::create(&rule.pid_file)).transpose();
+        let pid_file = rule.write_pid_file.then(|| Replacement::create(&rule.pid_file, 0o644)).transpose();
         let pid_file = pid_file.map_err(|error| {
             ActionError::failed(format!("preparing the pid file {}", rule.pid_file.display()), error)
         })?;
@@ -115,40 +116,4 @@ fn open_log(path: &Path, rule: &ProcessRule) -> Result<[Stdio; 2], ActionError> 
     // The child need not know how it was opened.
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND).map_err(|error| failed(error.into()))?;
     Ok([Stdio::from(file.try_clone().map_err(failed)?), Stdio::from(file)])
-}
-
-/// The next pid file, still empty and under a name of its own. It replaces the present one whole, so that nobody reads
-/// half a number; dropped unwritten, it leaves nothing behind.
-#[derive(Debug)]
-pub(crate) struct FreshPidFile {
-    path: PathBuf,
-    fresh: PathBuf,
-    file: File,
-}
-
-impl FreshPidFile {
-    fn create(path: &Path) -> std::io::Result<Self> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let fresh = path.with_file_name(name);
-        match std::fs::remove_file(&fresh) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
-        Ok(Self { path: path.to_owned(), fresh, file })
-    }
-
-    /// Says that the process of this number runs.
-    pub(crate) fn write(mut self, pid: u32) -> std::io::Result<()> {
-        writeln!(self.file, "{pid}")?;
-        std::fs::rename(&self.fresh, &self.path)
-    }
-}
-
-impl Drop for FreshPidFile {
-    fn drop(&mut self) {
-        // Where it has been renamed it is no longer there.
-        let _ = std::fs::remove_file(&self.fresh);
-    }
 }

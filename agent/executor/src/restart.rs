@@ -34,7 +34,7 @@ pub(crate) fn restart(rule: &ProcessRule, children: &mut Children) -> Result<Out
     let pid = children.start(rule, output)?;
     let unnamed_by = match pid_file {
         Some(file) => {
-            file.write(pid).map_err(|error| {
+            file.put(format!("{pid}\n").as_bytes()).map_err(|error| {
                 let path = rule.pid_file.display();
                 let doing = format!("writing {path} for process {pid}, which was started");
                 ActionError::failed(doing, error)

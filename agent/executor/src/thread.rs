@@ -3,6 +3,7 @@
 //! Requests and answers are the types that will cross a Unix socket when the executor is a process of its own. One
 //! action at a time; whoever asks waits for the answer, but never longer than the deadline.
 
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -41,15 +42,21 @@ pub struct ExecutorThread {
 }
 
 impl ExecutorThread {
-    /// Starts the thread. Budgets are counted by `clock`; no answer is waited for longer than `deadline`, which
+    /// Starts the thread. What is spent of the budgets is kept in the file `budgets`, see [`Executor::new`], and counted by
+    /// `clock`; no answer is waited for longer than `deadline`, which
     /// should exceed the longest `stop_timeout` of the policy by more than 5 s.
     ///
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub fn start(policy: Policy, clock: fn() -> Timestamp, deadline: Duration) -> std::io::Result<Self> {
+    pub fn start(
+        policy: Policy,
+        budgets: Option<PathBuf>,
+        clock: fn() -> Timestamp,
+        deadline: Duration,
+    ) -> std::io::Result<Self> {
         let (requests, incoming) = bounded(WAITING_ACTIONS);
-        let serve = move || serve(Executor::new(policy), &incoming, clock);
+        let serve = move || serve(Executor::new(policy, budgets), &incoming, clock);
         let thread = std::thread::Builder::new().name("executor".into()).spawn(serve)?;
         Ok(Self { requests: Some(requests), thread: Some(thread), deadline })
     }

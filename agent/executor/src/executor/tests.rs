@@ -74,7 +74,7 @@ impl Host {
             directory.path().join("web.pid").display()
         );
         let _ = write!(text, "{more}");
-        Self { executor: Executor::new(policy(&text)), directory }
+        Self { executor: Executor::new(policy(&text), None), directory }
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -393,7 +393,7 @@ fn children_that_ignore_term_are_killed_at_one_deadline_for_all() {
             directory.path().display()
         );
     }
-    let mut executor = Executor::new(policy(&text));
+    let mut executor = Executor::new(policy(&text), None);
     let mut pids = Vec::new();
     for at in 0..4 {
         let action = Action::RestartProcess { process: format!("web{at}").as_str().into() };
@@ -424,6 +424,63 @@ fn a_budget_counts_failures_and_opens_again_after_its_window() {
     let action = Action::RestartProcess { process: "web".into() };
     let later = NOON.plus(Duration::from_hours(1));
     assert!(matches!(host.executor.perform(&action, later), Err(ActionError::Failed { .. })));
+}
+
+/// A policy for `web` with other rules before it, allowed so many restarts.
+fn budgeted(before: &str, at_most: &str) -> Policy {
+    policy(&format!(
+        "processes:\n{before}- name: web\n  command: [/nonexistent/web]\n  pid_file: /nonexistent/web.pid\n  \
+         at_most: {at_most}\n"
+    ))
+}
+
+#[test]
+fn what_was_spent_is_known_after_a_restart_even_if_the_policy_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("budgets.json");
+    let action = Action::RestartProcess { process: "web".into() };
+    let another =
+        "- { name: db, command: [/nonexistent/db], pid_file: /nonexistent/db.pid, at_most: 1 per 1h }\n";
+    for before in ["", another] {
+        let mut executor = Executor::new(budgeted(before, "2 per 1h"), Some(file.clone()));
+        assert!(matches!(executor.perform(&action, NOON), Err(ActionError::Failed { .. })));
+    }
+    let mut executor = Executor::new(budgeted("", "2 per 1h"), Some(file.clone()));
+    assert!(refusal(executor.perform(&action, NOON)).contains("is used up"));
+    let later = NOON.plus(Duration::from_hours(1));
+    assert!(matches!(executor.perform(&action, later), Err(ActionError::Failed { .. })));
+}
+
+#[test]
+fn what_was_spent_and_cannot_be_read_refuses_until_the_file_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("budgets.json");
+    let action = Action::RestartProcess { process: "web".into() };
+    std::fs::write(&file, "{\"process web\": [17").unwrap();
+    let mut executor = Executor::new(budgeted("", "1 per 1h"), Some(file.clone()));
+    let reason = refusal(executor.perform(&action, NOON));
+    let expected = format!(
+        "its budget cannot be counted: {} does not say what was spent; remove it to begin with unspent budgets: ",
+        file.display()
+    );
+    assert!(reason.starts_with(&expected), "{reason}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(executor.perform(&action, NOON), Err(ActionError::Failed { .. })));
+    assert!(refusal(executor.perform(&action, NOON)).contains("is used up"));
+}
+
+#[test]
+fn what_cannot_be_counted_is_not_done_and_counts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let action = Action::RestartProcess { process: "web".into() };
+    let mut executor = Executor::new(budgeted("", "1 per 1h"), Some(state.join("budgets.json")));
+    for _ in 0..2 {
+        let reason = refusal(executor.perform(&action, NOON));
+        assert!(reason.contains("cannot be counted: writing "), "{reason}");
+    }
+    std::fs::create_dir(&state).unwrap();
+    assert!(matches!(executor.perform(&action, NOON), Err(ActionError::Failed { .. })));
 }
 
 const SIGNALS: &str = "signals:\n- { command: sleep, signals: [TERM], at_most: 2 per 1h }\n- { process: web, signals: [KILL], at_most: 1 per 1h }\n";
@@ -472,10 +529,11 @@ fn old_files_are_deleted_only_within_the_rule_s_bounds() {
     let spool = directory.path().join("spool");
     std::fs::create_dir(&spool).unwrap();
     std::fs::write(spool.join("a"), "x").unwrap();
-    let mut executor = Executor::new(policy(&format!(
+    let text = format!(
         "directories:\n- {{ path: {}, at_least_age: 1m, at_most_bytes: 1MiB, at_most: 9 per 1h }}\n",
         spool.display()
-    )));
+    );
+    let mut executor = Executor::new(policy(&text), None);
     let later = Timestamp::from_secs(4_000_000_000);
     let mut delete = |under: PathBuf, age: u64, bytes: u64| {
         let older_than = Duration::from_secs(age);

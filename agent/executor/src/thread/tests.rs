@@ -6,7 +6,8 @@ use super::*;
 
 fn start(text: &str, deadline: Duration) -> ExecutorThread {
     let document = Document::from_text(Path::new("policy.yaml"), text);
-    ExecutorThread::start(Policy::read(&document).unwrap(), || Timestamp::from_secs(1), deadline).unwrap()
+    ExecutorThread::start(Policy::read(&document).unwrap(), None, || Timestamp::from_secs(1), deadline)
+        .unwrap()
 }
 
 fn process(pid_file: &Path, command: &str) -> String {

@@ -200,6 +200,9 @@ impl Executor {
     }
 
     fn no_rule(&self, list: &str, entry: &str) -> ActionError {
+        if self.policy.file.as_os_str().is_empty() {
+            return ActionError::refused("no policy is configured; set `policy:` in hostmend.yaml");
+        }
         let file = self.policy.file.display();
         ActionError::refused(format!("nothing under `{list}` in {file} allows it; `{entry}` there would"))
     }

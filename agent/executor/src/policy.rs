@@ -130,7 +130,7 @@ pub struct DirectoryRule {
 /// All that may be done to this host.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// The file that says so; named in refusals.
+    /// The file that says so; named in refusals. Empty if no policy is configured.
     pub file: PathBuf,
     /// Processes that may be restarted.
     pub processes: Vec<ProcessRule>,

@@ -415,6 +415,24 @@ fn a_process_without_a_rule_is_refused_with_the_line_that_would_allow_it() {
 }
 
 #[test]
+fn without_a_policy_the_refusal_says_where_to_name_one() {
+    let mut executor = Executor::new(Policy::default(), None);
+    let victim = spawn(&["/bin/sleep", "1000"]);
+    for action in [
+        Action::RestartProcess { process: "web".into() },
+        Action::SignalProcess { process: victim.id(), signal: Signal::Term },
+        Action::DeleteOldFiles {
+            under: PathBuf::from("/srv/web"),
+            older_than: Duration::from_secs(1),
+            at_most: ByteCount(1),
+        },
+    ] {
+        let reason = refusal(executor.perform(&action, NOON));
+        assert_eq!(reason, "no policy is configured; set `policy:` in hostmend.yaml", "{action}");
+    }
+}
+
+#[test]
 fn a_budget_counts_failures_and_opens_again_after_its_window() {
     let mut host = Host::new("[/nonexistent/web]", "");
     for _ in 0..3 {

@@ -15,6 +15,10 @@ pub const MAX_SAMPLES: u64 = 10_000_000;
 /// labels. An evaluation that alone makes as many is refused.
 pub(crate) const MAX_SETS: usize = 200_000;
 
+/// Notes that an evaluation keeps. Some quote a label, so a hostile series could otherwise add one with every sample; what
+/// comes after is left out, as notes repeat themselves by then.
+const MAX_NOTES: usize = 32;
+
 /// One sample on its way through a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -79,11 +83,37 @@ impl Context<'_> {
         self.reads.series + self.reads.samples + self.steps > MAX_SAMPLES
     }
 
-    /// Notes what Prometheus would warn of, once.
+    /// Notes what Prometheus would warn of, once, as long as there is room.
     pub(crate) fn note(&mut self, severity: Severity, span: &Range<usize>, message: String) {
+        if self.notes.len() >= MAX_NOTES {
+            return;
+        }
         let note = Note { severity, span: span.clone(), message };
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use series::Limits;
+    use telemetry::{Labels, Origin, Timestamp};
+
+    use super::*;
+    use crate::Query;
+
+    #[test]
+    fn notes_do_not_pile_up() {
+        let mut store = Store::new(Limits::default());
+        let now = Timestamp::from_secs(30);
+        for number in 0..1_000 {
+            let bound = format!("none-{number}");
+            let labels: Labels = [("__name__", "x_bucket"), ("le", bound.as_str())].into_iter().collect();
+            store.append_sample(&labels, Origin::Rule, now, 1.0).unwrap();
+        }
+        let mut query = Query::new("histogram_quantile(0.5, x_bucket)").unwrap();
+        query.instant(&store, now).unwrap();
+        assert_eq!(query.notes().len(), MAX_NOTES);
     }
 }

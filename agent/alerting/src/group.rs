@@ -10,6 +10,7 @@ use promql::{EvalError, Value};
 use series::{Rejected, Store};
 use telemetry::{Alert, Labels, METRIC_NAME, Origin, Timestamp};
 
+use crate::brief::{brief, identity};
 use crate::rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
 use crate::schedule::Schedule;
 use crate::state::{RuleState, StepError, Transition, step};
@@ -29,7 +30,7 @@ pub struct Round {
 
 /// A rule that failed in a round.
 #[derive(Debug, thiserror::Error)]
-#[error("evaluating rule {rule} of group {group}")]
+#[error("evaluating rule {} of group {}", brief(rule), brief(group))]
 pub struct RuleError {
     /// The group's name.
     pub group: String,
@@ -44,7 +45,7 @@ pub struct RuleError {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The expression has no value at this time.
-    #[error("the expression {expression:?} has no value")]
+    #[error("the expression {:?} has no value", identity(expression))]
     Query {
         /// The expression.
         expression: String,
@@ -56,7 +57,7 @@ pub enum Failure {
     #[error(transparent)]
     Alerts(#[from] StepError),
     /// Two samples would be recorded under one name.
-    #[error("two samples give the series {labels}; keep a label that tells them apart")]
+    #[error("two samples give the series {}; keep a label that tells them apart", identity(&labels.to_string()))]
     SameLabels {
         /// The series.
         labels: Labels,
@@ -70,7 +71,7 @@ pub enum Failure {
         count: usize,
     },
     /// The store did not take some samples.
-    #[error("{refused} of its series could not be stored, {first} among them")]
+    #[error("{refused} of its series could not be stored, {} among them", identity(&first.to_string()))]
     Store {
         /// How many.
         refused: usize,

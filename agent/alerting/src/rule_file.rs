@@ -14,6 +14,7 @@ use documents::{Document, Problem, Review, Spanned, yaml};
 use promql::{Query, ast::ValueType};
 use telemetry::METRIC_NAME;
 
+use crate::brief::brief;
 use crate::rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
 use crate::template::Template;
 use text::{GroupText, Pairs, RuleFileText, RuleText};
@@ -47,7 +48,8 @@ impl RuleFile {
         let mut groups = Vec::new();
         for group in file.unwrap_or_default().groups {
             if !names.insert(group.name.value.clone()) {
-                let message = format!("the group {:?} is there twice; name them apart", group.name.value);
+                let message =
+                    format!("the group {:?} is there twice; name them apart", brief(&group.name.value));
                 review.error(&group.name, message);
             }
             groups.push(read_group(&mut review, group));
@@ -251,7 +253,7 @@ fn recording(
     limit: Option<usize>,
 ) -> Option<RecordingRule> {
     if name.text.contains(['{', '}']) {
-        let message = format!("{:?} is not a series name", name.text);
+        let message = format!("{:?} is not a series name", brief(&name.text));
         review.error_at(name.place.clone(), message).hint =
             Some("give labels under `labels`, and a selector as `expr`".to_owned());
     }
@@ -281,7 +283,7 @@ fn merged<'a>(group: &'a Pairs, rule: &'a Pairs) -> Vec<Pair<'a>> {
 fn check_names(review: &mut Review, pairs: &Pairs, kind: &str) {
     for (name, _) in pairs.iter() {
         if name.value.is_empty() || name.value == METRIC_NAME {
-            review.error(name, format!("{:?} is not a name that a {kind} can have", name.value));
+            review.error(name, format!("{:?} is not a name that a {kind} can have", brief(&name.value)));
         }
     }
 }
@@ -292,7 +294,7 @@ fn warn_of_duplicates(review: &mut Review, groups: &[Group]) {
         if !found.identity.0.is_empty() && !known.insert(&found.identity) {
             let message = format!(
                 "another rule {:?} has the same labels; one would overwrite the other",
-                found.identity.0
+                brief(&found.identity.0)
             );
             let problem = Problem::at(review.document(), found.place.clone(), message).as_warning();
             review.add(problem);

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use telemetry::{Alert, AlertState, Labels, Timestamp};
 
+use crate::brief::identity;
 use crate::rule::AlertingRule;
 
 /// The alerts of one rule: one for each sample of its expression, so what bounds the series bounds them.
@@ -57,7 +58,7 @@ impl Transition {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StepError {
     /// Labels identify an alert.
-    #[error("two samples give the alert {labels}; keep a label that tells them apart")]
+    #[error("two samples give the alert {}; keep a label that tells them apart", identity(&labels.to_string()))]
     SameLabels {
         /// The labels.
         labels: Labels,

@@ -187,6 +187,25 @@ fn what_a_rule_may_not_give_is_an_error_that_names_it() {
 }
 
 #[test]
+fn an_error_quotes_no_more_than_is_recognised() {
+    let long = "a".repeat(5_000);
+    let mut host = Host::new(&format!(
+        "rules:
+  - {{record: same, expr: load, labels: {{web: '', x: {long}}}}}
+  - {{alert: Same, expr: load, labels: {{web: '', x: {long}}}}}
+  - {{alert: {long}, expr: 'load * on() {{x!=\"{long}\", __name__=\"load\"}}'}}",
+    ));
+    host.has("load", "a", 1.0);
+    host.has("load", "b", 1.0);
+    let errors: Vec<String> =
+        host.round().errors.iter().map(|error| format!("{error}: {}", error.failure)).collect();
+    assert_eq!(errors.len(), 3);
+    for error in errors {
+        assert!(error.contains('…') && error.chars().count() < 800, "{error}");
+    }
+}
+
+#[test]
 fn alerts_that_go_over_the_limit_are_resolved_and_end_with_the_next_good_round() {
     let mut host = Host::new("limit: 1\n  rules: [{alert: Busy, expr: load}]");
     host.has("load", "a", 1.0);

@@ -70,6 +70,20 @@ fn a_file_without_rules_is_a_file() {
 }
 
 #[test]
+fn a_problem_quotes_no_more_than_a_line() {
+    let long = "x".repeat(5_000);
+    for text in [
+        format!("groups:\n- name: {long}\n- name: {long}\n"),
+        group(&format!("  - record: '{{{long}'\n    expr: up\n")),
+        group(&format!("  - alert: {long}\n    expr: up\n  - alert: {long}\n    expr: up\n")),
+        group(&format!("  - alert: A\n    expr: up {long}\n")),
+    ] {
+        let [problem] = &problems(&text)[..] else { panic!("{text}") };
+        assert!(problem.contains('…') && problem.chars().count() < 300, "{problem}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_place() {
     let cases: &[(String, &[&str])] = &[
         (

@@ -154,7 +154,7 @@ fn what_is_wrong_is_named_with_its_place() {
             &["3:9: a group needs a name", "4:9: the group \"g\" is there twice; name them apart"],
         ),
         ("rules: []\n".to_owned(), &["1:1: unknown field `rules`, expected one of groups"]),
-        ("groups: 5\n".to_owned(), &["1:9: expected sequence start"]),
+        ("groups: 5\n".to_owned(), &["1:9: expected a list, as in [web] or lines that begin with a dash"]),
     ];
     for (text, expected) in cases {
         assert_eq!(problems(text), *expected, "{text}");

@@ -166,6 +166,11 @@ impl Ring {
         self.last
     }
 
+    /// The time of the newest sample, if it says that the series has ended.
+    pub(crate) fn ended_at(&self) -> Option<i64> {
+        self.values.as_slice().last().copied().is_some_and(crate::is_stale).then_some(self.last)
+    }
+
     /// Appends the value of the collection `tick`, which took place at `at`.
     pub(crate) fn push_tick(&mut self, timeline: &Timeline, tick: u64, at: i64, value: f64) {
         if let Times::Shared { first } = &mut self.times {
@@ -215,12 +220,11 @@ impl Ring {
         }
     }
 
-    /// Forgets the samples from `from` on, after the timeline has, and says whether the last of them was a stale marker.
-    pub(crate) fn forget_from(&mut self, timeline: &Timeline, from: i64) -> bool {
+    /// Forgets the samples from `from` on, after the timeline has.
+    pub(crate) fn forget_from(&mut self, timeline: &Timeline, from: i64) {
         if self.last < from {
-            return false;
+            return;
         }
-        let ended = self.values.as_slice().last().copied().is_some_and(crate::is_stale);
         let last = match &mut self.times {
             Times::Shared { first } => {
                 let end = timeline.base() + timeline.times().len() as u64;
@@ -236,7 +240,6 @@ impl Ring {
             }
         };
         self.last = last.filter(|_| !self.is_empty()).unwrap_or(i64::MIN);
-        ended
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,8 +1,9 @@
 //! The store: series by fingerprint, by labels and by selector.
 //!
 //! It answers for limits and names. Times given to it are those of the samples; it never asks what time it is. The
-//! surprise is that ids are only good for one [`Store::generation`]: a series that ended and aged out gives its id away.
+//! surprise is that ids are only good for one [`Store::generation`]: a series that aged out or made room gives its id away.
 
+mod ended;
 mod identity;
 mod ownership;
 mod rejected;
@@ -19,13 +20,15 @@ use crate::index::Index;
 use crate::matcher::{MatchOp, Matcher};
 use crate::ring::{Bounds, Ring, Samples, Timeline};
 use crate::{STALE, is_stale};
+use ended::Ended;
 pub use rejected::{Rejected, Rejections};
 use slots::Slots;
 
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Series at most; further ones are refused and counted. Aliases do not count.
+    /// Series at most. A further one takes the place of the series that ended longest ago; while none has ended, it is
+    /// refused. Both are counted. Aliases do not count.
     pub max_series: usize,
     /// How long a sample is kept after it was taken.
     pub retention: Duration,
@@ -85,8 +88,10 @@ pub struct Store {
     index: Index,
     by_labels: HashMap<Labels, SeriesId, RandomState>,
     by_fingerprint: HashMap<u64, u32, RandomState>,
+    ended: Ended,
     timeline: Timeline,
     generation: u64,
+    evicted: u64,
     rejections: Rejections,
     clock_jumps: u64,
 }
@@ -101,8 +106,10 @@ impl Store {
             index: Index::default(),
             by_labels: HashMap::default(),
             by_fingerprint: HashMap::default(),
+            ended: Ended::default(),
             timeline: Timeline::default(),
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
+            evicted: 0,
             rejections: Rejections::default(),
             clock_jumps: 0,
         }
@@ -149,17 +156,26 @@ impl Store {
         self.clock_jumps += 1;
         let from = at.saturating_sub(1);
         self.timeline.forget_from(from);
-        let mut emptied = Vec::new();
+        let (mut emptied, mut ended) = (Vec::new(), Vec::new());
         for (number, series) in self.series.iter_mut() {
-            let ended = series.ring.forget_from(&self.timeline, from);
+            let end = series.ring.ended_at();
+            series.ring.forget_from(&self.timeline, from);
             if series.ring.is_empty() {
                 emptied.push(number);
-            } else if ended {
-                series.ring.push_own(&self.timeline, from, STALE);
+            } else if let Some(end) = end {
+                if end >= from {
+                    series.ring.push_own(&self.timeline, from, STALE);
+                }
+                ended.push(number);
             }
         }
         for number in emptied {
             self.remove(number);
+        }
+        // A series that had come back may now have an old end as its newest sample; it lives, and is not queued.
+        self.ended = Ended::default();
+        for number in ended {
+            self.ended.note(number, &self.series);
         }
     }
 
@@ -196,6 +212,7 @@ impl Store {
             return Err(Rejected::NotNewer);
         }
         series.ring.push_own(&self.timeline, at.as_millis(), STALE);
+        self.ended.note(id.series, &self.series);
         Ok(())
     }
 
@@ -291,6 +308,11 @@ impl Store {
         self.series.len()
     }
 
+    /// How many series that had ended made room for new ones since the start, before they were too old.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
     /// How many points and samples were refused since the start.
     pub fn rejected(&self) -> u64 {
         self.rejections.total()
@@ -336,9 +358,10 @@ impl Store {
             series.ring.push_tick(&self.timeline, tick, at, value);
         }
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
-        if point.number == Number::Gone {
+        if is_stale(value) {
             self.by_fingerprint.remove(&point.fingerprint);
             series.fingerprint = None;
+            self.ended.note(number, &self.series);
         }
         Ok(true)
     }
@@ -364,6 +387,9 @@ impl Store {
         series.ring.push_own(&self.timeline, at, value);
         let cutoff = at.saturating_sub(millis(self.limits.retention));
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
+        if is_stale(value) {
+            self.ended.note(number, &self.series);
+        }
         Ok(())
     }
 }

@@ -45,9 +45,9 @@ impl Store {
         self.by_fingerprint.insert(fingerprint, number);
     }
 
-    /// A new series under a name that nobody has.
+    /// A new series under a name that nobody has. In a full store it takes the place of the one that ended longest ago.
     pub(super) fn begin(&mut self, labels: &Labels, origin: Origin, ring: Ring) -> Result<u32, Rejected> {
-        if self.series.len() >= self.limits.max_series {
+        if self.series.len() >= self.limits.max_series && !self.evict() {
             return Err(Rejected::TooManySeries { limit: self.limits.max_series });
         }
         let number = self.series.insert(Series { ring, origin, entries: Vec::new(), fingerprint: None });

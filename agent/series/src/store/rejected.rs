@@ -8,7 +8,7 @@ pub enum Rejected {
     /// Samples of a series come in order of time.
     #[error("the sample is not newer than the newest of its series")]
     NotNewer,
-    /// The store is full.
+    /// The store is full, and none of its series has ended.
     #[error("the store holds its limit of {limit} series")]
     TooManySeries {
         /// [`Limits::max_series`](crate::Limits::max_series).

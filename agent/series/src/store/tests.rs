@@ -3,6 +3,8 @@ use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, Value, ValueType};
 
 use super::*;
 
+mod ended;
+
 static CPU_TIME: MetricSpec = MetricSpec {
     name: "system.cpu.time",
     unit: "s",

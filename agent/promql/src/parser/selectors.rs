@@ -11,10 +11,15 @@ use crate::ParseError;
 use crate::ast::{At, Expr, ExprKind, Selector, Shift, Subquery, ValueType};
 use crate::error::brief;
 use crate::lexer::Token;
+use crate::plan::{DEFAULT_SUBQUERY_STEP, MAX_SAMPLES};
 
 /// The longest duration and the furthest time from the epoch, in milliseconds: 292 years, which is what 64 bits of
 /// nanoseconds hold. Sums of such times cannot overflow.
 const MAX_MILLIS: i64 = i64::MAX / 1_000_000;
+
+/// The most operators, functions and operands that a subquery evaluates, each once a step; 50 million take about half a
+/// second. What they read is counted when they are evaluated.
+const MAX_SUBQUERY_WORK: u64 = 50_000_000;
 
 impl Parser {
     /// What follows a metric's name, or an opening brace that stands first.
@@ -153,6 +158,10 @@ impl Parser {
             }
             let span = expr.span.start..self.end();
             let subquery = Subquery { expr, range, step, shift: Shift::default() };
+            if subquery_work(&subquery) > MAX_SUBQUERY_WORK {
+                let message = "the subquery has too many steps for so long an expression";
+                return Err(hinted(span, message, "make its range shorter, or its step longer"));
+            }
             return Ok((Expr { kind: ExprKind::Subquery(Box::new(subquery)), span }, true));
         }
         self.expect_sign("]")?;
@@ -240,6 +249,28 @@ impl Parser {
         }
         Ok(At::Millis(millis as i64))
     }
+}
+
+/// How much a subquery evaluates. More steps than one evaluation may make are refused when they are made.
+fn subquery_work(subquery: &Subquery) -> u64 {
+    let step = subquery.step.map_or(DEFAULT_SUBQUERY_STEP as u128, |step| step.as_millis());
+    let steps = subquery.range.as_millis() / step.max(1) + 1;
+    u64::try_from(steps).unwrap_or(u64::MAX).min(MAX_SAMPLES).saturating_mul(work(&subquery.expr))
+}
+
+fn work(expr: &Expr) -> u64 {
+    let inside = match &expr.kind {
+        ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Selector(_) | ExprKind::Range(..) => 0,
+        ExprKind::Subquery(subquery) => subquery_work(subquery),
+        ExprKind::Paren(inner) => return work(inner),
+        ExprKind::Unary(_, inner) => work(inner),
+        ExprKind::Binary(binary) => work(&binary.left).saturating_add(work(&binary.right)),
+        ExprKind::Aggregate(aggregate) => {
+            aggregate.parameter.as_ref().map_or(0, work).saturating_add(work(&aggregate.expr))
+        }
+        ExprKind::Call(_, arguments) => arguments.iter().map(work).fold(0, u64::saturating_add),
+    };
+    inside.saturating_add(1)
 }
 
 fn named_twice(span: Range<usize>, first: &str, second: &str) -> ParseError {

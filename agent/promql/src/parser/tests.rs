@@ -165,6 +165,26 @@ fn matchers_and_regular_expressions_have_limits() {
 }
 
 #[test]
+fn a_long_expression_may_not_be_evaluated_at_many_steps() {
+    let too_many = "the subquery has too many steps for so long an expression";
+    let sum = |operands: usize| vec!["1"; operands].join("+");
+    for (text, fits) in [
+        ("max_over_time(rate(x[5m])[1y:1m])".to_owned(), true),
+        ("sum_over_time(nothing[1y:1ms])".to_owned(), true),
+        (format!("sum_over_time(vector({})[1d:1s])", sum(90)), true),
+        (format!("sum_over_time(vector({})[1w:1s])", sum(90)), false),
+        (format!("sum_over_time(sum_over_time(vector({})[1h:1s])[1h:1s])", sum(3)), false),
+        (format!("sum_over_time(vector({})[1y:])", sum(90)), false),
+        (format!("sum_over_time(vector({})[1y:5m])", sum(90)), true),
+    ] {
+        match parse(&text) {
+            Ok(_) => assert!(fits, "{text}"),
+            Err(error) => assert_eq!((error.message.as_str(), fits), (too_many, false), "{text}"),
+        }
+    }
+}
+
+#[test]
 fn a_refusal_quotes_no_more_than_a_line() {
     let long = "x".repeat(20_000);
     for text in [

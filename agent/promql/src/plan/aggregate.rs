@@ -181,15 +181,20 @@ impl AggregateNode {
                 let q = q.eval(context)?;
                 warn_of_quantile(q, span, context);
                 let samples = self.inner.eval(context)?;
+                context.count_passed(samples.len() as u64 * SORT_COST)?;
                 Ok(quantiles(&mut self.groups, &samples, q, context.sets))
             }
             Kind::CountValues { label } => {
                 let samples = self.inner.eval(context)?;
+                context.count_passed(samples.len() as u64 * SORT_COST)?;
                 Ok(count_values(&self.groups, label, &samples, context.sets))
             }
         }
     }
 }
+
+/// What a sample costs where groups are sorted or values become labels, in samples that are only added up.
+const SORT_COST: u64 = 10;
 
 /// The `k` of `topk`, cut to a whole number.
 fn whole(number: f64, span: &Range<usize>) -> Result<usize, EvalError> {

@@ -43,7 +43,7 @@ pub(crate) struct Context<'a> {
     pub(crate) epoch: u64,
     pub(crate) is_range: bool,
     pub(crate) reads: Reads,
-    /// Work that reads nothing: evaluations of subqueries, and bytes of the label values that are looked at and made.
+    /// Work that reads nothing: evaluations of subqueries, samples between operators, and bytes of the label values that are looked at and made.
     pub(crate) steps: u64,
 }
 
@@ -63,6 +63,18 @@ impl Context<'_> {
         }
         if self.sets.len() > 2 * MAX_SETS {
             return error(format!("the query makes more than {MAX_SETS} label sets"));
+        }
+        Ok(())
+    }
+
+    /// Counts samples that one operator hands to the next: a long chain of operators over samples that were read once
+    /// takes its time as well.
+    pub(crate) fn count_passed(&mut self, samples: u64) -> Result<(), EvalError> {
+        self.steps += samples;
+        if self.is_over() {
+            let message =
+                format!("the query handles more than {MAX_SAMPLES} samples, intermediate ones counted in");
+            return Err(EvalError { span: None, message });
         }
         Ok(())
     }

@@ -43,6 +43,12 @@ pub(crate) struct Over {
 
 impl VectorNode {
     pub(crate) fn eval(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
+        let samples = self.eval_uncounted(context)?;
+        context.count_passed(samples.len() as u64)?;
+        Ok(samples)
+    }
+
+    fn eval_uncounted(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
         match self {
             Self::Select(select) => select.eval(context),
             Self::Negate(inner) => {

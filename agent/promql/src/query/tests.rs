@@ -174,3 +174,17 @@ fn values_that_become_labels_do_not_pile_up() {
         assert!(query.sets.len() <= MAX_SETS + 2_000);
     }
 }
+
+#[test]
+fn a_long_chain_of_operators_over_many_series_is_refused_in_time() {
+    let mut store = Store::new(Limits::default());
+    for number in 0..Limits::default().max_series {
+        let labels = [("__name__", "many"), ("n", &number.to_string())].into_iter().collect();
+        store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
+    }
+    let chain = |length: usize| "quantile by (n) (0.5, ".repeat(length) + "many" + &")".repeat(length);
+    let at = Timestamp::from_secs(10);
+    assert!(Query::new(&chain(3)).unwrap().instant(&store, at).is_ok());
+    let error = Query::new(&chain(90)).unwrap().instant(&store, at).unwrap_err();
+    assert_eq!(error.message, "the query handles more than 10000000 samples, intermediate ones counted in");
+}

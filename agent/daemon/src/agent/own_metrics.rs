@@ -43,6 +43,13 @@ static SENDER_QUEUED_BYTES: MetricSpec = own(
 );
 static SERIES_COUNT: MetricSpec =
     own("hostmend.series.count", "{series}", Instrument::UpDownCounter, &[], "Series kept for the rules.");
+static SERIES_EVICTED: MetricSpec = own(
+    "hostmend.series.evicted",
+    "{series}",
+    Instrument::Counter,
+    &[],
+    "Series that had ended and made room for new ones before their time was over.",
+);
 static SERIES_REJECTED: MetricSpec = own(
     "hostmend.series.rejected",
     "{sample}",
@@ -78,6 +85,7 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &SENDER_QUEUED,
     &SENDER_QUEUED_BYTES,
     &SERIES_COUNT,
+    &SERIES_EVICTED,
     &SERIES_REJECTED,
     &CLOCK_JUMPS,
     &RULES_MISSED,
@@ -100,9 +108,11 @@ impl OwnMetrics {
         out.host();
         self.write_sender(out);
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
-        let (kept, rejected, jumps) = (store.series_count(), store.rejections(), store.clock_jumps());
+        let (kept, evicted) = (store.series_count(), store.evicted());
+        let (rejected, jumps) = (store.rejections(), store.clock_jumps());
         drop(store);
         out.int(&SERIES_COUNT, &[], kept as i64);
+        out.int(&SERIES_EVICTED, &[], evicted as i64);
         for (reason, samples) in [
             ("not_newer", rejected.not_newer),
             ("too_many_series", rejected.too_many_series),

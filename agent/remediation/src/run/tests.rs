@@ -97,7 +97,13 @@ impl World for Paper {
             }
             (None, Action::RestartProcess { .. }) => {
                 self.processes = vec![process(77, self.restarts_as)];
-                Ok(Outcome::Restarted { process: "web".into(), ended: None, killed: false, pid: 77, unnamed_by: None })
+                Ok(Outcome::Restarted {
+                    process: "web".into(),
+                    ended: None,
+                    killed: false,
+                    pid: 77,
+                    unnamed_by: None,
+                })
             }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 
     /// What to log: a level (error, warn, info, debug, trace) or `tracing` directives.
-    /// Default: info; for the demo, warn.
+    /// Default: info; for the demo, error.
     #[arg(long, global = true, env = "HOSTMEND_LOG", value_name = "FILTER", value_parser = filter)]
     pub(crate) log: Option<String>,
 }

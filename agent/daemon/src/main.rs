@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = cli.log.as_deref();
     let done = match &cli.command {
-        Command::Demo(args) => demo::run(args, log.unwrap_or("warn")),
+        Command::Demo(args) => demo::run(args, log.unwrap_or("error")),
         Command::Run(args) => agent::run(&args.config, log.unwrap_or("info")),
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),

@@ -18,7 +18,7 @@ pub(super) fn opening(directory: &Path, otlp: SocketAddr) -> String {
     format!(
         "hostmend demo\n\n\
          An agent with a configuration of its own watches this host and a small service, the victim. The demo breaks\n\
-         the victim three ways; the agent notices, repairs and verifies. It takes about a minute. Ctrl-C stops it.\n\n  \
+         the victim three ways; the agent notices, repairs and verifies. It takes half a minute. Ctrl-C stops it.\n\n  \
          directory    {}\n  \
          OTLP server  {otlp}, embedded, gRPC\n\n",
         directory.display()

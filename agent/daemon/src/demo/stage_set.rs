@@ -57,10 +57,11 @@ impl StageSet {
         self.directory.path()
     }
 
-    /// Keeps the directory after the demo.
+    /// Keeps the directory after the demo, for the sake of the drafts, but for the spool's megabytes.
     pub(super) fn keep(self) {
-        // The path has been printed; keeping is all that is left to do.
-        let _ = self.directory.keep();
+        let directory = self.directory.keep();
+        // What cannot be removed does no harm.
+        let _ = std::fs::remove_dir_all(directory.join("spool"));
     }
 }
 

@@ -11,5 +11,5 @@ mod wording;
 
 pub use incident::{Entry, Incident, MAX_ENTRIES, Source};
 pub use postmortem::draft;
-pub use record::{IncidentRecord, MAX_CLOSED, MAX_OPEN};
+pub use record::{IncidentRecord, MAX_OPEN};
 pub use wording::sentence;

@@ -1,6 +1,4 @@
-//! All incidents of this host that are still of interest.
-
-use std::collections::VecDeque;
+//! All incidents of this host that are not over.
 
 use telemetry::{Alert, AlertState, Labels, RunEvent, Timestamp};
 
@@ -10,14 +8,10 @@ use crate::{Incident, Source};
 /// beyond it open none and are counted.
 pub const MAX_OPEN: usize = 200;
 
-/// The most closed incidents kept in memory; older ones are in the files that were written of them.
-pub const MAX_CLOSED: usize = 100;
-
-/// Open and recently closed incidents.
+/// The incidents that are not over. Those that are belong to whoever writes them down.
 #[derive(Debug, Default)]
 pub struct IncidentRecord {
     open: Vec<Incident>,
-    closed: VecDeque<Incident>,
     number: u64,
     /// Alerts that opened no incident because [`MAX_OPEN`] were open.
     pub left_out: u64,
@@ -72,16 +66,9 @@ impl IncidentRecord {
         }
     }
 
-    /// Closes the incidents whose alert is resolved and whose runs are over, and returns them.
+    /// Closes the incidents whose alert is resolved and whose runs are over, and gives them away.
     pub fn close_finished(&mut self) -> Vec<Incident> {
-        let finished: Vec<Incident> = self.open.extract_if(.., |incident| incident.is_over()).collect();
-        for incident in &finished {
-            if self.closed.len() >= MAX_CLOSED {
-                self.closed.pop_front();
-            }
-            self.closed.push_back(incident.clone());
-        }
-        finished
+        self.open.extract_if(.., |incident| incident.is_over()).collect()
     }
 
     fn find_mut(&mut self, labels: &Labels) -> Option<&mut Incident> {
@@ -91,11 +78,6 @@ impl IncidentRecord {
     /// Incidents that are not over, oldest first.
     pub fn open(&self) -> impl ExactSizeIterator<Item = &Incident> {
         self.open.iter()
-    }
-
-    /// Incidents that are over, oldest first.
-    pub fn closed(&self) -> impl ExactSizeIterator<Item = &Incident> {
-        self.closed.iter()
     }
 }
 

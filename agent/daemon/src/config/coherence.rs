@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use documents::{Document, Problem, nearest};
+use documents::{Document, Problem};
 use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
 use remediation::{Capability, Runbook};
@@ -126,11 +126,8 @@ impl<'a> Known<'a> {
         }
         let Some(spec) = self.metrics.get(&name) else {
             let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));
-            let meant = nearest(&name, self.metrics.keys().map(String::as_str));
-            return Some(problem.with_hint(meant.map_or_else(
-                || "`hostmend list metrics` has them all".to_owned(),
-                |meant| format!("did you mean `{meant}`?"),
-            )));
+            let problem = problem.with_hint("`hostmend list metrics` has them all");
+            return Some(problem.with_nearest(&name, self.metrics.keys().map(String::as_str)));
         };
         let labels = labels_of(spec, name == spec.name);
         for matcher in selector.matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
@@ -154,19 +151,13 @@ impl<'a> Known<'a> {
             return None;
         }
         let problem = site.warning(name, format!("no rule raises the alert {name:?}, so this never runs"));
-        Some(match nearest(name, self.alerts.iter().copied()) {
-            Some(meant) => problem.with_hint(format!("did you mean `{meant}`?")),
-            None => problem,
-        })
+        Some(problem.with_nearest(name, self.alerts.iter().copied()))
     }
 }
 
 fn not_configured(what: &str, value: &str, names: &BTreeSet<String>, site: &Site<'_>) -> Problem {
     let problem = site.warning(value, format!("hostmend.yaml has no {what} {value:?}, so this sees nothing"));
-    match nearest(value, names.iter().map(String::as_str)) {
-        Some(meant) => problem.with_hint(format!("did you mean `{meant}`?")),
-        None => problem,
-    }
+    problem.with_nearest(value, names.iter().map(String::as_str))
 }
 
 /// Labels that series of a metric can have, in the spelling of its OpenTelemetry or of its Prometheus name.

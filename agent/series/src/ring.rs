@@ -190,15 +190,21 @@ impl Ring {
 
     /// Appends a value with a time of its own.
     pub(crate) fn push_own(&mut self, timeline: &Timeline, at: i64, value: f64) {
+        self.own_times(timeline).push(at);
+        self.push_value(at, value);
+    }
+
+    /// The times of its own, which a ring that shared the timeline's gets now.
+    fn own_times(&mut self, timeline: &Timeline) -> &mut Sliding<i64> {
         if let Times::Shared { first } = self.times {
             self.values.drop_front(timeline.base().saturating_sub(first) as usize);
             let first = first.max(timeline.base());
             self.times = Times::Own(Sliding::from_slice(timeline.from(first, self.values.len())));
         }
-        if let Times::Own(times) = &mut self.times {
-            times.push(at);
+        match &mut self.times {
+            Times::Own(times) => times,
+            Times::Shared { .. } => unreachable!("the times became the ring's own"),
         }
-        self.push_value(at, value);
     }
 
     fn push_value(&mut self, at: i64, value: f64) {
@@ -240,6 +246,21 @@ impl Ring {
             }
         };
         self.last = last.filter(|_| !self.is_empty()).unwrap_or(i64::MIN);
+    }
+
+    /// Forgets the ends that are the newest samples: what came after them was forgotten, and the series lives.
+    pub(crate) fn forget_newest_ends(&mut self, timeline: &Timeline) {
+        if self.ended_at().is_none() {
+            return;
+        }
+        let keep =
+            self.values.as_slice().iter().rposition(|value| !crate::is_stale(*value)).map_or(0, |at| at + 1);
+        let dropped = self.values.len() - keep;
+        let times = self.own_times(timeline);
+        times.truncate(times.len().saturating_sub(dropped));
+        let (count, last) = (times.len(), times.as_slice().last().copied());
+        self.values.truncate(count);
+        self.last = last.unwrap_or(i64::MIN);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

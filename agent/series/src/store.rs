@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Forgets what was sampled when the clock said `at` or more. A series that had ended stays ended, from a millisecond
-    /// before.
+    /// before; one that had come back stays alive, so that its former end is forgotten with its return.
     fn set_back(&mut self, at: i64) {
         self.clock_jumps += 1;
         let from = at.saturating_sub(1);
@@ -160,6 +160,9 @@ impl Store {
         for (number, series) in self.series.iter_mut() {
             let end = series.ring.ended_at();
             series.ring.forget_from(&self.timeline, from);
+            if end.is_none() {
+                series.ring.forget_newest_ends(&self.timeline);
+            }
             if series.ring.is_empty() {
                 emptied.push(number);
             } else if let Some(end) = end {
@@ -172,7 +175,6 @@ impl Store {
         for number in emptied {
             self.remove(number);
         }
-        // A series that had come back may now have an old end as its newest sample; it lives, and is not queued.
         self.ended = Ended::default();
         for number in ended {
             self.ended.note(number, &self.series);

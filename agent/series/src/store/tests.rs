@@ -307,10 +307,13 @@ struct Model {
 
 impl Model {
     fn set_back(&mut self, at: i64) {
-        let ended = self.samples.last().is_some_and(|(time, value)| *time >= at - 1 && is_stale(*value));
+        let end = self.samples.last().filter(|(_, value)| is_stale(*value)).map(|(time, _)| *time);
         self.samples.retain(|(time, _)| *time < at - 1);
+        while end.is_none() && self.samples.last().is_some_and(|(_, value)| is_stale(*value)) {
+            self.samples.pop();
+        }
         self.old = self.old.min(self.samples.len());
-        if ended && !self.samples.is_empty() {
+        if end.is_some_and(|end| end >= at - 1) && !self.samples.is_empty() {
             let all_old = self.old == self.samples.len();
             self.samples.push((at - 1, STALE));
             self.old += usize::from(all_old);

@@ -19,6 +19,13 @@ const fn own(
     MetricSpec { name, unit, instrument, value, attributes, scope, description, source }
 }
 
+static COLLECTIONS: MetricSpec = own(
+    "hostmend.collections",
+    "{collection}",
+    Instrument::Counter,
+    &[],
+    "Collections since the agent started, this one included: a receiver that misses a number has missed a collection.",
+);
 static SENDER_ITEMS: MetricSpec = own(
     "hostmend.sender.items",
     "{item}",
@@ -81,6 +88,7 @@ static INCIDENTS_LEFT_OUT: MetricSpec = own(
 
 /// All of them.
 pub(crate) static METRICS: &[&MetricSpec] = &[
+    &COLLECTIONS,
     &SENDER_ITEMS,
     &SENDER_QUEUED,
     &SENDER_QUEUED_BYTES,
@@ -96,16 +104,19 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
 pub(crate) struct OwnMetrics {
     sender: Arc<Sender>,
     shared: Shared,
+    collections: i64,
     overflowed: u64,
 }
 
 impl OwnMetrics {
     pub(crate) fn new(sender: Arc<Sender>, shared: Shared) -> Self {
-        Self { sender, shared, overflowed: 0 }
+        Self { sender, shared, collections: 0, overflowed: 0 }
     }
 
     pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
+        self.collections += 1;
         out.host();
+        out.int(&COLLECTIONS, &[], self.collections);
         self.write_sender(out);
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let (kept, evicted) = (store.series_count(), store.evicted());

@@ -10,6 +10,8 @@ mod collecting;
 mod collector;
 mod demo;
 mod example;
+mod machine;
 mod program;
 mod sandbox;
+mod stories;
 mod tidy;

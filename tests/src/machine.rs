@@ -1,0 +1,214 @@
+//! A machine to break: a real Debian with a real systemd, and our OTLP sink beside it.
+//!
+//! A story gets a machine, does to it what hosts suffer, and says what it expects; when it ends, what must hold after
+//! every story is asserted too. A machine is gone with the value, and with this process however it ends. Stories are
+//! `#[ignore]`d: `./test --system` runs them, as root.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "machines are processes, and stories say how long things may take"
+)]
+
+mod invariants;
+mod namespaces;
+mod package;
+mod sink;
+mod units;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::program::{root, skip};
+use namespaces::Namespaces;
+pub(crate) use package::package;
+pub(crate) use sink::Sink;
+
+/// How long a command on a machine may take, unless the story says otherwise.
+const COMMAND_WITHIN: Duration = Duration::from_mins(1);
+
+/// What a machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// bookworm: systemd 252.
+    Debian12,
+    /// trixie: systemd 257.
+    Debian13,
+}
+
+impl Release {
+    pub(crate) const ALL: [Self; 2] = [Self::Debian12, Self::Debian13];
+
+    /// As Debian's archive calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Debian12 => "bookworm",
+            Self::Debian13 => "trixie",
+        }
+    }
+
+    /// Where its root file system lies; built where it is missing.
+    fn root(self) -> anyhow::Result<PathBuf> {
+        let built = command(root().join("tests/machine/root.sh")).arg(self.name()).output()?;
+        ensure!(built.status.success(), "building {self:?}: {}", String::from_utf8_lossy(&built.stderr));
+        Ok(PathBuf::from(String::from_utf8(built.stdout)?.trim()))
+    }
+}
+
+/// How a command on a machine ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ran {
+    /// The exit status; 128 and the signal's number if one ended it.
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A machine that runs.
+pub(crate) struct Machine {
+    inside: Namespaces,
+    pub(crate) sink: Sink,
+    /// The main process of each unit at the time when the story last hurt it.
+    hurt: RefCell<BTreeMap<String, u32>>,
+    restarts_expected: RefCell<u32>,
+    losses_expected: RefCell<bool>,
+}
+
+/// Tells a story on a fresh machine of each release: boots, runs `tell`, asserts what must hold after every story. A
+/// failure shows the machine's journal.
+pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
+    if let Some(why) = missing() {
+        return skip("machines", &why);
+    }
+    for release in releases {
+        let machine =
+            Machine::boot(*release).unwrap_or_else(|error| panic!("booting {release:?}: {error:#}"));
+        let told = tell(&machine).and_then(|()| machine.holds_what_must_always_hold());
+        if let Err(error) = told {
+            panic!("on {release:?}: {error:#}\n{}", machine.last_words());
+        }
+    }
+}
+
+/// What this host lacks for machines, if anything.
+fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("they need root: sudo ./test --system".to_owned());
+    }
+    ["unshare", "nsenter", "setpriv", "mmdebstrap", "dpkg-deb"].into_iter().find_map(|tool| {
+        let found = std::env::var_os("PATH")?;
+        let found = std::env::split_paths(&found).any(|directory| directory.join(tool).exists());
+        (!found).then(|| format!("{tool} is missing: ./test --install --system"))
+    })
+}
+
+impl Machine {
+    /// Boots in namespaces, with a sink at the address that the package's configuration names.
+    pub(crate) fn boot(release: Release) -> anyhow::Result<Self> {
+        let inside = Namespaces::boot(&release.root()?)?;
+        let sink = inside.within_network(|| Sink::listen(4317))??;
+        let machine = Self {
+            inside,
+            sink,
+            hurt: RefCell::default(),
+            restarts_expected: RefCell::default(),
+            losses_expected: RefCell::default(),
+        };
+        until("systemd is up", Duration::from_secs(20), || {
+            let state = machine.run(&["systemctl", "is-system-running"])?.stdout;
+            Ok(state.trim() == "running")
+        })?;
+        Ok(machine)
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, command: &[&str]) -> anyhow::Result<Ran> {
+        self.inside.run(command, COMMAND_WITHIN)
+    }
+
+    /// Runs a command that has to succeed, and gives what it printed to standard output.
+    pub(crate) fn does(&self, command: &[&str]) -> anyhow::Result<String> {
+        let ran = self.run(command)?;
+        ensure!(ran.status == 0, "{command:?} ended with {}: {}{}", ran.status, ran.stdout, ran.stderr);
+        Ok(ran.stdout)
+    }
+
+    /// Runs a shell script that has to succeed.
+    pub(crate) fn sh(&self, script: &str) -> anyhow::Result<String> {
+        self.does(&["sh", "-euc", script])
+    }
+
+    /// Writes a file on the machine, with its directories.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        let at = self.inside.path(path);
+        if let Some(directory) = at.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        std::fs::write(&at, content).with_context(|| format!("writing {path} on the machine"))
+    }
+
+    /// Reads a file of the machine.
+    pub(crate) fn read(&self, path: &str) -> anyhow::Result<String> {
+        std::fs::read_to_string(self.inside.path(path))
+            .with_context(|| format!("reading {path} on the machine"))
+    }
+
+    /// Copies a file of ours to the machine.
+    pub(crate) fn push(&self, from: &Path, to: &str) -> anyhow::Result<()> {
+        std::fs::copy(from, self.inside.path(to))
+            .with_context(|| format!("copying {} to {to}", from.display()))?;
+        Ok(())
+    }
+
+    /// Whether a TCP port of the machine's loopback takes connections and answers `GET /`.
+    pub(crate) fn answers(&self, port: u16) -> anyhow::Result<bool> {
+        self.inside.within_network(move || sink::answers(port))
+    }
+
+    fn last_words(&self) -> String {
+        let journal = self.run(&["journalctl", "--no-pager", "--output=short-precise", "--lines=150"]);
+        let journal = journal.map_or_else(|error| error.to_string(), |ran| ran.stdout);
+        format!("the machine's journal:\n{journal}")
+    }
+}
+
+/// Waits until `holds`; an error after `within`.
+pub(crate) fn until(
+    what: &str,
+    within: Duration,
+    mut holds: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !holds()? {
+        ensure!(begun.elapsed() <= within, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// Durations as stories write them: `2.s()`.
+pub(crate) trait Seconds {
+    fn s(self) -> Duration;
+}
+
+impl Seconds for u64 {
+    fn s(self) -> Duration {
+        Duration::from_secs(self)
+    }
+}
+
+/// Reads as the sentence: `expect_active("nginx", within(2.s()))`.
+pub(crate) fn within(duration: Duration) -> Duration {
+    duration
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Hardening must not blind: what the unit takes away from the agent, no series may miss.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+
+use crate::machine::Release::{Debian12, Debian13};
+use crate::machine::{Machine, Seconds, package, story, until, within};
+
+/// The series that arrive from now on, over some collections.
+fn reported(host: &Machine) -> anyhow::Result<BTreeSet<String>> {
+    host.sink.forget();
+    until("five collections", within(20.s()), || Ok(host.sink.received().collections >= 5))?;
+    Ok(host.sink.received().series)
+}
+
+#[test]
+#[ignore = "boots machines: ./test --system"]
+fn the_hardened_unit_reports_what_an_unhardened_run_reports() {
+    story(&[Debian12, Debian13], |host| {
+        host.sh("mkdir /home/app /srv/data; mount -t tmpfs -o size=8m app /home/app; mount -t tmpfs -o ro data /srv/data")?;
+        host.start("nginx")?;
+        host.install(package())?;
+        host.configure("everything")?;
+        let hardened = reported(host)?;
+        host.does(&["systemctl", "stop", "hostmend"])?;
+        host.sh(
+            "systemd-run --quiet --unit=unhardened --uid=hostmend --setenv=STATE_DIRECTORY=/var/lib/hostmend \
+                 hostmend run --config /etc/hostmend/hostmend.yaml",
+        )?;
+        let unhardened = reported(host)?;
+        host.does(&["systemctl", "stop", "unhardened"])?;
+        host.start("hostmend")?;
+        let only = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>();
+        let (missing, extra) = (only(&unhardened, &hardened), only(&hardened, &unhardened));
+        ensure!(
+            hardened.iter().any(|series| series.contains("/home/app")),
+            "mounts below /home are not seen at all"
+        );
+        ensure!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}\nextra: {extra:#?}");
+        Ok(())
+    });
+}

@@ -10,7 +10,7 @@ use telemetry::{SampleBuffer, Value};
 
 use crate::collector::{Collector, CollectorSpec};
 use crate::error::{CollectError, at_most};
-use crate::host::{HostFile, HostRoot};
+use crate::host::{HostFile, HostRoot, View};
 use crate::names;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
@@ -107,8 +107,8 @@ struct Filesystem;
 
 impl Collector for Filesystem {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
-        let file = host.read_of_init("mountinfo")?;
-        let mounts = parse(&file)?;
+        let (file, view) = host.read_of_init("mountinfo")?;
+        let mounts = parse(&file, view)?;
         let mut first_error = at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems").err();
         let captured = if host.is_captured() { Some(parse_statvfs(&host.read("statvfs")?)?) } else { None };
         let mut filesystems = Vec::new();
@@ -245,12 +245,19 @@ impl Mount {
 /// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`) and keeps what is worth
 /// asking, sorted by mount point. Where one mount hides another, the later one stands. What is mounted below a remote
 /// file system is left out, because the way there leads through it; unless that is `/`, without which nothing runs.
-pub(crate) fn parse(file: &HostFile<'_>) -> Result<Vec<Mount>, CollectError> {
+///
+/// In its own view the agent sees its sandbox too: file systems made read-only, and parts of them mounted once more. Then
+/// the mode is that of the file system itself, and the first mount of a device stands for it.
+pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, CollectError> {
+    let mut devices: BTreeSet<String> = BTreeSet::new();
     let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
     let mut remote_points: BTreeSet<String> = BTreeSet::new();
     for line in file.lines() {
-        let mount = parse_line(line)
+        let (number, mount) = parse_line(line, view)
             .ok_or_else(|| file.malformed("a mount point and options, then - type source options", line))?;
+        if view == View::Own && !devices.insert(number.to_owned()) {
+            continue;
+        }
         let kind = mount.kind.as_str();
         let is_remote = REMOTE.contains(&kind) || kind.starts_with("fuse.");
         if is_remote && mount.point != "/" {
@@ -276,19 +283,18 @@ fn is_below(point: &str, places: impl IntoIterator<Item = impl AsRef<str>>) -> b
     })
 }
 
-fn parse_line(line: &str) -> Option<Mount> {
+/// The number of the device, `254:0`, and the mount.
+fn parse_line(line: &str, view: View) -> Option<(&str, Mount)> {
     let (mounted, filesystem) = line.split_once(" - ")?;
-    let mut mounted = mounted.split(' ').skip(4);
-    let (point, options) = (mounted.next()?, mounted.next()?);
+    let mut mounted = mounted.split(' ').skip(2);
+    let (number, _root, point, options) =
+        (mounted.next()?, mounted.next()?, mounted.next()?, mounted.next()?);
     let mut filesystem = filesystem.split(' ');
     let (kind, device, super_options) = (filesystem.next()?, filesystem.next()?, filesystem.next()?);
     let read_only = |options: &str| options.split(',').any(|option| option == "ro");
-    Some(Mount {
-        point: unescape(point),
-        kind: kind.to_owned(),
-        device: unescape(device),
-        read_only: read_only(options) || read_only(super_options),
-    })
+    let read_only = read_only(super_options) || (view == View::Host && read_only(options));
+    let mount = Mount { point: unescape(point), kind: kind.to_owned(), device: unescape(device), read_only };
+    Some((number, mount))
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
@@ -315,7 +321,11 @@ mod tests {
     use super::*;
 
     fn points(text: &str) -> Vec<(String, bool)> {
-        let mounts = parse(&HostFile::new("/proc/1/mountinfo", text)).unwrap();
+        points_in(View::Host, text)
+    }
+
+    fn points_in(view: View, text: &str) -> Vec<(String, bool)> {
+        let mounts = parse(&HostFile::new("/proc/1/mountinfo", text), view).unwrap();
         mounts.into_iter().map(|mount| (mount.point, mount.read_only)).collect()
     }
 
@@ -369,6 +379,21 @@ mod tests {
     }
 
     #[test]
+    fn the_sandbox_of_the_agent_is_not_taken_for_the_host() {
+        // As ProtectSystem=strict, StateDirectory= and ProtectHome=read-only leave it.
+        let sandbox = "300 299 254:0 / / ro,relatime master:1 - ext4 /dev/vda rw,discard\n\
+                       310 300 254:16 / /data ro,relatime master:9 - xfs /dev/vdb rw\n\
+                       311 300 254:32 / /media ro,relatime master:9 - ext4 /dev/vdc ro\n\
+                       320 300 254:0 /var/lib/hostmend /var/lib/hostmend rw,relatime master:1 - ext4 /dev/vda rw,discard\n\
+                       321 300 254:0 /home /home ro,relatime master:1 - ext4 /dev/vda rw,discard\n";
+        let expected = [("/", false), ("/data", false), ("/media", true)];
+        assert_eq!(
+            points_in(View::Own, sandbox),
+            expected.map(|(point, read_only)| (point.to_owned(), read_only))
+        );
+    }
+
+    #[test]
     fn escaped_mount_points_are_spelt_out() {
         assert_eq!(unescape(r"/mnt/my\040disk\134x\011"), "/mnt/my disk\\x\t");
         assert_eq!(unescape(r"/mnt/\9\04é"), r"/mnt/\9\04é");
@@ -376,8 +401,9 @@ mod tests {
 
     #[test]
     fn a_line_without_a_separator_is_named() {
-        let error =
-            parse(&HostFile::new("/proc/1/mountinfo", "27 1 254:0 / / rw ext4")).unwrap_err().to_string();
+        let error = parse(&HostFile::new("/proc/1/mountinfo", "27 1 254:0 / / rw ext4"), View::Host)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("/proc/1/mountinfo: expected a mount point and options, then -"),
             "{error}"

@@ -1,8 +1,8 @@
 //! The host as a directory: `/`, a host's root mounted elsewhere, or a fixture.
 //!
 //! Everything the collectors read goes through here, so whatever works on a fixture works on a host. What belongs to a
-//! namespace (mounts, interfaces) is asked of process 1, because the agent's own namespaces may be others; an ordinary
-//! user may not look there and then sees its own. Only regular files are read, and the kernel's are such: a FIFO that a
+//! namespace (mounts, interfaces) is asked of process 1, because the agent's own namespaces may be others; where `/proc`
+//! hides the processes of others it sees its own. Only regular files are read, and the kernel's are such: a FIFO that a
 //! service lays where its pid file should be would otherwise be waited for without end.
 
 use std::path::{Path, PathBuf};
@@ -97,15 +97,16 @@ impl HostRoot {
         }
     }
 
-    /// Reads `/proc/1/{path}`, or `/proc/self/{path}` where this user may not look at process 1.
+    /// Reads `/proc/1/{path}`, or `/proc/self/{path}` where process 1 is hidden from this user (`hidepid`), and says
+    /// which.
     ///
     /// # Errors
     ///
     /// Neither can be read.
-    pub(crate) fn read_of_init(&self, path: &str) -> Result<HostFile<'_>, CollectError> {
+    pub(crate) fn read_of_init(&self, path: &str) -> Result<(HostFile<'_>, View), CollectError> {
         match self.read(format!("proc/1/{path}")) {
-            Err(error) if error.is_out_of_reach() => self.read(format!("proc/self/{path}")),
-            other => other,
+            Err(error) if error.is_out_of_reach() => Ok((self.read(format!("proc/self/{path}"))?, View::Own)),
+            other => Ok((other?, View::Host)),
         }
     }
 
@@ -146,6 +147,15 @@ fn read_whole(path: &Path, bytes: &mut Vec<u8>) -> Result<bool, Errno> {
 
 pub(crate) fn display(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Whose namespaces a file tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Those of process 1.
+    Host,
+    /// Those of this process, which may be a sandbox.
+    Own,
 }
 
 /// The text of a file of the host, with its path for messages.
@@ -209,15 +219,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_ordinary_user_may_not_ask_of_process_1_it_asks_of_itself() {
+    fn what_is_hidden_of_process_1_is_asked_of_the_own_process() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("proc/self/net")).unwrap();
         std::fs::write(dir.path().join("proc/self/net/dev"), "own").unwrap();
         let host = HostRoot::at(dir.path());
-        assert_eq!(host.read_of_init("net/dev").unwrap().text(), "own");
+        let read =
+            || host.read_of_init("net/dev").map(|(file, view)| (file.text().to_owned(), view)).unwrap();
+        assert_eq!(read(), ("own".to_owned(), View::Own));
         std::fs::create_dir_all(dir.path().join("proc/1/net")).unwrap();
         std::fs::write(dir.path().join("proc/1/net/dev"), "host").unwrap();
-        assert_eq!(host.read_of_init("net/dev").unwrap().text(), "host");
+        assert_eq!(read(), ("host".to_owned(), View::Host));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use crate::host::{HostFile, HostRoot};
+use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{cpu, disk, filesystem, load, memory, network, paging, pressure, resource, uptime};
 
@@ -36,7 +36,8 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = disk::parse(&file);
     let _ = network::parse(&file);
     let _ = pressure::parse(&file);
-    let _ = filesystem::parse(&file);
+    let _ = filesystem::parse(&file, View::Host);
+    let _ = filesystem::parse(&file, View::Own);
     let _ = filesystem::parse_statvfs(&file);
     let _ = processes::limit(&file);
     let _ = identity::parse_passwd(&file);

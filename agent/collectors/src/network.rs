@@ -28,7 +28,7 @@ struct Network;
 
 impl Collector for Network {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
-        let file = host.read_of_init("net/dev")?;
+        let (file, _) = host.read_of_init("net/dev")?;
         let all = parse(&file)?;
         let interfaces = all.get(..MOST_INTERFACES).unwrap_or(&all);
         let mut both = |metric: &'static MetricSpec, count: fn(&Direction) -> i64| {

@@ -11,6 +11,7 @@ mod collector;
 mod demo;
 mod example;
 mod machine;
+mod packaging;
 mod program;
 mod sandbox;
 mod stories;

@@ -15,4 +15,5 @@ mod packaging;
 mod program;
 mod sandbox;
 mod stories;
+mod supervision;
 mod tidy;

@@ -5,6 +5,7 @@
 mod books;
 mod collect;
 mod firing;
+mod heartbeat;
 mod incident_files;
 mod intake;
 pub(crate) mod own_metrics;
@@ -15,6 +16,7 @@ mod run_trace;
 pub(crate) mod signals;
 mod stage;
 mod state;
+mod supervision;
 mod watcher;
 mod world;
 
@@ -40,13 +42,15 @@ use crate::{clock, logging};
 use books::Books;
 use collect::CollectStage;
 use firing::FiringBoard;
+use heartbeat::Heartbeats;
 use incident_files::IncidentFiles;
 use intake::Intake;
-use phase::{Phase, PhaseBoard};
+use phase::{Phase, PhaseBoard, STOP_WITHIN};
 use remediate::RemediateStage;
 use rules::RulesStage;
 use stage::Stage;
 use state::StateDirectory;
+use supervision::Supervision;
 pub(crate) use watcher::{Happening, Watcher};
 
 /// How long one action may take before the run goes on without its answer: the longest `stop_timeout` and a margin.
@@ -80,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) firing: Arc<FiringBoard>,
     pub(crate) missed_rounds: Arc<AtomicU64>,
     pub(crate) phase: Arc<PhaseBoard>,
+    pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) watcher: Watcher,
 }
 
@@ -92,6 +97,7 @@ pub(crate) struct Agent {
     ended: Receiver<&'static str>,
     telemetry: SelfTelemetry,
     sender: Arc<Sender>,
+    supervision: Supervision,
     _state: StateDirectory,
 }
 
@@ -109,7 +115,10 @@ impl Agent {
         })?;
         let host = HostRoot::at("/");
         let resource = resource(&host);
-        let sender = Arc::new(Sender::start(config.destinations)?);
+        let heartbeats = Arc::<Heartbeats>::default();
+        let pulse = heartbeats.pulse("send");
+        let beat = move || pulse.beat(heartbeat::ATTENTION);
+        let sender = Arc::new(Sender::start_with_pulse(config.destinations, heartbeat::ATTENTION, beat)?);
         let telemetry = SelfTelemetry::new(&resource, &sender)?;
         logging::start(log, Some(&telemetry.logs))?;
 
@@ -124,6 +133,7 @@ impl Agent {
             firing: Arc::default(),
             missed_rounds: Arc::default(),
             phase: Arc::default(),
+            heartbeats: Arc::clone(&heartbeats),
             watcher,
         };
         let (report, ended) = bounded(1);
@@ -140,12 +150,14 @@ impl Agent {
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
         let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
-        let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
+        let pulse = heartbeats.pulse("collect");
+        let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped, &pulse))?;
 
         shared.phase.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), %size, "running");
+        let supervision = Supervision::start(heartbeats, format!("running: {size}"));
         let inputs = vec![collecting, rules];
-        Ok(Self { shared, inputs, runs, stop_inputs, ended, telemetry, sender, _state: state })
+        Ok(Self { shared, inputs, runs, stop_inputs, ended, telemetry, sender, supervision, _state: state })
     }
 
     /// What performs actions, for whoever wants one performed beside the runs.
@@ -167,6 +179,8 @@ impl Agent {
     /// Stops in phases, each within its share of the time.
     pub(crate) fn stop(self) {
         self.shared.phase.enter(Phase::StoppingInputs);
+        self.shared.heartbeats.stopping(STOP_WITHIN);
+        self.supervision.stopping();
         drop(self.stop_inputs);
         let begun = clock::monotonic();
         for stage in self.inputs {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use telemetry::Batch;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub use backlog::SignalFigures;
 pub use destination::{Compression, Destination, DestinationError, DestinationOptions, Protocol};
@@ -67,6 +67,20 @@ impl Sender {
     ///
     /// The system gives no thread or no event queue.
     pub fn start(destinations: Vec<Destination>) -> Result<Self, StartError> {
+        Self::start_with_pulse(destinations, Duration::MAX, || ())
+    }
+
+    /// As [`Sender::start`]. The thread also calls `alive` at its start and then `every` so often, as long as nothing
+    /// holds it up.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread or no event queue.
+    pub fn start_with_pulse(
+        destinations: Vec<Destination>,
+        every: Duration,
+        alive: impl Fn() + Send + 'static,
+    ) -> Result<Self, StartError> {
         let exporters = destinations.into_iter().map(|destination| {
             let limit_bytes = destination.max_queued_bytes;
             let exporter: Box<dyn Exporter> = match destination.protocol {
@@ -82,6 +96,7 @@ impl Sender {
                 (line.clone(), Delivery::new(line, exporter, Stop(stopped.clone())))
             })
             .unzip();
+        let mut told_to_stop = stopped;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
@@ -89,7 +104,15 @@ impl Sender {
             .build()?;
         let thread = std::thread::Builder::new().name("send".to_owned()).spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(async move {
+                    loop {
+                        alive();
+                        sleep(every).await;
+                    }
+                });
                 let tasks: JoinSet<()> = deliveries.into_iter().map(Delivery::watched).collect();
+                // Without a destination, too, the thread lives until it is told to stop.
+                let _ = told_to_stop.wait_for(Option::is_some).await;
                 tasks.join_all().await;
             });
             // Not the ordinary end, which would wait for a name lookup that hangs.

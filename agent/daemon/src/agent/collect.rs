@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use probes::{HttpProbe, ProbeResult, Prober};
 use telemetry::{SampleBuffer, with_causes};
 
+use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
 use crate::agent::intake::Intake;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
@@ -43,19 +44,23 @@ impl CollectStage {
     }
 
     /// Runs until the other side of `stop` is dropped. A tick that is missed is left out.
-    pub(crate) fn run(mut self, stop: &Receiver<()>) {
+    pub(crate) fn run(mut self, stop: &Receiver<()>, pulse: &Pulse) {
         let mut buffer = SampleBuffer::default();
         let mut failing: Vec<CollectorFailure> = Vec::new();
         let mut due = clock::monotonic();
         loop {
+            pulse.beat(WORK_WITHIN);
             failing = self.tick(&mut buffer, &failing);
             let now = clock::monotonic();
             while due <= now {
                 due += self.interval;
             }
-            select! {
-                recv(stop) -> _ => return,
-                default(clock::left(due)) => {}
+            while !clock::left(due).is_zero() {
+                pulse.beat(ATTENTION);
+                select! {
+                    recv(stop) -> _ => return,
+                    default(clock::left(due).min(ATTENTION)) => {}
+                }
             }
         }
     }

@@ -8,6 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use telemetry::{Alert, Labels, Timestamp};
 
+use crate::agent::heartbeat::ATTENTION;
+
 /// Alerts kept at most: more than this firing at once is a storm, in which repairing one by one is no answer.
 const MAX_FIRING: usize = 1_000;
 
@@ -51,11 +53,15 @@ impl FiringBoard {
     }
 
     /// Waits for a round after `seen`, and returns its number and the alerts that fire. None when no more rounds come.
-    pub(crate) fn next_round(&self, seen: u64) -> Option<(u64, Vec<Alert>)> {
-        let state = self
-            .changed
-            .wait_while(self.lock(), |state| state.round == seen && !state.closed)
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Meanwhile it calls `waiting` at least once every `ATTENTION`.
+    pub(crate) fn next_round(&self, seen: u64, waiting: impl Fn()) -> Option<(u64, Vec<Alert>)> {
+        let nothing_new = |state: &mut State| state.round == seen && !state.closed;
+        let mut state = self.lock();
+        while nothing_new(&mut state) {
+            waiting();
+            let waited = self.changed.wait_timeout_while(state, ATTENTION, nothing_new);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
         let firing = || state.firing.values().map(|fired| fired.alert.clone()).collect();
         (!state.closed).then(|| (state.round, firing()))
     }
@@ -102,7 +108,7 @@ mod tests {
         assert_eq!(board.seen_firing(&alert), Some(Timestamp::from_secs(1)));
         board.publish([fired("B", 2)]);
         assert_eq!(board.seen_firing(&alert), None);
-        let (_, alerts) = board.next_round(0).unwrap();
+        let (_, alerts) = board.next_round(0, || ()).unwrap();
         assert_eq!(alerts.iter().map(Alert::name).collect::<Vec<_>>(), ["B"]);
     }
 
@@ -118,6 +124,6 @@ mod tests {
         let board = FiringBoard::default();
         board.publish([]);
         board.close();
-        assert!(board.next_round(1).is_none());
+        assert!(board.next_round(1, || ()).is_none());
     }
 }

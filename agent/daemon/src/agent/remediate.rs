@@ -10,6 +10,7 @@ use remediation::{Ledger, Remediator, Sandbox};
 use telemetry::{Alert, AlertState, Labels};
 
 use crate::agent::Shared;
+use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
 use crate::agent::world::{FREEZE_FILE, LiveWorld, is_frozen};
 use crate::cli::SCRIPT_RUNNER;
 use crate::clock;
@@ -18,6 +19,7 @@ use crate::config::Repairs;
 /// What runs need from the rest of the agent.
 pub(crate) struct Surroundings {
     pub(crate) shared: Shared,
+    pub(crate) pulse: Pulse,
     pub(crate) tracer: SdkTracer,
     /// The state directory.
     pub(crate) state: PathBuf,
@@ -50,19 +52,22 @@ impl RemediateStage {
         let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec![SCRIPT_RUNNER.to_owned()]);
         let pid_files = repairs.policy.processes.iter();
         let pid_files = pid_files.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect();
+        let pulse = shared.heartbeats.pulse("remediate");
         Ok(Self {
             remediator: Remediator::new(repairs.runbooks, repairs.scripts, ledger, sandbox),
-            surroundings: Surroundings { shared, tracer, state: state.to_owned(), pid_files },
+            surroundings: Surroundings { shared, pulse, tracer, state: state.to_owned(), pid_files },
         })
     }
 
     /// Closes the runs that the last agent left open, then answers what fires until no more rounds come.
     pub(crate) fn run(mut self) {
+        self.surroundings.pulse.beat(WORK_WITHIN);
         self.recover();
+        let pulse = self.surroundings.pulse.clone();
         let firing = Arc::clone(&self.surroundings.shared.firing);
         let mut seen = 0;
         let mut frozen = false;
-        while let Some((round, alerts)) = firing.next_round(seen) {
+        while let Some((round, alerts)) = firing.next_round(seen, || pulse.beat(ATTENTION)) {
             seen = round;
             frozen = self.say_frozen(frozen);
             for alert in alerts {
@@ -70,6 +75,7 @@ impl RemediateStage {
                 if !shared.phase.wait(Duration::ZERO) {
                     return;
                 }
+                pulse.beat(WORK_WITHIN);
                 self.remediator.respond(&mut LiveWorld::new(&self.surroundings, &alert), &alert);
                 shared.books.close_finished(&shared.watcher);
             }

@@ -11,6 +11,7 @@ use telemetry::{AlertState, Timestamp, with_causes};
 
 use crate::agent::Shared;
 use crate::agent::firing::Fired;
+use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Judgement;
@@ -28,6 +29,7 @@ pub(crate) struct RulesStage {
     /// Without samples for so long the rules are evaluated all the same, so that `absent` is noticed.
     patience: Duration,
     shared: Shared,
+    pulse: Pulse,
 }
 
 impl RulesStage {
@@ -37,18 +39,26 @@ impl RulesStage {
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
         let groups =
             groups.map(|group| Judged { group, failing: BTreeSet::new(), evaluated_at: now }).collect();
-        Self { groups, patience: interval * 2, shared }
+        let pulse = shared.heartbeats.pulse("rules");
+        Self { groups, patience: interval * 2, shared, pulse }
     }
 
     /// Runs until `arrived` is closed or the other side of `stop` is dropped.
     pub(crate) fn run(mut self, arrived: &Receiver<()>, stop: &Receiver<()>) {
+        let mut impatient = clock::monotonic() + self.patience;
         loop {
+            self.pulse.beat(ATTENTION);
             select! {
                 recv(stop) -> _ => return,
                 recv(arrived) -> message => if message.is_err() { return },
-                default(self.patience) => {}
+                default(clock::left(impatient).min(ATTENTION)) => {
+                    if !clock::left(impatient).is_zero() {
+                        continue;
+                    }
+                }
             }
             self.round();
+            impatient = clock::monotonic() + self.patience;
         }
     }
 
@@ -59,6 +69,7 @@ impl RulesStage {
             if group.due(now).is_none() {
                 continue;
             }
+            self.pulse.beat(WORK_WITHIN);
             let round = {
                 let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
                 group.evaluate(&mut store, now)

@@ -11,6 +11,8 @@ use promql::{Query, Value};
 use remediation::{Answer, FoundProcess, World};
 use telemetry::{Alert, Labels, RunEvent, RunOutcome, RunStep, Timestamp, with_causes};
 
+use crate::agent::ACTION_WITHIN;
+use crate::agent::heartbeat::WORK_WITHIN;
 use crate::agent::remediate::Surroundings;
 use crate::agent::run_trace::RunTrace;
 use crate::agent::watcher::Happening;
@@ -75,7 +77,11 @@ impl World for LiveWorld<'_> {
     }
 
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError> {
-        self.surroundings.shared.executor.lock().unwrap_or_else(PoisonError::into_inner).perform(action)
+        self.surroundings.pulse.beat(ACTION_WITHIN);
+        let executor = &self.surroundings.shared.executor;
+        let outcome = executor.lock().unwrap_or_else(PoisonError::into_inner).perform(action);
+        self.surroundings.pulse.beat(WORK_WITHIN);
+        outcome
     }
 
     fn find_processes(&self, name: &str) -> Result<Vec<FoundProcess>, String> {
@@ -93,8 +99,12 @@ impl World for LiveWorld<'_> {
         collectors::directory_usage(&self.host, Path::new(path)).map_err(|error| with_causes(&error))
     }
 
+    /// Every wait of a run passes here, at least every 100 ms while a script computes.
     fn wait(&self, duration: Duration) -> bool {
-        self.surroundings.shared.phase.wait(duration)
+        self.surroundings.pulse.beat(duration);
+        let goes_on = self.surroundings.shared.phase.wait(duration);
+        self.surroundings.pulse.beat(WORK_WITHIN);
+        goes_on
     }
 
     fn record(&mut self, event: &RunEvent) {

@@ -338,3 +338,19 @@ fn an_idle_connection_holds_up_neither_end() {
         assert!(before.elapsed() < SOON / 2, "{protocol}");
     }
 }
+
+#[test]
+fn a_sender_without_a_destination_lives_and_says_so_until_it_is_stopped() {
+    let (beat, beats) = sync_channel(0);
+    let alive = move || {
+        // Nobody listens any more at the end of the test.
+        let _ = beat.send(());
+    };
+    let sender = Sender::start_with_pulse(Vec::new(), Duration::from_millis(1), alive).unwrap();
+    for _ in 0..3 {
+        beats.recv_timeout(SOON).unwrap();
+    }
+    drop(beats);
+    sender.flush_and_stop(SOON);
+    assert!(sender.thread.lock().unwrap().is_none());
+}

@@ -20,7 +20,7 @@ mod supervision;
 mod watcher;
 mod world;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock, TryLockError};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use collectors::{HostRoot, host_resource};
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
-use executor::ExecutorThread;
+use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy};
 use opentelemetry::trace::TracerProvider;
 use otlp::{Sender, SenderFigures};
 use series::Store;
@@ -53,11 +53,12 @@ use state::StateDirectory;
 use supervision::Supervision;
 pub(crate) use watcher::{Happening, Watcher};
 
-/// How long one action may take before the run goes on without its answer: the longest `stop_timeout` and a margin.
+/// How long one action may take before the run goes on without its answer: the longest `stop_timeout` or `restart_timeout`
+/// and a margin.
 const ACTION_WITHIN: Duration = Duration::from_secs(310);
 
 /// The executor, shared by the runs.
-pub(crate) type SharedExecutor = Arc<Mutex<ExecutorThread>>;
+pub(crate) type SharedExecutor = Arc<Mutex<dyn Actuator>>;
 
 /// `hostmend run`.
 pub(crate) fn run(path: &Path, log: &str) -> anyhow::Result<Exit> {
@@ -124,12 +125,11 @@ impl Agent {
 
         let policy = config.repairs.policy.clone();
         let budgets = Some(state.path().join("budgets.json"));
-        let executor = ExecutorThread::start(policy, budgets, clock::now, ACTION_WITHIN)
-            .context("starting the thread executor")?;
+        let executor = reach_executor(config.executor, policy, budgets)?;
         let shared = Shared {
             store: Arc::new(RwLock::new(Store::new(config.series))),
             books: Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?)),
-            executor: Arc::new(Mutex::new(executor)),
+            executor,
             firing: Arc::default(),
             missed_rounds: Arc::default(),
             phase: Arc::default(),
@@ -201,6 +201,19 @@ impl Agent {
         self.shared.phase.enter(Phase::Stopped);
         tracing::info!("stopped");
     }
+}
+
+/// The executor behind its socket, or on a thread where it has none.
+fn reach_executor(
+    socket: Option<PathBuf>,
+    policy: Policy,
+    budgets: Option<PathBuf>,
+) -> anyhow::Result<SharedExecutor> {
+    if let Some(socket) = socket {
+        return Ok(Arc::new(Mutex::new(ExecutorSocket::at(socket, ACTION_WITHIN))));
+    }
+    let thread = ExecutorThread::start(policy, budgets, clock::now, ACTION_WITHIN);
+    Ok(Arc::new(Mutex::new(thread.context("starting the thread executor")?)))
 }
 
 /// Ends the processes whose policy says that they end with the executor. Not when an action is still under way: it

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// The agent: collect, ship, judge, repair, until SIGTERM or Ctrl-C.
     Run(ConfigArgs),
+    /// The privileged half: performs the actions that policy.yaml allows, for the agent's user and nobody else.
+    Executor(ExecutorArgs),
     /// Print what one collection would send.
     Collect(CollectArgs),
     /// Report every problem in configuration, rules, runbooks, policy and scripts.
@@ -58,6 +60,25 @@ pub(crate) struct ConfigArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecutorArgs {
+    /// What may be done. It is read anew before each action.
+    #[arg(long, value_name = "FILE", default_value = "/etc/hostmend/policy.yaml")]
+    pub(crate) policy: PathBuf,
+
+    /// The user that the agent runs as, by name or number. Nobody else is listened to.
+    #[arg(long, value_name = "USER", default_value = "hostmend")]
+    pub(crate) agent_user: String,
+
+    /// After how long without a connection to end; the socket unit starts it again. Default: 1m; with --socket, never.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) idle_exit: Option<Duration>,
+
+    /// Listen here, for use without systemd; otherwise the socket unit hands the socket over.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

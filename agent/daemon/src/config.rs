@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) series: Limits,
     pub(crate) judgement: Judgement,
     pub(crate) repairs: Repairs,
+    /// Where the executor listens, if it is a process of its own.
+    pub(crate) executor: Option<PathBuf>,
 }
 
 impl Config {
@@ -58,7 +60,7 @@ impl Config {
             self.probes.len(),
             self.judgement.groups.iter().map(|group| group.rules().len()).sum::<usize>(),
             self.repairs.runbooks.len(),
-            policy.processes.len() + policy.signals.len() + policy.directories.len(),
+            policy.len(),
         )
     }
 }
@@ -141,15 +143,17 @@ impl Load {
         let series = section::series(&file.series, &mut review);
         let judgement = self.judgement(&file, &base, &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
+        let executor = file.executor.as_ref().map(|section| base.path(&section.socket.value));
         self.problems.extend(review.into_problems());
         self.problems.extend(coherence::check(&Whole {
             collect: &collect,
             probes: &probes,
             judgement: &judgement,
             repairs: &repairs,
+            own_process: executor.is_some(),
             documents: &self.documents,
         }));
-        Some(Config { state_directory, collect, probes, destinations, series, judgement, repairs })
+        Some(Config { state_directory, collect, probes, destinations, series, judgement, repairs, executor })
     }
 
     /// Opens a file; a problem is kept and gives `None`.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver as Channel, select};
 use documents::{Format, Trust};
-use executor::{Action, Actuator};
+use executor::Action;
 use otlp::Receiver;
 
 use crate::agent::{Agent, Happening, Watcher, signals};

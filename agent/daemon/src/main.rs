@@ -9,6 +9,7 @@ mod clock;
 mod collect;
 mod config;
 mod demo;
+mod executor_process;
 mod exit;
 mod list;
 mod logging;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args, log.unwrap_or("error")),
         Command::Run(args) => agent::run(&args.config, log.unwrap_or("info")),
+        Command::Executor(args) => executor_process::run(args, log.unwrap_or("info")),
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),
         Command::List { what } => list::run(*what),

@@ -26,6 +26,9 @@ pub struct Executor {
     policy: Policy,
     spending: Spending,
     children: Children,
+    may_start_processes: bool,
+    /// The process that asks, which is never touched.
+    asker: Option<u32>,
 }
 
 /// A rule of the policy, by its place in its list.
@@ -71,7 +74,30 @@ impl Executor {
     /// mended or removed.
     pub fn new(policy: Policy, budgets: Option<PathBuf>) -> Self {
         let spending = Spending::open(budgets, rule_names(&policy).collect());
-        Self { policy, spending, children: Children::default() }
+        Self { policy, spending, children: Children::default(), may_start_processes: true, asker: None }
+    }
+
+    /// Refuses to start processes: whoever ends this process, as systemd does with a service, would end them too.
+    #[must_use]
+    pub fn without_starting(self) -> Self {
+        Self { may_start_processes: false, ..self }
+    }
+
+    /// Judges by another policy from now on. What was spent under rules that it has too stays spent.
+    pub(crate) fn judge_by(&mut self, policy: Policy) {
+        self.spending.know(rule_names(&policy).collect());
+        self.policy = policy;
+    }
+
+    /// Performs `action` for the process `asker`, which no action of its own may touch; see [`Executor::perform`].
+    pub(crate) fn perform_for(
+        &mut self,
+        asker: u32,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Outcome, ActionError> {
+        self.asker = Some(asker);
+        self.perform(action, now)
     }
 
     /// Performs `action`, if the policy allows it at `now`.
@@ -103,6 +129,13 @@ impl Executor {
         let found = self.policy.processes.iter().position(|rule| rule.name == *name);
         let index = found.ok_or_else(|| self.no_rule("processes", &format!("- name: {name}")))?;
         let rule = self.policy.processes.get(index).cloned().expect("the position was just found");
+        if !self.may_start_processes {
+            let file = self.policy.file.display();
+            return Err(ActionError::refused(format!(
+                "this executor is a service, and systemd would end {name} with it; let a unit run {name}, name that unit \
+                 under `units` in {file}, and restart it with unit::restart"
+            )));
+        }
         self.spend(Rule::Process(index), rule.at_most, now)?;
         restart::restart(&rule, &mut self.children)
     }
@@ -111,6 +144,12 @@ impl Executor {
         let gone =
             || ActionError::refused(format!("process {id} has ended; its number may be another's now"));
         let process = Process::open_exactly(id)?.ok_or_else(gone)?;
+        if self.asker == Some(process.pid) {
+            return Err(ActionError::refused(format!(
+                "process {} is never touched: it is hostmend",
+                process.pid
+            )));
+        }
         if let Some(reason) = protected::process(&process) {
             return Err(ActionError::refused(reason));
         }

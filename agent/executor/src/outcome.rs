@@ -8,6 +8,9 @@ use telemetry::format_duration;
 
 use crate::{ByteCount, ProcessId, ProcessName, Signal};
 
+/// The longest text of an error: a command line in it can be megabytes, and an answer has to fit into a frame.
+const MAX_TEXT_BYTES: usize = 4096;
+
 /// What an action changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -113,6 +116,26 @@ pub enum ActionError {
         /// How long was waited.
         waited: std::time::Duration,
     },
+    /// The executor could not be asked. The host is unchanged.
+    #[error("the executor cannot be reached at {}: {remedy}", socket.display())]
+    Unreachable {
+        /// Where it should listen.
+        socket: PathBuf,
+        /// What would be right.
+        remedy: String,
+        /// What the operating system said.
+        #[source]
+        cause: Cause,
+    },
+    /// The executor was asked, and hung up without an answer. Whether the host has changed is not known.
+    #[error(
+        "the executor hung up before it answered; it is not known whether the action was done; its log may say"
+    )]
+    HungUp {
+        /// How the connection ended.
+        #[source]
+        cause: Cause,
+    },
     /// The executor has ended. The host is unchanged.
     #[error("the executor has stopped")]
     Stopped,
@@ -126,12 +149,20 @@ pub struct Cause(pub String);
 
 impl ActionError {
     pub(crate) fn refused(reason: impl Into<String>) -> Self {
-        Self::Refused { reason: reason.into() }
+        Self::Refused { reason: bounded(reason.into()) }
     }
 
     pub(crate) fn failed(doing: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Self::Failed { doing: doing.into(), cause: Cause(cause.to_string()) }
+        Self::Failed { doing: bounded(doing.into()), cause: Cause(bounded(cause.to_string())) }
     }
+}
+
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]

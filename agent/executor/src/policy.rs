@@ -168,6 +168,16 @@ impl Policy {
         }
     }
 
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.processes.len() + self.signals.len() + self.directories.len()
+    }
+
+    /// Whether it allows nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The process defined under this name.
     pub fn process(&self, name: &ProcessName) -> Option<&ProcessRule> {
         self.processes.iter().find(|rule| rule.name == *name)

@@ -53,6 +53,7 @@ const TREES: &[&str] = &[
     "/usr",
     "/var/lib/dpkg",
     "/var/lib/hostmend",
+    "/var/lib/hostmend-executor",
     "/var/lib/rpm",
 ];
 

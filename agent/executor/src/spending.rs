@@ -70,6 +70,14 @@ impl Spending {
         Ok(true)
     }
 
+    /// The rules are these from now on; what was spent under others is forgotten.
+    pub(crate) fn know(&mut self, rules: BTreeSet<String>) {
+        if let Some(known) = &mut self.known {
+            known.retain(|rule, _| rules.contains(rule));
+        }
+        self.rules = rules;
+    }
+
     fn known(&mut self) -> Result<ByRule, SpendingError> {
         if let Some(known) = &self.known {
             return Ok(known.clone());

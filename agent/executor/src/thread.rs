@@ -1,7 +1,7 @@
 //! The executor on a thread of the agent, as it runs without systemd.
 //!
-//! Requests and answers are the types that will cross a Unix socket when the executor is a process of its own. One
-//! action at a time; whoever asks waits for the answer, but never longer than the deadline.
+//! Requests and answers are the types that cross a Unix socket when the executor is a process of its own. One action
+//! at a time; whoever asks waits for the answer, but never longer than the deadline.
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -25,6 +25,10 @@ pub trait Actuator: Send {
     ///
     /// See [`ActionError`].
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError>;
+
+    /// Ends the processes that were started for the asker and whose rule says `stop_with_executor`; those that have not
+    /// ended `within` are killed. An executor that is a process of its own has none.
+    fn stop_started(&mut self, _within: Duration) {}
 }
 
 enum Request {
@@ -60,22 +64,6 @@ impl ExecutorThread {
         let thread = std::thread::Builder::new().name("executor".into()).spawn(serve)?;
         Ok(Self { requests: Some(requests), thread: Some(thread), deadline })
     }
-
-    /// Ends the processes that the executor started and whose rule says `stop_with_executor`; those that have not
-    /// ended `within` are killed. Returns when they are gone, and a quarter of a second after `within` at the latest:
-    /// an action that is still in hand is not waited for any longer.
-    pub fn stop_started(&mut self, within: Duration) {
-        let Some(requests) = &self.requests else { return };
-        let deadline = Deadline::after(within);
-        let (done, ended) = bounded(1);
-        let sent = requests.send_timeout(Request::StopStarted { deadline, done }, within);
-        // It answers by hanging up.
-        if sent.is_err()
-            || ended.recv_timeout(deadline.remaining() + KILLED_WITHIN) == Err(RecvTimeoutError::Timeout)
-        {
-            tracing::warn!("the executor did not end its children in time");
-        }
-    }
 }
 
 impl Actuator for ExecutorThread {
@@ -95,6 +83,21 @@ impl Actuator for ExecutorThread {
             Ok(outcome) => outcome,
             // Too late, or the thread ended with the action in hand: what it had done by then nobody knows.
             Err(_) => Err(ActionError::NoAnswer { waited }),
+        }
+    }
+
+    /// Returns when they are gone, and a quarter of a second after `within` at the latest: an action that is still in hand
+    /// is not waited for any longer.
+    fn stop_started(&mut self, within: Duration) {
+        let Some(requests) = &self.requests else { return };
+        let deadline = Deadline::after(within);
+        let (done, ended) = bounded(1);
+        let sent = requests.send_timeout(Request::StopStarted { deadline, done }, within);
+        // It answers by hanging up.
+        if sent.is_err()
+            || ended.recv_timeout(deadline.remaining() + KILLED_WITHIN) == Err(RecvTimeoutError::Timeout)
+        {
+            tracing::warn!("the executor did not end its children in time");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use collectors::{HostRoot, WatchTarget};
-use executor::{Action, ActionError, Actuator, Outcome, ProcessId};
+use executor::{Action, ActionError, Outcome, ProcessId};
 use promql::{Query, Value};
 use remediation::{Answer, FoundProcess, World};
 use telemetry::{Alert, Labels, RunEvent, RunOutcome, RunStep, Timestamp, with_causes};

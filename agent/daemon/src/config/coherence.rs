@@ -25,6 +25,8 @@ pub(super) struct Whole<'a> {
     pub(super) probes: &'a [(HttpProbe, Duration)],
     pub(super) judgement: &'a Judgement,
     pub(super) repairs: &'a Repairs,
+    /// Whether the executor is a process of its own.
+    pub(super) own_process: bool,
     /// Rule files by path; runbook files by the name of each runbook in them.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
 }
@@ -199,11 +201,15 @@ fn policy_reaches(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<
         .map(|name| {
             (name, format!("the policy defines no process {name:?}, so restarting it will be refused"))
         });
+    let unstartable = runbook.grants.targets(Capability::ProcessRestart).filter(|_| whole.own_process).map(|name| {
+        let message = format!("an executor with a socket of its own starts no processes, so restarting {name:?} will be refused");
+        (name, message + "; let a unit run it, and grant unit.restart on the unit")
+    });
     let swept = |path: &str| policy.directories.iter().any(|rule| Path::new(path).starts_with(&rule.path));
     let unswept = runbook
         .grants
         .targets(Capability::FileDelete)
         .filter(|path| !swept(path))
         .map(|path| (path, format!("the policy lets nothing be deleted below {path}")));
-    missing.chain(unswept).map(|(word, message)| site.warning(word, message)).collect()
+    missing.chain(unstartable).chain(unswept).map(|(word, message)| site.warning(word, message)).collect()
 }

@@ -31,6 +31,15 @@ pub(super) struct AgentFile {
     pub(super) scripts: Option<Spanned<String>>,
     /// What the executor may do. Without it nothing on the host is ever changed.
     pub(super) policy: Option<Spanned<String>>,
+    /// The executor as a process of its own. Without it, it is a thread of the agent.
+    pub(super) executor: Option<ExecutorSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExecutorSection {
+    /// Where `hostmend executor` listens.
+    pub(super) socket: Spanned<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -39,14 +39,6 @@ pub(crate) fn run(args: &ExecutorArgs, log: &str) -> anyhow::Result<Exit> {
     // Before the first thread: it takes the variables that name the socket out of the environment.
     let given =
         ListenFd::from_env().take_unix_listener(0).context("taking the socket that was handed over")?;
-    let listener = match (&args.socket, given) {
-        (Some(path), _) => bind(path)?,
-        (None, Some(given)) => given,
-        (None, None) => bail!(
-            "no socket was handed over: start hostmend-executor.socket, which starts this when needed, or name a path \
-             with --socket"
-        ),
-    };
     logging::start(log, None)?;
     let under_systemd = args.socket.is_none();
     let options = ServerOptions {
@@ -57,6 +49,14 @@ pub(crate) fn run(args: &ExecutorArgs, log: &str) -> anyhow::Result<Exit> {
         may_start_processes: !under_systemd,
         idle_exit: args.idle_exit.or_else(|| under_systemd.then_some(IDLE_EXIT)),
         clock: clock::now,
+    };
+    let listener = match (&args.socket, given) {
+        (Some(path), _) => bind(path)?,
+        (None, Some(given)) => given,
+        (None, None) => bail!(
+            "no socket was handed over: start hostmend-executor.socket, which starts this when needed, or name a path \
+             with --socket"
+        ),
     };
     let stop = stop_requested()?;
     let user = options.user;

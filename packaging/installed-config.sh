@@ -12,5 +12,6 @@ replace() { # replace LINE BY
   config=$(awk -v line="$1" -v by="$2" '{ print $0 == line ? by : $0 }' <<<"$config")
 }
 
+replace '# executor: { socket: /run/hostmend/executor.sock }' 'executor: { socket: /run/hostmend/executor.sock }'
 replace 'scripts: ../remediation-scripts' 'scripts: scripts'
 printf '%s\n' "$config"

@@ -55,7 +55,7 @@ pub(crate) use watcher::{Happening, Watcher};
 
 /// How long one action may take before the run goes on without its answer: the longest `stop_timeout` or `restart_timeout`
 /// and a margin.
-const ACTION_WITHIN: Duration = Duration::from_secs(310);
+const ACTION_WITHIN: Duration = Duration::from_secs(320);
 
 /// The executor, shared by the runs.
 pub(crate) type SharedExecutor = Arc<Mutex<dyn Actuator>>;

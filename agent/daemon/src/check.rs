@@ -41,6 +41,7 @@ struct Kind {
     groups: Option<IgnoredAny>,
     runbooks: Option<Runbooks>,
     processes: Option<IgnoredAny>,
+    units: Option<IgnoredAny>,
     signals: Option<IgnoredAny>,
     directories: Option<IgnoredAny>,
 }
@@ -70,6 +71,7 @@ fn one(path: &Path) -> Vec<Problem> {
         Kind { groups: Some(_), .. } => RuleFile::read(&document).map(|file| file.warnings),
         Kind { runbooks: Some(Runbooks::Here(_)), .. } => Runbook::read(&document).map(|_| Vec::new()),
         Kind { processes: Some(_), .. }
+        | Kind { units: Some(_), .. }
         | Kind { signals: Some(_), .. }
         | Kind { directories: Some(_), .. } => Policy::read(&document).map(|_| Vec::new()),
         _ => Ok(config::load(path, Trust::Anyone).problems),

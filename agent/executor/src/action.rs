@@ -11,6 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use telemetry::format_duration;
 
+use crate::UnitName;
+
 /// The name under which the policy defines a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -172,6 +174,11 @@ pub enum Action {
         /// Its name in the policy.
         process: ProcessName,
     },
+    /// Lets systemd restart a service.
+    RestartUnit {
+        /// Which one.
+        unit: UnitName,
+    },
     /// Sends a signal to one process.
     SignalProcess {
         /// Which one.
@@ -195,6 +202,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RestartProcess { process } => write!(f, "restart process {process}"),
+            Self::RestartUnit { unit } => write!(f, "restart {unit}"),
             Self::SignalProcess { process, signal } => write!(f, "send {signal} to process {process}"),
             Self::DeleteOldFiles { under, older_than, at_most } => write!(
                 f,
@@ -214,6 +222,7 @@ mod tests {
     fn an_action_reads_as_a_sentence() {
         for (action, expected) in [
             (Action::RestartProcess { process: "web".into() }, "restart process web"),
+            (Action::RestartUnit { unit: "nginx.service".parse().unwrap() }, "restart nginx.service"),
             (
                 Action::SignalProcess {
                     process: ProcessId { pid: 42, start_ticks: 7 },

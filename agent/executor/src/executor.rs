@@ -13,9 +13,10 @@ use crate::policy::{DirectoryRule, ProcessRule, SignalRule, Subject};
 use crate::process::Process;
 use crate::spending::Spending;
 use crate::sweep::Sweep;
+use crate::systemd::Systemd;
 use crate::{
-    Action, ActionError, Budget, ByteCount, Outcome, Policy, ProcessId, ProcessName, Signal, protected,
-    restart,
+    Action, ActionError, Budget, ByteCount, Outcome, Policy, ProcessId, ProcessName, Signal, UnitName,
+    protected, restart,
 };
 
 /// Performs what the policy allows, on this host.
@@ -26,6 +27,7 @@ pub struct Executor {
     policy: Policy,
     spending: Spending,
     children: Children,
+    systemd: Systemd,
     may_start_processes: bool,
     /// The process that asks, which is never touched.
     asker: Option<u32>,
@@ -35,6 +37,7 @@ pub struct Executor {
 #[derive(Clone, Copy, Debug)]
 enum Rule {
     Process(usize),
+    Unit(usize),
     Signal(usize),
     Directory(usize),
 }
@@ -44,6 +47,7 @@ impl Rule {
     fn name(self, policy: &Policy) -> Option<String> {
         Some(match self {
             Self::Process(at) => format!("process {}", policy.processes.get(at)?.name),
+            Self::Unit(at) => format!("unit {}", policy.units.get(at)?.name),
             Self::Signal(at) => {
                 let rule = policy.signals.get(at)?;
                 let signals: Vec<String> = rule.signals.iter().map(Signal::to_string).collect();
@@ -63,6 +67,7 @@ impl Rule {
 
 fn rule_names(policy: &Policy) -> impl Iterator<Item = String> {
     let rules = (0..policy.processes.len()).map(Rule::Process);
+    let rules = rules.chain((0..policy.units.len()).map(Rule::Unit));
     let rules = rules.chain((0..policy.signals.len()).map(Rule::Signal));
     let rules = rules.chain((0..policy.directories.len()).map(Rule::Directory));
     rules.filter_map(|rule| rule.name(policy))
@@ -74,7 +79,14 @@ impl Executor {
     /// mended or removed.
     pub fn new(policy: Policy, budgets: Option<PathBuf>) -> Self {
         let spending = Spending::open(budgets, rule_names(&policy).collect());
-        Self { policy, spending, children: Children::default(), may_start_processes: true, asker: None }
+        Self {
+            policy,
+            spending,
+            children: Children::default(),
+            systemd: Systemd::default(),
+            may_start_processes: true,
+            asker: None,
+        }
     }
 
     /// Refuses to start processes: whoever ends this process, as systemd does with a service, would end them too.
@@ -108,6 +120,7 @@ impl Executor {
     pub fn perform(&mut self, action: &Action, now: Timestamp) -> Result<Outcome, ActionError> {
         match action {
             Action::RestartProcess { process } => self.restart(process, now),
+            Action::RestartUnit { unit } => self.restart_unit(unit, now),
             Action::SignalProcess { process, signal } => self.signal(*process, *signal, now),
             Action::DeleteOldFiles { under, older_than, at_most } => {
                 self.delete_old_files(under, *older_than, *at_most, now)
@@ -138,6 +151,17 @@ impl Executor {
         }
         self.spend(Rule::Process(index), rule.at_most, now)?;
         restart::restart(&rule, &mut self.children)
+    }
+
+    fn restart_unit(&mut self, name: &UnitName, now: Timestamp) -> Result<Outcome, ActionError> {
+        if let Some(reason) = protected::unit(name) {
+            return Err(ActionError::refused(reason));
+        }
+        let found = self.policy.units.iter().position(|rule| rule.name == *name);
+        let index = found.ok_or_else(|| self.no_rule("units", &format!("- name: {name}")))?;
+        let rule = self.policy.units.get(index).cloned().expect("the position was just found");
+        self.spend(Rule::Unit(index), rule.at_most, now)?;
+        self.systemd.restart(&rule.name, rule.restart_timeout)
     }
 
     fn signal(&mut self, id: ProcessId, signal: Signal, now: Timestamp) -> Result<Outcome, ActionError> {
@@ -231,6 +255,7 @@ impl Executor {
         }
         let (list, index) = match rule {
             Rule::Process(index) => ("processes", index),
+            Rule::Unit(index) => ("units", index),
             Rule::Signal(index) => ("signals", index),
             Rule::Directory(index) => ("directories", index),
         };

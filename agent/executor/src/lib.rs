@@ -1,7 +1,7 @@
 //! Typed actions, the policy that allows them, and the only code that changes the host.
 //!
 //! Whoever asks can name what the policy defines and nothing else: no program, no path outside an allowed directory,
-//! no process that the host cannot live without. There is no network, no script language and no shell in here.
+//! no process or unit that the host cannot live without. There is no network, no script language and no shell in here.
 
 #![forbid(unsafe_code)]
 
@@ -21,14 +21,17 @@ mod server;
 mod socket;
 mod spending;
 mod sweep;
+mod systemd;
 mod thread;
+mod unit_name;
 
 pub use action::{Action, ByteCount, ProcessId, ProcessName, Signal, UnknownSignal};
 pub use budget::{Budget, BudgetError};
 pub use executor::Executor;
-pub use outcome::{ActionError, Cause, Outcome};
-pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject};
+pub use outcome::{ActionError, Cause, Outcome, UnitState};
+pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject, UnitRule};
 pub use protected::is_plain_path;
 pub use server::{ExecutorServer, ServerOptions, Stopped};
 pub use socket::ExecutorSocket;
 pub use thread::{Actuator, ExecutorThread};
+pub use unit_name::{UnitName, UnitNameError};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use telemetry::format_duration;
 
-use crate::{ByteCount, ProcessId, ProcessName, Signal};
+use crate::{ByteCount, ProcessId, ProcessName, Signal, UnitName};
 
 /// The longest text of an error: a command line in it can be megabytes, and an answer has to fit into a frame.
 const MAX_TEXT_BYTES: usize = 4096;
@@ -27,6 +27,15 @@ pub enum Outcome {
         pid: u32,
         /// The pid file, if it does not name the new one, so that whoever asks by it finds nothing.
         unnamed_by: Option<PathBuf>,
+    },
+    /// systemd has restarted a service.
+    UnitRestarted {
+        /// Which one.
+        unit: UnitName,
+        /// How it was before.
+        before: UnitState,
+        /// How it is now. A service that only does something once is `inactive` when it has done it.
+        after: UnitState,
     },
     /// A signal was sent.
     Signalled {
@@ -54,6 +63,24 @@ pub enum Outcome {
     },
 }
 
+/// How a unit is, in systemd's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitState {
+    /// `active`, `inactive`, `failed`, `activating`, ...
+    pub active: String,
+    /// The finer word: `running`, `exited`, `dead`, `auto-restart`, ...
+    pub sub: String,
+    /// The process number of its main process, if it has one.
+    pub main_pid: Option<u32>,
+}
+
+impl fmt::Display for UnitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.active, self.sub)?;
+        self.main_pid.map_or(Ok(()), |pid| write!(f, " as process {pid}"))
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,6 +97,9 @@ impl fmt::Display for Outcome {
                     )?;
                 }
                 if ended.is_none() { f.write_str("; none was running") } else { Ok(()) }
+            }
+            Self::UnitRestarted { unit, before, after } => {
+                write!(f, "restarted {unit}: it was {before} and is {after}")
             }
             Self::Signalled { process, command, signal } => {
                 write!(f, "sent {signal} to {command}, process {}", process.pid)

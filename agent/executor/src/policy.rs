@@ -11,17 +11,24 @@ use documents::{Document, Problem, Review, Spanned, nearest, yaml};
 use serde::Deserialize;
 use telemetry::format_duration;
 
-use crate::{Budget, ByteCount, ProcessName, Signal, protected};
+use crate::{Budget, ByteCount, ProcessName, Signal, UnitName, protected};
 
 /// The longest that a process may be given to end by itself: whoever waits for the repair waits for this too.
 const MAX_STOP_TIMEOUT: Duration = Duration::from_mins(5);
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// systemd gives a service 90 s to stop and 90 s to start, unless its unit says otherwise.
+const DEFAULT_RESTART_TIMEOUT: Duration = Duration::from_mins(3);
+/// The same limit as for a process.
+const MAX_RESTART_TIMEOUT: Duration = MAX_STOP_TIMEOUT;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyFile {
     #[serde(default)]
     processes: Vec<ProcessEntry>,
+    #[serde(default)]
+    units: Vec<UnitEntry>,
     #[serde(default)]
     signals: Vec<SignalEntry>,
     #[serde(default)]
@@ -44,6 +51,14 @@ struct ProcessEntry {
     rewrites_title: bool,
     #[serde(default)]
     stop_with_executor: bool,
+    at_most: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnitEntry {
+    name: Spanned<String>,
+    restart_timeout: Option<Spanned<String>>,
     at_most: Spanned<String>,
 }
 
@@ -94,6 +109,17 @@ pub struct ProcessRule {
     pub at_most: Budget,
 }
 
+/// A service of systemd that may be restarted.
+#[derive(Clone, Debug)]
+pub struct UnitRule {
+    /// Its exact name.
+    pub name: UnitName,
+    /// How long systemd is given to stop and start it before the outcome is not waited for any longer.
+    pub restart_timeout: Duration,
+    /// How often.
+    pub at_most: Budget,
+}
+
 /// Which processes a signal rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -134,6 +160,8 @@ pub struct Policy {
     pub file: PathBuf,
     /// Processes that may be restarted.
     pub processes: Vec<ProcessRule>,
+    /// Services that may be restarted.
+    pub units: Vec<UnitRule>,
     /// Signals that may be sent.
     pub signals: Vec<SignalRule>,
     /// Directories that may be cleaned.
@@ -160,17 +188,28 @@ impl Policy {
                 review.error(&entry.name, format!("process `{}` is defined twice", entry.name.value));
             }
         }
+        for (at, entry) in file.units.iter().enumerate() {
+            if file.units.iter().take(at).any(|earlier| earlier.name.value == entry.name.value) {
+                review.error(&entry.name, format!("unit `{}` is named twice", entry.name.value));
+            }
+        }
         Self {
             file: review.document().path().to_owned(),
             processes: file.processes.iter().filter_map(|entry| process(entry, review)).collect(),
+            units: file.units.iter().filter_map(|entry| unit(entry, review)).collect(),
             signals: file.signals.iter().filter_map(|entry| signal(entry, &names, review)).collect(),
             directories: file.directories.iter().filter_map(|entry| directory(entry, review)).collect(),
         }
     }
 
+    /// The service of this name.
+    pub fn unit(&self, name: &str) -> Option<&UnitRule> {
+        self.units.iter().find(|rule| rule.name.as_str() == name)
+    }
+
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.processes.len() + self.signals.len() + self.directories.len()
+        self.processes.len() + self.units.len() + self.signals.len() + self.directories.len()
     }
 
     /// Whether it allows nothing.
@@ -219,6 +258,19 @@ fn process(entry: &ProcessEntry, review: &mut Review) -> Option<ProcessRule> {
         stop_with_executor: entry.stop_with_executor,
         at_most: at_most?,
     })
+}
+
+fn unit(entry: &UnitEntry, review: &mut Review) -> Option<UnitRule> {
+    let name: Option<UnitName> = review.read(&entry.name, str::parse);
+    if let Some(reason) = name.as_ref().and_then(protected::unit) {
+        review.error(&entry.name, reason);
+    }
+    let restart_timeout = review.duration_or(entry.restart_timeout.as_ref(), DEFAULT_RESTART_TIMEOUT);
+    if let Some(written) = entry.restart_timeout.as_ref().filter(|_| restart_timeout > MAX_RESTART_TIMEOUT) {
+        review.error(written, format!("at most {} can be waited", format_duration(MAX_RESTART_TIMEOUT)));
+    }
+    let at_most = review.read(&entry.at_most, str::parse);
+    Some(UnitRule { name: name?, restart_timeout, at_most: at_most? })
 }
 
 fn signal(entry: &SignalEntry, processes: &[&str], review: &mut Review) -> Option<SignalRule> {

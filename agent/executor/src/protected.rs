@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::UnitName;
 use crate::process::Process;
 
 /// Programs that are never stopped, by file name.
@@ -36,6 +37,62 @@ const PROGRAMS: &[&str] = &[
 /// The same, by the beginning of the name: `sshd-session`, `systemd-journald`.
 const PROGRAM_PREFIXES: &[&str] = &["sshd", "systemd-", "(sd-"];
 
+/// Services that are never restarted, beside those that are called like a protected program: without them nobody can
+/// log in, or the host loses its network, its disks or its bus. A restart of the display ends everybody's work.
+const UNITS: &[&str] = &[
+    "auditd",
+    "connman",
+    "dbus",
+    "display-manager",
+    "dm-event",
+    "emergency",
+    "firewalld",
+    "gdm",
+    "gdm3",
+    "ifupdown-pre",
+    "iptables",
+    "iscsid",
+    "lightdm",
+    "multipathd",
+    "netfilter-persistent",
+    "network",
+    "networking",
+    "nftables",
+    "open-iscsi",
+    "polkit",
+    "rescue",
+    "sddm",
+    "ssh",
+    "udev",
+    "wicked",
+];
+
+/// The same, by the beginning of the name.
+const UNIT_PREFIXES: &[&str] = &[
+    "NetworkManager",
+    "autovt@",
+    "console-getty",
+    "container-getty",
+    "cryptsetup",
+    "dbus-",
+    "dhclient",
+    "dhcpcd",
+    "dracut-",
+    "getty",
+    "hostmend",
+    "ifup@",
+    "initrd-",
+    "lvm2-",
+    "netplan-",
+    "openvswitch",
+    "ovs",
+    "serial-getty",
+    "ssh@",
+    "user-runtime-dir@",
+    "user@",
+    "wpa_supplicant",
+];
+
 /// Directories below which nothing is deleted.
 const TREES: &[&str] = &[
     "/bin",
@@ -64,6 +121,16 @@ const TOO_WIDE: &[&str] =
 /// Whether a program of this name is never stopped.
 pub(crate) fn program(name: &str) -> bool {
     PROGRAMS.contains(&name) || PROGRAM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Why this service is never restarted, if so.
+pub(crate) fn unit(name: &UnitName) -> Option<String> {
+    let stem = name.stem();
+    let template = stem.split('@').next().unwrap_or(stem);
+    let needed = program(template)
+        || UNITS.contains(&template)
+        || UNIT_PREFIXES.iter().any(|prefix| stem.starts_with(prefix));
+    needed.then(|| format!("{name} is never restarted: the host cannot be reached or repaired without it"))
 }
 
 /// Why this process is never signalled or stopped, if so.
@@ -114,6 +181,40 @@ mod tests {
         }
         for name in ["nginx", "web", "initdb", "loginctl"] {
             assert!(!program(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn services_that_the_host_needs_are_protected_by_name() {
+        for name in [
+            "ssh",
+            "sshd",
+            "ssh@1",
+            "sshd@7-10.0.0.1:22",
+            "systemd-networkd",
+            "systemd-journald",
+            "systemd-logind",
+            "dbus",
+            "dbus-broker",
+            "dbus-org.freedesktop.login1",
+            "NetworkManager",
+            "NetworkManager-wait-online",
+            "networking",
+            "getty@tty1",
+            "serial-getty@ttyS0",
+            "user@1000",
+            "hostmend",
+            "hostmend-executor",
+            "init",
+            "polkit",
+            "wpa_supplicant@wlan0",
+        ] {
+            let name = format!("{name}.service").parse().unwrap();
+            assert!(unit(&name).unwrap().contains("is never restarted"), "{name}");
+        }
+        for name in ["nginx", "networks-of-ours", "sshfs-home", "postgresql@15-main", "cron", "rsyslog"] {
+            let name = format!("{name}.service").parse().unwrap();
+            assert_eq!(unit(&name), None, "{name}");
         }
     }
 

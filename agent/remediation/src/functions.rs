@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use executor::{Action, ByteCount, ProcessId, Signal, is_plain_path};
+use executor::{Action, ByteCount, ProcessId, Signal, UnitName, is_plain_path};
 use serde_json::Value;
 use telemetry::parse_duration;
 
@@ -19,6 +19,8 @@ const MAX_NOTE_BYTES: usize = 4096;
 pub enum Capability {
     /// Restart processes; its targets are the names under which the policy defines them.
     ProcessRestart,
+    /// Let systemd restart services; its targets are their exact names.
+    UnitRestart,
     /// Signal processes; its targets are the names by which `process::find` finds them.
     ProcessSignal,
     /// Delete old files; its targets are directories.
@@ -27,12 +29,14 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::ProcessRestart, Self::ProcessSignal, Self::FileDelete];
+    pub const ALL: [Self; 4] =
+        [Self::ProcessRestart, Self::UnitRestart, Self::ProcessSignal, Self::FileDelete];
 
     /// As runbooks spell it: `process.restart`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ProcessRestart => "process.restart",
+            Self::UnitRestart => "unit.restart",
             Self::ProcessSignal => "process.signal",
             Self::FileDelete => "file.delete",
         }
@@ -57,6 +61,9 @@ impl Grants {
     pub fn add(&mut self, capability: Capability, target: &str) -> Result<(), String> {
         if capability == Capability::FileDelete && !is_plain_path(Path::new(target)) {
             return Err(format!("{target:?} is not an absolute path without `.` and `..`"));
+        }
+        if capability == Capability::UnitRestart {
+            target.parse::<UnitName>().map_err(|error| error.to_string())?;
         }
         if target.is_empty() {
             return Err("a target cannot be empty".to_owned());
@@ -181,6 +188,20 @@ pub const HOST_FUNCTIONS: &[HostFunction] = &[
             let name = a.text(0)?;
             let action = Action::RestartProcess { process: name.as_str().into() };
             Ok(Call::Act { action, on: Target::Named(name) })
+        },
+    },
+    HostFunction {
+        namespace: "unit",
+        name: "restart",
+        parameters: &["name: string"],
+        returns: "#{unit, before, after}, each with active, sub and main_pid",
+        summary: "Lets systemd restart a service, as in \"nginx.service\", and waits until that is done.",
+        kind: FunctionKind::Act,
+        needs: Some(Capability::UnitRestart),
+        read: |a| {
+            let name = a.text(0)?;
+            let unit = name.parse::<UnitName>().map_err(|error| error.to_string())?;
+            Ok(Call::Act { action: Action::RestartUnit { unit }, on: Target::Named(name) })
         },
     },
     HostFunction {
@@ -357,6 +378,11 @@ mod tests {
     fn a_wrong_argument_is_refused_with_what_would_be_right() {
         for (path, values, expected) in [
             ("process::find", vec![json!(7)], "argument 1 of `process::find` must be a string, not a number"),
+            (
+                "unit::restart",
+                vec![json!("*.service")],
+                "\"*.service\" is not the exact name of a service; write it as in nginx.service or getmail@ann.service",
+            ),
             ("process::find", vec![], "`process::find` lacks an argument"),
             (
                 "clock::sleep",
@@ -384,6 +410,10 @@ mod tests {
         let mut grants = Grants::default();
         grants.add(Capability::FileDelete, "/var/spool/web").unwrap();
         grants.add(Capability::ProcessRestart, "web").unwrap();
+        grants.add(Capability::UnitRestart, "web.service").unwrap();
+        assert!(grants.add(Capability::UnitRestart, "web").is_err());
+        assert!(grants.reach(Capability::UnitRestart, "web.service"));
+        assert!(!grants.reach(Capability::UnitRestart, "web2.service"));
         for (target, reached) in [
             ("/var/spool/web", true),
             ("/var/spool/web/a", true),

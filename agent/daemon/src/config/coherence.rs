@@ -205,11 +205,20 @@ fn policy_reaches(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<
         let message = format!("an executor with a socket of its own starts no processes, so restarting {name:?} will be refused");
         (name, message + "; let a unit run it, and grant unit.restart on the unit")
     });
+    let unnamed =
+        runbook.grants.targets(Capability::UnitRestart).filter(|name| policy.unit(name).is_none()).map(
+            |name| (name, format!("the policy names no unit {name:?}, so restarting it will be refused")),
+        );
     let swept = |path: &str| policy.directories.iter().any(|rule| Path::new(path).starts_with(&rule.path));
     let unswept = runbook
         .grants
         .targets(Capability::FileDelete)
         .filter(|path| !swept(path))
         .map(|path| (path, format!("the policy lets nothing be deleted below {path}")));
-    missing.chain(unstartable).chain(unswept).map(|(word, message)| site.warning(word, message)).collect()
+    missing
+        .chain(unstartable)
+        .chain(unnamed)
+        .chain(unswept)
+        .map(|(word, message)| site.warning(word, message))
+        .collect()
 }

@@ -79,12 +79,19 @@ fn two_destinations_of_one_name_are_told_apart_by_the_operator() {
 
 /// The problems of a configuration with this rule, runbook and policy.
 fn problems_of(rule: &str, runbook: &str, policy: &str) -> Vec<String> {
+    problems_with("", rule, runbook, policy)
+}
+
+/// The same, with more in hostmend.yaml.
+fn problems_with(more: &str, rule: &str, runbook: &str, policy: &str) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
     write(
         "hostmend.yaml",
-        "collect: { watch: [{ name: web, command: nginx }] }\nrules: [rules.yaml]\nrunbooks: [runbooks.yaml]\n\
-         scripts: .\npolicy: policy.yaml\n",
+        &format!(
+            "collect: {{ watch: [{{ name: web, command: nginx }}] }}\nrules: [rules.yaml]\n\
+             runbooks: [runbooks.yaml]\nscripts: .\npolicy: policy.yaml\n{more}"
+        ),
     );
     write("rules.yaml", &format!("groups:\n- name: g\n  rules:\n  - alert: WebDown\n    expr: {rule}\n"));
     write(
@@ -156,6 +163,29 @@ fn what_one_file_says_and_no_other_knows_is_told_with_its_place() {
     ] {
         assert_eq!(problems_of(rule, runbook, policy), [expected]);
     }
+}
+
+#[test]
+fn a_service_to_be_restarted_is_named_in_the_policy() {
+    let runbook = RUNBOOK.replace("process.restart: [web]", "unit.restart: [web.service]");
+    let named = "units:\n- { name: web.service, at_most: 1 per 1h }\n";
+    assert_eq!(problems_of(RULE, &runbook, named), Vec::<String>::new());
+    assert_eq!(
+        problems_of(RULE, &runbook, POLICY),
+        ["runbooks.yaml:8:28: the policy names no unit \"web.service\", so restarting it will be refused"]
+    );
+}
+
+#[test]
+fn an_executor_of_its_own_starts_no_processes_and_check_says_so() {
+    let own = "executor: { socket: executor.sock }\n";
+    assert_eq!(
+        problems_with(own, RULE, RUNBOOK, POLICY),
+        [
+            "runbooks.yaml:8:31: an executor with a socket of its own starts no processes, so restarting \"web\" will be \
+             refused; let a unit run it, and grant unit.restart on the unit"
+        ]
+    );
 }
 
 #[test]

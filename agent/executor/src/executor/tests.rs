@@ -225,3 +225,21 @@ fn old_files_are_deleted_only_within_the_rule_s_bounds() {
     let Ok(Outcome::Deleted { files: 1, .. }) = delete(spool.clone(), 60, 1 << 20) else { panic!() };
     assert!(!spool.join("a").exists());
 }
+
+#[test]
+fn a_service_is_restarted_only_if_the_policy_names_it_and_the_host_can_do_without() {
+    let text = "units:\n- { name: web.service, at_most: 1 per 1h }\n";
+    let mut executor = Executor::new(policy(text), None);
+    executor.systemd = Systemd::nowhere();
+    let mut restart = |name: &str| {
+        let result = executor.perform(&Action::RestartUnit { unit: name.parse().unwrap() }, NOON);
+        telemetry::with_causes(&result.unwrap_err())
+    };
+    assert_eq!(
+        restart("db.service"),
+        "refused: nothing under `units` in policy.yaml allows it; `- name: db.service` there would"
+    );
+    assert!(restart("sshd.service").contains("sshd.service is never restarted"));
+    assert!(restart("web.service").starts_with("connecting to systemd at /nowhere"));
+    assert_eq!(restart("web.service"), "refused: the budget of units[0] in policy.yaml is used up: 1 per 1h");
+}

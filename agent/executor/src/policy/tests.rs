@@ -19,6 +19,12 @@ directories:
     at_least_age: 1m
     at_most_bytes: 1GiB
     at_most: 4 per 1h
+units:
+  - name: nginx.service
+    restart_timeout: 90s
+    at_most: 5 per 1h
+  - name: cron.service
+    at_most: 1 per 1h
 "#;
 
 fn read(text: &str) -> Result<Policy, Vec<String>> {
@@ -35,6 +41,9 @@ fn a_sound_policy_is_read() {
     assert_eq!(web.stop_timeout, DEFAULT_STOP_TIMEOUT);
     assert!(!web.stop_with_executor && !web.write_pid_file);
     assert_eq!(policy.signals.first().unwrap().signals, [Signal::Term, Signal::Kill]);
+    let timeouts = policy.units.iter().map(|rule| rule.restart_timeout);
+    assert!(timeouts.eq([Duration::from_secs(90), DEFAULT_RESTART_TIMEOUT]));
+    assert!(policy.unit("cron.service").is_some() && policy.unit("cron").is_none());
     assert_eq!(policy.directories.first().unwrap().at_most_bytes, ByteCount(1 << 30));
 }
 
@@ -109,6 +118,22 @@ fn every_problem_names_its_place() {
             "    stop_timeout: 10m",
             "policy.yaml:6:19: at most 5m can be waited",
         ),
+        (
+            "name: nginx.service",
+            "name: '*.service'",
+            "policy.yaml:21:11: \"*.service\" is not the exact name of a service; write it as in nginx.service or getmail@ann.service",
+        ),
+        (
+            "name: nginx.service",
+            "name: ssh.service",
+            "policy.yaml:21:11: ssh.service is never restarted: the host cannot be reached or repaired without it",
+        ),
+        (
+            "name: cron.service",
+            "name: nginx.service",
+            "policy.yaml:24:11: unit `nginx.service` is named twice",
+        ),
+        ("restart_timeout: 90s", "restart_timeout: 6m", "policy.yaml:22:22: at most 5m can be waited"),
     ] {
         assert!(SOUND.contains(from), "{from}");
         assert_eq!(read(&SOUND.replacen(from, to, 1)).unwrap_err(), [expected], "{to}");

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Actuator, ByteCount, Cause, ExecutorSocket, ProcessId, Signal};
+use crate::{Actuator, ByteCount, Cause, ExecutorSocket, ProcessId, Signal, UnitName, UnitState};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -244,9 +244,22 @@ fn signals() -> impl Strategy<Value = Signal> {
     proptest::sample::select(&NAMES).prop_map(|name| name.parse().unwrap())
 }
 
+fn units() -> impl Strategy<Value = UnitName> {
+    "[a-z]{1,9}(@[a-z0-9.:-]{1,9})?".prop_map(|stem| format!("{stem}.service").parse().unwrap())
+}
+
+fn states() -> impl Strategy<Value = UnitState> {
+    (texts(), texts(), any::<Option<u32>>()).prop_map(|(active, sub, main_pid)| UnitState {
+        active,
+        sub,
+        main_pid,
+    })
+}
+
 fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         texts().prop_map(|name| Action::RestartProcess { process: name.as_str().into() }),
+        units().prop_map(|unit| Action::RestartUnit { unit }),
         (processes(), signals()).prop_map(|(process, signal)| Action::SignalProcess { process, signal }),
         (texts(), durations(), any::<u64>()).prop_map(|(under, older_than, bytes)| Action::DeleteOldFiles {
             under: under.into(),
@@ -267,6 +280,11 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
             killed,
             pid,
             unnamed_by: path.map(PathBuf::from),
+        }),
+        (units(), states(), states()).prop_map(|(unit, before, after)| Outcome::UnitRestarted {
+            unit,
+            before,
+            after
         }),
         (processes(), texts(), signals()).prop_map(|(process, command, signal)| Outcome::Signalled {
             process,

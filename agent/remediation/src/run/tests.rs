@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use documents::Document;
-use executor::{Action, ActionError, Outcome, ProcessId};
+use executor::{Action, ActionError, Outcome, ProcessId, UnitState};
 
 use super::*;
 use crate::world::{Answer, FoundProcess};
@@ -16,7 +16,7 @@ runbooks:
     matchers: ['alertname="WebDown"']
     script: s.rhai
     parameters: { process: web }
-    grants: { process.restart: [web], process.signal: [web], file.delete: [/var/spool/web] }
+    grants: { process.restart: [web], process.signal: [web], unit.restart: [web.service], file.delete: [/var/spool/web] }
     stage: auto
     guards: { cooldown: 1m, attempts: 3 per 10m }
     timeout: 10s
@@ -93,6 +93,19 @@ impl World for Paper {
                     failed: 0,
                     first_failure: None,
                     incomplete: false,
+                })
+            }
+            (None, Action::RestartUnit { unit }) => {
+                let state = |active: &str| UnitState {
+                    active: active.to_owned(),
+                    sub: "running".to_owned(),
+                    main_pid: Some(77),
+                };
+                let after = if self.restarts_as == 'Z' { "activating" } else { "active" };
+                Ok(Outcome::UnitRestarted {
+                    unit: unit.clone(),
+                    before: state("failed"),
+                    after: state(after),
                 })
             }
             (None, Action::RestartProcess { .. }) => {
@@ -576,6 +589,18 @@ fn restart_process_does_nothing_when_somebody_was_faster() {
         (world.up_at_once, world.processes) = (true, vec![]);
     });
     assert_eq!(actions.len(), 1, "what answered is gone");
+}
+
+#[test]
+fn restart_unit_restarts_unless_the_probe_succeeds_and_says_how_the_service_is() {
+    let web = "{ unit: web.service, probe: up }";
+    let (actions, ended) = shipped("restart-unit.rhai", web, |_| ());
+    assert_eq!(printed(&actions), ["restart web.service"]);
+    assert_eq!(ended, "ended: fixed: web.service is active (running)");
+    let (actions, ended) = shipped("restart-unit.rhai", web, |world| world.up_at_once = true);
+    assert_eq!((actions.len(), ended.as_str()), (0, "ended: skip: the probe succeeds"));
+    let (_, ended) = shipped("restart-unit.rhai", "{ unit: web.service }", |world| world.restarts_as = 'Z');
+    assert_eq!(ended, "ended: failed: web.service is activating (running); see journalctl -u web.service");
 }
 
 #[test]

@@ -1,0 +1,251 @@
+//! Lets systemd restart a service, over D-Bus.
+//!
+//! Root speaks with systemd itself, at its private socket, so that it works where no message bus runs; others ask over the
+//! system bus. systemd answers a request at once with a job; what became of that, a signal tells later. D-Bus here is
+//! asynchronous, so each restart gets a small runtime of its own, on this thread, and for its own time.
+
+use std::future::poll_fn;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_core::Stream;
+use telemetry::format_duration;
+use zbus::connection::Builder;
+use zbus::{
+    Connection, DynamicType, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
+};
+
+use crate::{ActionError, Outcome, UnitName, UnitState, protected};
+
+/// systemd's own socket: `bus_init_private` of its `dbus.c`. Only root can connect.
+const PRIVATE: &str = "/run/systemd/private";
+
+/// The bus, where it always is. Not from the environment: who sets that must not choose whom root talks to.
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const UNIT_SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// How long systemd may take to be connected to and asked, before the restart and after it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Jobs that may end between the request and the moment at which its answer has been read. A booting host ends some hundreds.
+const MAX_WAITING_SIGNALS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+
+/// Where systemd is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Systemd {
+    private: PathBuf,
+    bus: Option<&'static str>,
+}
+
+impl Default for Systemd {
+    fn default() -> Self {
+        Self { private: PRIVATE.into(), bus: Some(SYSTEM_BUS) }
+    }
+}
+
+impl Systemd {
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { private: "/nowhere/at/all".into(), bus: None }
+    }
+
+    /// Restarts a service and says how it was and is. Waits until systemd has finished, `within` at most.
+    pub(crate) fn restart(&self, unit: &UnitName, within: Duration) -> Result<Outcome, ActionError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| ActionError::failed("preparing to speak with systemd", error))?;
+        runtime.block_on(self.restart_and_wait(unit, within))
+    }
+
+    async fn restart_and_wait(&self, unit: &UnitName, within: Duration) -> Result<Outcome, ActionError> {
+        let prepare = async {
+            let manager = self.connect().await?;
+            let path = manager.load(unit).await?;
+            let before = manager.look(unit, &path).await?;
+            let ends = manager.job_ends().await;
+            let ends = ends.map_err(|error| ActionError::failed("listening to systemd's jobs", error))?;
+            Ok((manager, path, before, ends))
+        };
+        let asking = || format!("asking systemd about {unit}");
+        let (manager, path, before, mut ends) = in_time(ANSWER_WITHIN, asking, prepare).await?;
+
+        let restarting = || format!("restarting {unit}");
+        let run = async {
+            let failed = |error| ActionError::failed(restarting(), error);
+            let job: OwnedObjectPath = manager
+                .ask(MANAGER_PATH, MANAGER, "RestartUnit", &(unit.as_str(), "replace"))
+                .await
+                .map_err(failed)?;
+            result_of(&job, &mut ends).await.map_err(failed)
+        };
+        let late = || {
+            format!("restarting {unit} (systemd goes on with it; `systemctl list-jobs` shows how far it is)")
+        };
+        let result = in_time(within, late, run).await?;
+
+        let looking = || format!("looking at {unit}, which systemd has restarted,");
+        let after = in_time(ANSWER_WITHIN, looking, manager.look(unit, &path)).await?;
+        if result == "done" {
+            return Ok(Outcome::UnitRestarted { unit: unit.clone(), before, after });
+        }
+        let why = manager.text(path.as_str(), UNIT_SERVICE, "Result").await.unwrap_or_default();
+        Err(ActionError::failed(
+            restarting(),
+            format!(
+                "systemd's job ended with `{result}`, the service with `{why}`; it is {after}; see `journalctl -u {unit}`"
+            ),
+        ))
+    }
+
+    async fn connect(&self) -> Result<Manager, ActionError> {
+        let privately = async {
+            let stream = tokio::net::UnixStream::connect(&self.private).await?.into_std()?;
+            let connection = Builder::unix_stream(stream).p2p().build().await?;
+            Ok::<_, zbus::Error>(Manager { connection, owner: None })
+        };
+        let error = match (privately.await, self.bus) {
+            (Ok(manager), _) => return Ok(manager),
+            (Err(error), None) => error.to_string(),
+            (Err(error), Some(address)) => match Manager::over_bus(address).await {
+                Ok(manager) => return Ok(manager),
+                Err(on_bus) => format!("{error}; and over the system bus: {on_bus}"),
+            },
+        };
+        let doing = format!("connecting to systemd at {} (is it this host's PID 1?)", self.private.display());
+        Err(ActionError::failed(doing, error))
+    }
+}
+
+/// The outcome of a future, unless it takes too long.
+async fn in_time<T>(
+    within: Duration,
+    doing: impl FnOnce() -> String,
+    future: impl Future<Output = Result<T, ActionError>>,
+) -> Result<T, ActionError> {
+    tokio::time::timeout(within, future).await.unwrap_or_else(|_| {
+        Err(ActionError::failed(doing(), format!("it has taken longer than {}", format_duration(within))))
+    })
+}
+
+/// systemd, connected.
+struct Manager {
+    connection: Connection,
+    /// Who systemd is on a bus, where anybody may send what looks like its signals.
+    owner: Option<String>,
+}
+
+impl Manager {
+    async fn over_bus(address: &str) -> zbus::Result<Self> {
+        let connection = Builder::address(address).build().await?;
+        let bus = "org.freedesktop.DBus";
+        let owner =
+            connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &SERVICE);
+        let owner = owner.await?.body().deserialize::<String>()?;
+        let manager = Self { connection, owner: Some(owner) };
+        // Over a bus systemd sends its signals only if somebody wants them.
+        manager.call(MANAGER_PATH, MANAGER, "Subscribe", &()).await?;
+        Ok(manager)
+    }
+
+    async fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<Message>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        self.connection.call_method(Some(SERVICE), path, Some(interface), method, body).await
+    }
+
+    async fn ask<B>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &B,
+    ) -> zbus::Result<OwnedObjectPath>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        self.call(path, interface, method, body).await?.body().deserialize()
+    }
+
+    /// The unit's object, if it is one that may be restarted.
+    async fn load(&self, unit: &UnitName) -> Result<OwnedObjectPath, ActionError> {
+        let failed = |error| ActionError::failed(format!("asking systemd about {unit}"), error);
+        let path = self.ask(MANAGER_PATH, MANAGER, "LoadUnit", &unit.as_str()).await.map_err(failed)?;
+        match self.text(path.as_str(), UNIT, "LoadState").await.map_err(failed)?.as_str() {
+            "not-found" => {
+                return Err(ActionError::refused(format!(
+                    "systemd knows no {unit}; correct the name under `units` in the policy, or install the service"
+                )));
+            }
+            "masked" => {
+                return Err(ActionError::refused(format!(
+                    "{unit} is masked: a person has forbidden it to run; `systemctl unmask {unit}` allows it again"
+                )));
+            }
+            _ => {}
+        }
+        // A service may have more names than the one it is asked for by.
+        let names: Vec<String> =
+            self.property(path.as_str(), UNIT, "Names").await.and_then(TryInto::try_into).map_err(failed)?;
+        let reason = names.iter().find_map(|name| protected::unit(&name.parse().ok()?));
+        reason.map_or(Ok(path), |reason| {
+            Err(ActionError::refused(format!("{unit} is another name of one: {reason}")))
+        })
+    }
+
+    async fn look(&self, unit: &UnitName, path: &ObjectPath<'_>) -> Result<UnitState, ActionError> {
+        let read = async {
+            let pid: u32 = self.property(path.as_str(), UNIT_SERVICE, "MainPID").await?.try_into()?;
+            Ok::<_, zbus::Error>(UnitState {
+                active: self.text(path.as_str(), UNIT, "ActiveState").await?,
+                sub: self.text(path.as_str(), UNIT, "SubState").await?,
+                main_pid: (pid > 0).then_some(pid),
+            })
+        };
+        read.await.map_err(|error| ActionError::failed(format!("asking systemd how {unit} is"), error))
+    }
+
+    async fn text(&self, path: &str, interface: &str, name: &str) -> zbus::Result<String> {
+        self.property(path, interface, name).await?.try_into()
+    }
+
+    async fn property(&self, path: &str, interface: &str, name: &str) -> zbus::Result<OwnedVariant> {
+        let properties = "org.freedesktop.DBus.Properties";
+        self.call(path, properties, "Get", &(interface, name)).await?.body().deserialize()
+    }
+
+    /// The ends of all jobs from now on.
+    async fn job_ends(&self) -> zbus::Result<MessageStream> {
+        let rule = MatchRule::builder()
+            .msg_type(zbus::message::Type::Signal)
+            .path(MANAGER_PATH)
+            .interface(MANAGER)
+            .member("JobRemoved");
+        let rule = match &self.owner {
+            Some(owner) => rule.sender(owner.as_str()),
+            None => rule,
+        };
+        MessageStream::for_match_rule(rule.build()?, &self.connection, Some(MAX_WAITING_SIGNALS)).await
+    }
+}
+
+/// systemd's word for what became of a job: `done`, `failed`, `timeout`, `canceled`, `dependency`, `skipped`.
+async fn result_of(job: &OwnedObjectPath, ends: &mut MessageStream) -> zbus::Result<String> {
+    while let Some(signal) = poll_fn(|context| Pin::new(&mut *ends).poll_next(context)).await {
+        let (_, ended, _, result): (u32, OwnedObjectPath, String, String) = signal?.body().deserialize()?;
+        if ended == *job {
+            return Ok(result);
+        }
+    }
+    Err(zbus::Error::Failure("systemd hung up; its job may go on".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

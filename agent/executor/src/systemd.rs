@@ -4,6 +4,8 @@
 //! system bus. systemd answers a request at once with a job; what became of that, a signal tells later. D-Bus here is
 //! asynchronous, so each restart gets a small runtime of its own, on this thread, and for its own time.
 
+mod private;
+
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -105,13 +107,8 @@ impl Systemd {
     }
 
     async fn connect(&self) -> Result<Manager, ActionError> {
-        let privately = async {
-            let stream = tokio::net::UnixStream::connect(&self.private).await?.into_std()?;
-            let connection = Builder::unix_stream(stream).p2p().build().await?;
-            Ok::<_, zbus::Error>(Manager { connection, owner: None })
-        };
-        let error = match (privately.await, self.bus) {
-            (Ok(manager), _) => return Ok(manager),
+        let error = match (private::connect(&self.private).await, self.bus) {
+            (Ok(connection), _) => return Ok(Manager { connection, owner: None }),
             (Err(error), None) => error.to_string(),
             (Err(error), Some(address)) => match Manager::over_bus(address).await {
                 Ok(manager) => return Ok(manager),

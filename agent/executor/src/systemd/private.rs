@@ -40,8 +40,9 @@ pub(super) async fn connect(path: &Path) -> zbus::Result<Connection> {
 /// systemd's own library does it: a first message that came together with `BEGIN` would lie in systemd's buffer, and be
 /// looked at only when more comes.
 async fn shake_hands(stream: &UnixStream) -> Result<String> {
+    // In hexadecimal, as which the digit 7 is 37.
     let user = rustix::process::geteuid().as_raw().to_string();
-    let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
+    let user: String = user.chars().flat_map(|digit| ['3', digit]).collect();
     write_all(stream, format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes()).await?;
     let line = read_line(stream).await?;
     let guid =

@@ -170,7 +170,7 @@ impl Machine {
     }
 
     fn last_words(&self) -> String {
-        let journal = self.run(&["journalctl", "--no-pager", "--output=short-precise", "--lines=150"]);
+        let journal = self.run(&["journalctl", "--no-pager", "--output=short-precise", "--lines=60"]);
         let journal = journal.map_or_else(|error| error.to_string(), |ran| ran.stdout);
         format!("the machine's journal:\n{journal}")
     }

@@ -9,8 +9,10 @@ use super::{Machine, until};
 /// The agent's unit.
 pub(crate) const AGENT: &str = "hostmend.service";
 
-/// How soon after the end of a fault something new must have arrived.
+/// How soon after the end of a fault something new must have arrived, once it was due: as installed the agent collects
+/// every 10 s.
 const FRESH_WITHIN: Duration = Duration::from_secs(10);
+const COLLECTS_EVERY: Duration = Duration::from_secs(10);
 /// The most that the agent may ever have had resident.
 const RESIDENT_KIB: u64 = 128 * 1024;
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -44,7 +46,9 @@ impl Machine {
 
     fn something_new_arrives(&self) -> anyhow::Result<()> {
         let before = self.sink.received().collections;
-        until("a new collection arrives", FRESH_WITHIN, || Ok(self.sink.received().collections > before + 1))
+        until("a new collection arrives", COLLECTS_EVERY + FRESH_WITHIN, || {
+            Ok(self.sink.received().collections > before + 1)
+        })
     }
 
     fn memory_was_bounded(&self) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ print while <$socket>;
 fn another_local_user_cannot_reach_the_executor() {
     story(&[Debian12, Debian13], |host| {
         host.install(package())?;
+        host.configure("quick")?;
         for user in ["nobody", "www-data"] {
             let asked = host.run(&["runuser", "-u", user, "--", "perl", "-e", ASK])?;
             ensure!(
@@ -38,6 +39,7 @@ fn whoever_gets_to_the_socket_without_being_the_agent_is_refused() {
     story(&[Debian12], |host| {
         host.start("nginx")?;
         host.install(package())?;
+        host.configure("quick")?;
         host.write("/etc/hostmend/policy.yaml", "units:\n  - { name: nginx.service, at_most: 5 per 1h }\n")?;
         let before = host.main_pid("nginx")?;
         // Root passes the file's mode, not the question who asks.

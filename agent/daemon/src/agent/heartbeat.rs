@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// How long a stage that has nothing to do sleeps at most before it says that it lives. Half as often as systemd would
-/// have to wait for a stage that hangs in its sleep, and no load.
+/// How long a stage that has nothing to do sleeps at most before it says that it lives: often enough that one that hangs
+/// is soon noticed, too seldom to cost anything.
 pub(crate) const ATTENTION: Duration = Duration::from_secs(5);
 
 /// How long a piece of work may take that has no deadline of its own: a collection, a group of rules, a question of a

@@ -10,6 +10,7 @@ mod collecting;
 mod collector;
 mod demo;
 mod example;
+mod executor_process;
 mod machine;
 mod packaging;
 mod program;

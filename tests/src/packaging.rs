@@ -75,7 +75,9 @@ fn the_installed_configuration_has_no_problem_and_finds_its_files_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     let configuration = directory.path().join("hostmend.yaml");
     std::fs::write(&configuration, &output.stdout).unwrap();
-    assert!(stdout(&output).contains("\nscripts: scripts\n"));
+    for line in ["scripts: scripts", "executor: { socket: /run/hostmend/executor.sock }"] {
+        assert!(stdout(&output).lines().any(|found| found == line), "{line}");
+    }
     for (from, to) in
         [("config/rules", "rules"), ("config/runbooks", "runbooks"), ("remediation-scripts", "scripts")]
     {

@@ -297,7 +297,12 @@ fn children_that_ignore_term_are_killed_at_one_deadline_for_all() {
         pids.push(pid);
     }
     let begun = std::time::Instant::now();
-    executor.stop_started(Duration::from_millis(500));
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
-    assert!(!pids.into_iter().any(is_alive));
+    // One after the other they would take 8 s.
+    executor.stop_started(Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    // What was killed is gone when the kernel has got round to it.
+    while pids.iter().copied().any(is_alive) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "they are still there");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
 }

@@ -14,6 +14,7 @@ mod namespaces;
 mod package;
 mod sink;
 mod units;
+mod virtual_machine;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

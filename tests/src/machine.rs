@@ -16,21 +16,35 @@ mod sink;
 mod units;
 mod virtual_machine;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::program::{root, skip};
 use namespaces::Namespaces;
 pub(crate) use package::package;
 pub(crate) use sink::Sink;
+use virtual_machine::VirtualMachine;
 
 /// How long a command on a machine may take, unless the story says otherwise.
 const COMMAND_WITHIN: Duration = Duration::from_mins(1);
+
+/// The collector that the package's configuration names: the one beside the agent.
+const COLLECTOR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4317);
+
+/// Debian's minimal system has no HTTP client.
+const ASK_FOR_PAGE: &str = r#"
+use IO::Socket::INET;
+alarm 2;
+my $server = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => shift, Timeout => 1) or exit 1;
+print $server "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
+print scalar <$server>;
+"#;
 
 /// What a machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,29 +83,48 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
+/// Where a machine runs.
+enum Inside {
+    Namespaces(Namespaces),
+    Emulator(RefCell<VirtualMachine>),
+}
+
 /// A machine that runs.
 pub(crate) struct Machine {
-    inside: Namespaces,
+    inside: Inside,
     pub(crate) sink: Sink,
     /// The main process of each unit at the time when the story last hurt it.
     hurt: RefCell<BTreeMap<String, u32>>,
-    restarts_expected: RefCell<u32>,
-    losses_expected: RefCell<bool>,
+    restarts_expected: Cell<u32>,
+    losses_expected: Cell<bool>,
 }
 
-/// Tells a story on a fresh machine of each release: boots, runs `tell`, asserts what must hold after every story. A
-/// failure shows the machine's journal.
+/// Tells a story on a fresh machine of each release, in namespaces: boots, runs `tell`, asserts what must hold after
+/// every story. A failure shows the machine's journal.
 pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
     if let Some(why) = missing() {
         return skip("machines", &why);
     }
     for release in releases {
-        let machine =
-            Machine::boot(*release).unwrap_or_else(|error| panic!("booting {release:?}: {error:#}"));
-        let told = tell(&machine).and_then(|()| machine.holds_what_must_always_hold());
-        if let Err(error) = told {
-            panic!("on {release:?}: {error:#}\n{}", machine.last_words());
-        }
+        told(Machine::boot(*release), &tell);
+    }
+}
+
+/// As [`story`], on an emulated machine, for what needs a kernel of its own: memory limits, power, the clock.
+pub(crate) fn emulated_story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
+    if let Some(why) = virtual_machine::missing().or_else(missing) {
+        return skip("emulated machines", &why);
+    }
+    for release in releases {
+        told(Machine::emulate(*release), &tell);
+    }
+}
+
+fn told(machine: anyhow::Result<Machine>, tell: impl Fn(&Machine) -> anyhow::Result<()>) {
+    let machine = machine.unwrap_or_else(|error| panic!("booting: {error:#}"));
+    let told = tell(&machine).and_then(|()| machine.holds_what_must_always_hold());
+    if let Err(error) = told {
+        panic!("{error:#}\n{}", machine.last_words());
     }
 }
 
@@ -111,14 +144,8 @@ impl Machine {
     /// Boots in namespaces, with a sink at the address that the package's configuration names.
     pub(crate) fn boot(release: Release) -> anyhow::Result<Self> {
         let inside = Namespaces::boot(&release.root()?)?;
-        let sink = inside.within_network(|| Sink::listen(4317))??;
-        let machine = Self {
-            inside,
-            sink,
-            hurt: RefCell::default(),
-            restarts_expected: RefCell::default(),
-            losses_expected: RefCell::default(),
-        };
+        let sink = inside.within_network(|| Sink::listen(COLLECTOR.port()))??;
+        let machine = Self::new(Inside::Namespaces(inside), sink);
         until("systemd is up", Duration::from_secs(20), || {
             let state = machine.run(&["systemctl", "is-system-running"])?.stdout;
             Ok(state.trim() == "running")
@@ -126,9 +153,44 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Resumes an emulated machine, which reaches the sink at the same address.
+    fn emulate(release: Release) -> anyhow::Result<Self> {
+        let inside = VirtualMachine::boot(release)?;
+        let machine = Self::new(Inside::Emulator(RefCell::new(inside)), Sink::listen(0)?);
+        let proxy =
+            format!("/lib/systemd/systemd-socket-proxyd {}:{}", VirtualMachine::HOST, machine.sink.port());
+        let units = "/etc/systemd/system";
+        let socket = format!("[Socket]\nListenStream={COLLECTOR}\n[Install]\nWantedBy=sockets.target\n");
+        machine.write(&format!("{units}/collector.socket"), socket)?;
+        machine.write(&format!("{units}/collector.service"), format!("[Service]\nExecStart={proxy}\n"))?;
+        machine.does(&["systemctl", "enable", "--quiet", "--now", "collector.socket"])?;
+        Ok(machine)
+    }
+
+    fn new(inside: Inside, sink: Sink) -> Self {
+        Self {
+            inside,
+            sink,
+            hurt: RefCell::default(),
+            restarts_expected: Cell::default(),
+            losses_expected: Cell::default(),
+        }
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, command: &[&str]) -> anyhow::Result<Ran> {
-        self.inside.run(command, COMMAND_WITHIN)
+        let in_order = [
+            "env",
+            "-i",
+            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL=C.UTF-8",
+            "DEBIAN_FRONTEND=noninteractive",
+        ];
+        let command = [&in_order[..], command].concat();
+        match &self.inside {
+            Inside::Namespaces(inside) => inside.run(&command, COMMAND_WITHIN),
+            Inside::Emulator(inside) => inside.borrow().run(&command, b"", COMMAND_WITHIN),
+        }
     }
 
     /// Runs a command that has to succeed, and gives what it printed to standard output.
@@ -145,29 +207,37 @@ impl Machine {
 
     /// Writes a file on the machine, with its directories.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
-        let at = self.inside.path(path);
-        if let Some(directory) = at.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        std::fs::write(&at, content).with_context(|| format!("writing {path} on the machine"))
+        let directory = Path::new(path).parent().and_then(Path::to_str).context("a path in a directory")?;
+        self.does(&["mkdir", "-p", directory])?;
+        let written = match &self.inside {
+            Inside::Namespaces(inside) => inside.write(path, content.as_ref()),
+            Inside::Emulator(inside) => inside.borrow().write(path, content.as_ref(), 0o644),
+        };
+        written.with_context(|| format!("writing {path} on the machine"))
     }
 
     /// Reads a file of the machine.
     pub(crate) fn read(&self, path: &str) -> anyhow::Result<String> {
-        std::fs::read_to_string(self.inside.path(path))
-            .with_context(|| format!("reading {path} on the machine"))
+        let content = match &self.inside {
+            Inside::Namespaces(inside) => inside.read(path),
+            Inside::Emulator(inside) => inside.borrow().read(path),
+        };
+        Ok(String::from_utf8(content.with_context(|| format!("reading {path} on the machine"))?)?)
     }
 
-    /// Copies a file of ours to the machine.
-    pub(crate) fn push(&self, from: &Path, to: &str) -> anyhow::Result<()> {
-        std::fs::copy(from, self.inside.path(to))
-            .with_context(|| format!("copying {} to {to}", from.display()))?;
-        Ok(())
+    /// The power fails, and comes back: what had not reached the disk is lost.
+    pub(crate) fn lose_power(&self) -> anyhow::Result<()> {
+        let Inside::Emulator(inside) = &self.inside else {
+            bail!("only an emulated machine can lose its power")
+        };
+        let mut inside = inside.borrow_mut();
+        inside.lose_power()?;
+        inside.power_on()
     }
 
-    /// Whether a TCP port of the machine's loopback takes connections and answers `GET /`.
+    /// Whether an HTTP server on this port of the machine's loopback answers `GET /` with success.
     pub(crate) fn answers(&self, port: u16) -> anyhow::Result<bool> {
-        self.inside.within_network(move || sink::answers(port))
+        Ok(self.run(&["perl", "-e", ASK_FOR_PAGE, &port.to_string()])?.stdout.contains(" 200 "))
     }
 
     fn last_words(&self) -> String {

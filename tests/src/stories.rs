@@ -1,8 +1,8 @@
 //! What happens to hosts, told on machines. A story asserts what it is about; what must hold after every story is
 //! asserted by the machine.
 
+mod kernel;
 mod nginx;
 mod package;
-mod power;
 mod privileges;
 mod visibility;

@@ -20,12 +20,12 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 impl Machine {
     /// The story restarts the agent so often by what it does: its watchdog, a kill.
     pub(crate) fn expect_restarts(&self, restarts: u32) {
-        self.restarts_expected.replace(restarts);
+        self.restarts_expected.set(restarts);
     }
 
     /// The story costs what waits in memory at the end of a life of the agent, by a kill or a power loss.
     pub(crate) fn expect_losses(&self) {
-        self.losses_expected.replace(true);
+        self.losses_expected.set(true);
     }
 
     /// Whatever happened: something new arrives, memory was bounded, nothing restarted that should not, the agent stops
@@ -38,7 +38,7 @@ impl Machine {
         self.something_new_arrives()?;
         self.memory_was_bounded()?;
         let restarts: u32 = self.show(AGENT, "NRestarts")?.parse()?;
-        let expected = *self.restarts_expected.borrow();
+        let expected = self.restarts_expected.get();
         ensure!(restarts == expected, "the agent was restarted {restarts} times, expected {expected}");
         self.stops_in_time()?;
         self.nothing_is_lost()
@@ -75,7 +75,7 @@ impl Machine {
         ensure!(received.holes().is_empty(), "collections that never arrived: {:?}", received.holes());
         let journal = self.journal(AGENT)?;
         ensure!(!journal.contains("panicked"), "a thread of the agent panicked");
-        if *self.losses_expected.borrow() {
+        if self.losses_expected.get() {
             return Ok(());
         }
         ensure!(!journal.contains("telemetry was lost"), "the agent says that telemetry was lost");

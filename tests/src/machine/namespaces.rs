@@ -41,8 +41,18 @@ impl Namespaces {
         Ok(Self { supervisor, init, group })
     }
 
+    /// Writes a file on the machine.
+    pub(super) fn write(&self, path: &str, content: &[u8]) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.path(path), content)?)
+    }
+
+    /// Reads a file of the machine.
+    pub(super) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(std::fs::read(self.path(path))?)
+    }
+
     /// A path of the machine, as this host can open it.
-    pub(super) fn path(&self, path: &str) -> PathBuf {
+    fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.init)).join(path.trim_start_matches('/'))
     }
 
@@ -53,13 +63,6 @@ impl Namespaces {
             .args(["-c", join])
             .arg(self.group.join("harness"))
             .args([&self.init.to_string(), "-m", "-u", "-i", "-n", "-p", "-C", "--"])
-            .args([
-                "env",
-                "-i",
-                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                "LC_ALL=C.UTF-8",
-                "DEBIAN_FRONTEND=noninteractive",
-            ])
             .args(["timeout", "-s", "KILL", &within.as_secs().to_string()])
             .args(what)
             .stdin(Stdio::null())

@@ -49,7 +49,7 @@ impl Package {
 impl Machine {
     /// Installs a package, or upgrades to it, as an administrator would.
     pub(crate) fn install(&self, package: &Package) -> anyhow::Result<()> {
-        self.push(&package.path, "/root/package.deb")?;
+        self.write("/root/package.deb", std::fs::read(&package.path)?)?;
         self.does(&["dpkg", "--install", "/root/package.deb"]).map(drop)
     }
 

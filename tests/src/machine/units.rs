@@ -1,4 +1,4 @@
-//! What stories do with units, and expect of them.
+//! What stories do with units, and expect of them and of the agent.
 
 use std::time::Duration;
 
@@ -51,6 +51,15 @@ impl Machine {
         let state = self.show(unit, "SubState")?;
         ensure!(state == "listening" || state == "running", "{unit} is {state}");
         Ok(())
+    }
+
+    /// Waits until so many collections have arrived at the sink since it last forgot.
+    pub(crate) fn expect_collections(&self, count: u64, within: Duration) -> anyhow::Result<()> {
+        until(
+            &format!("{count} collections arrive"),
+            within,
+            || Ok(self.sink.received().collections >= count),
+        )
     }
 
     /// What the journal has of a unit since the boot.

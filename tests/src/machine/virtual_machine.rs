@@ -59,16 +59,14 @@ impl VirtualMachine {
         self.ask(|channel| channel.run(what, input, within)).with_context(|| format!("running {what:?}"))
     }
 
-    /// Copies a file of ours to the machine. A program that runs there is replaced.
-    pub(crate) fn push(&self, from: &Path, to: &str, mode: u32) -> anyhow::Result<()> {
-        let content = std::fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-        self.ask(|channel| channel.push(&content, to, mode))
-            .with_context(|| format!("writing {to} on the machine"))
+    /// Writes a file on the machine. A program that runs there is replaced.
+    pub(super) fn write(&self, path: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
+        self.ask(|channel| channel.push(content, path, mode))
     }
 
     /// Reads a file of the machine.
-    pub(crate) fn pull(&self, from: &str) -> anyhow::Result<Vec<u8>> {
-        self.ask(|channel| channel.get(from)).with_context(|| format!("reading {from} on the machine"))
+    pub(super) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        self.ask(|channel| channel.get(path))
     }
 
     /// The power fails: the machine is gone at once; its disk holds what was flushed, and perhaps more.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use anyhow::ensure;
 
 use crate::machine::Release::{Debian12, Debian13};
-use crate::machine::{Machine, Seconds, package, story, until, within};
+use crate::machine::{Machine, Seconds, package, story, within};
 
 /// The series that arrive from now on, over some collections.
 fn reported(host: &Machine) -> anyhow::Result<BTreeSet<String>> {
     host.sink.forget();
-    until("five collections", within(20.s()), || Ok(host.sink.received().collections >= 5))?;
+    host.expect_collections(5, within(20.s()))?;
     Ok(host.sink.received().series)
 }
 

@@ -71,18 +71,12 @@ fn a_command_gives_its_status_and_both_outputs_and_is_killed_in_time() {
 fn a_file_goes_in_and_comes_out_as_it_was() {
     let Some(machine) = machine(Release::Debian13) else { return };
     let content = random(20_000_000);
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("file");
-    std::fs::write(&file, &content).unwrap();
-    let begun = Instant::now();
-    machine.push(&file, "/usr/bin/file-of-ours", 0o750).unwrap();
-    let pushed = begun.elapsed();
-    assert!(machine.pull("/usr/bin/file-of-ours").unwrap() == content);
-    println!("20 MB: in {pushed:?}, out {:?}", begun.elapsed().saturating_sub(pushed));
+    machine.write("/usr/bin/file-of-ours", &content, 0o750).unwrap();
+    assert!(machine.read("/usr/bin/file-of-ours").unwrap() == content);
     assert_eq!(sh(&machine, "stat -c %a /usr/bin/file-of-ours").stdout, "750\n");
-    let refused = machine.push(&file, "/nowhere/file", 0o600).unwrap_err();
+    let refused = machine.write("/nowhere/file", &content, 0o600).unwrap_err();
     assert!(format!("{refused:#}").contains("/nowhere/file.part: No such file or directory"), "{refused:#}");
-    let refused = machine.pull("/nowhere").unwrap_err();
+    let refused = machine.read("/nowhere").unwrap_err();
     assert!(format!("{refused:#}").contains("/nowhere: No such file or directory"), "{refused:#}");
     sh(&machine, "true");
 }

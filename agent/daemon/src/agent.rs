@@ -21,7 +21,7 @@ mod watcher;
 mod world;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, TryLockError};
 use std::time::Duration;
 
@@ -83,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) books: Arc<Books>,
     pub(crate) executor: SharedExecutor,
     pub(crate) firing: Arc<FiringBoard>,
+    pub(crate) collections: Arc<AtomicU64>,
     pub(crate) missed_rounds: Arc<AtomicU64>,
     pub(crate) phase: Arc<PhaseBoard>,
     pub(crate) heartbeats: Arc<Heartbeats>,
@@ -131,6 +132,7 @@ impl Agent {
             books: Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?)),
             executor,
             firing: Arc::default(),
+            collections: Arc::default(),
             missed_rounds: Arc::default(),
             phase: Arc::default(),
             heartbeats: Arc::clone(&heartbeats),
@@ -199,7 +201,7 @@ impl Agent {
         let figures = self.sender.flush_and_stop(share.saturating_sub(begun.elapsed()));
         say_what_was_lost(&figures);
         self.shared.phase.enter(Phase::Stopped);
-        tracing::info!("stopped");
+        tracing::info!(collections = self.shared.collections.load(Ordering::Relaxed), "stopped");
     }
 }
 

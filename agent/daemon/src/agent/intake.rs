@@ -7,6 +7,7 @@ use telemetry::{SampleBuffer, mark_departed};
 
 use crate::agent::Shared;
 use crate::agent::own_metrics::OwnMetrics;
+use crate::clock;
 
 /// Ships collections and keeps them for the rules.
 pub(crate) struct Intake {
@@ -23,7 +24,7 @@ impl Intake {
     pub(crate) fn new(resource: &[(String, String)], sender: Arc<Sender>, shared: Shared) -> Self {
         Self {
             encoder: MetricsEncoder::new(resource),
-            own: OwnMetrics::new(Arc::clone(&sender), shared.clone()),
+            own: OwnMetrics::new(Arc::clone(&sender), shared.clone(), clock::now()),
             sender,
             shared,
             previous: SampleBuffer::default(),

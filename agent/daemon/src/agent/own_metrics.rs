@@ -4,9 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use otlp::Sender;
-use telemetry::{Instrument, MetricSpec, SampleBuffer, Scope, Signal, Value, ValueType};
+use telemetry::{
+    EntitySpec, Instrument, MetricSpec, SampleBuffer, Scope, Signal, Timestamp, Value, ValueType,
+};
 
 use crate::agent::Shared;
+
+/// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
+static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
 
 const fn own(
     name: &'static str,
@@ -104,19 +109,20 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
 pub(crate) struct OwnMetrics {
     sender: Arc<Sender>,
     shared: Shared,
-    collections: i64,
+    started: Timestamp,
     overflowed: u64,
 }
 
 impl OwnMetrics {
-    pub(crate) fn new(sender: Arc<Sender>, shared: Shared) -> Self {
-        Self { sender, shared, collections: 0, overflowed: 0 }
+    /// Figures of an agent that `started` then.
+    pub(crate) fn new(sender: Arc<Sender>, shared: Shared, started: Timestamp) -> Self {
+        Self { sender, shared, started, overflowed: 0 }
     }
 
     pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
-        self.collections += 1;
-        out.host();
-        out.int(&COLLECTIONS, &[], self.collections);
+        out.entity(&AGENT, self.started, &[]);
+        let collections = self.shared.collections.fetch_add(1, Ordering::Relaxed) + 1;
+        out.int(&COLLECTIONS, &[], collections as i64);
         self.write_sender(out);
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let (kept, evicted) = (store.series_count(), store.evicted());

@@ -95,14 +95,16 @@ pub(crate) struct Machine {
     pub(crate) sink: Sink,
     /// The main process of each unit at the time when the story last hurt it.
     hurt: RefCell<BTreeMap<String, u32>>,
-    restarts_expected: Cell<u32>,
+    /// Whether a configuration of ours has replaced the package's.
+    configured: Cell<bool>,
+    restarts_expected: Cell<usize>,
     losses_expected: Cell<bool>,
 }
 
 /// Tells a story on a fresh machine of each release, in namespaces: boots, runs `tell`, asserts what must hold after
 /// every story. A failure shows the machine's journal.
 pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
-    if let Some(why) = missing() {
+    if let Some(why) = missing(namespaces::NEEDS) {
         return skip("machines", &why);
     }
     for release in releases {
@@ -112,7 +114,7 @@ pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Res
 
 /// As [`story`], on an emulated machine, for what needs a kernel of its own: memory limits, power, the clock.
 pub(crate) fn emulated_story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
-    if let Some(why) = virtual_machine::missing().or_else(missing) {
+    if let Some(why) = missing(virtual_machine::NEEDS) {
         return skip("emulated machines", &why);
     }
     for release in releases {
@@ -128,16 +130,15 @@ fn told(machine: anyhow::Result<Machine>, tell: impl Fn(&Machine) -> anyhow::Res
     }
 }
 
-/// What this host lacks for machines, if anything.
-fn missing() -> Option<String> {
+/// What this host lacks for machines that need these programs, if anything.
+fn missing(programs: &[&str]) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("they need root: sudo ./test --system".to_owned());
     }
-    ["unshare", "nsenter", "setpriv", "mmdebstrap", "dpkg-deb"].into_iter().find_map(|tool| {
-        let found = std::env::var_os("PATH")?;
-        let found = std::env::split_paths(&found).any(|directory| directory.join(tool).exists());
-        (!found).then(|| format!("{tool} is missing: ./test --install --system"))
-    })
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&places).collect();
+    let missing = programs.iter().find(|program| !places.iter().any(|place| place.join(program).exists()))?;
+    Some(format!("{missing} is missing: ./test --install --system"))
 }
 
 impl Machine {
@@ -148,6 +149,7 @@ impl Machine {
         let machine = Self::new(Inside::Namespaces(inside), sink);
         until("systemd is up", Duration::from_secs(20), || {
             let state = machine.run(&["systemctl", "is-system-running"])?.stdout;
+            ensure!(state.trim() != "degraded", "units failed at the boot: {}", machine.last_words());
             Ok(state.trim() == "running")
         })?;
         Ok(machine)
@@ -172,6 +174,7 @@ impl Machine {
             inside,
             sink,
             hurt: RefCell::default(),
+            configured: Cell::default(),
             restarts_expected: Cell::default(),
             losses_expected: Cell::default(),
         }
@@ -230,6 +233,7 @@ impl Machine {
         let Inside::Emulator(inside) = &self.inside else {
             bail!("only an emulated machine can lose its power")
         };
+        self.memory_was_bounded()?;
         let mut inside = inside.borrow_mut();
         inside.lose_power()?;
         inside.power_on()

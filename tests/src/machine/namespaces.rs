@@ -14,6 +14,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::{Ran, command};
 use crate::program::root;
 
+/// What the host has to have for it.
+pub(super) const NEEDS: &[&str] = &["unshare", "nsenter", "setpriv", "mmdebstrap", "dpkg-deb"];
+
 pub(super) struct Namespaces {
     supervisor: Child,
     /// The machine's systemd, as this host numbers it.
@@ -25,19 +28,21 @@ pub(super) struct Namespaces {
 impl Namespaces {
     /// Boots over the root file system at `over`, which stays as it is.
     pub(super) fn boot(over: &Path) -> anyhow::Result<Self> {
+        let console = tempfile::NamedTempFile::new()?;
         let mut supervisor = command(root().join("tests/machine/namespaces.sh"))
             .arg(over)
             .arg("machine")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(console.reopen()?)
             .spawn()
             .context("starting namespaces.sh")?;
         let mut line = String::new();
         BufReader::new(supervisor.stdout.take().context("its output is a pipe")?).read_line(&mut line)?;
+        let said = || format!("no machine: {}", std::fs::read_to_string(console.path()).unwrap_or_default());
         let mut words = line.split_whitespace();
-        let init = words.next().context("namespaces.sh could not boot a machine")?.parse()?;
-        let group = PathBuf::from(words.next().context("it names the control group")?);
+        let init = words.next().with_context(said)?.parse()?;
+        let group = PathBuf::from(words.next().with_context(said)?);
         Ok(Self { supervisor, init, group })
     }
 

@@ -49,6 +49,7 @@ impl Package {
 impl Machine {
     /// Installs a package, or upgrades to it, as an administrator would.
     pub(crate) fn install(&self, package: &Package) -> anyhow::Result<()> {
+        self.memory_was_bounded()?;
         self.write("/root/package.deb", std::fs::read(&package.path)?)?;
         self.does(&["dpkg", "--install", "/root/package.deb"]).map(drop)
     }
@@ -61,6 +62,8 @@ impl Machine {
             let to = format!("/etc/hostmend/{}", path.file_name().unwrap_or_default().to_string_lossy());
             self.write(&to, std::fs::read(&path)?)?;
         }
+        self.memory_was_bounded()?;
+        self.configured.set(true);
         self.does(&["systemctl", "restart", "hostmend"]).map(drop)
     }
 }

@@ -1,9 +1,9 @@
 //! The collector beside a machine: counts what it receives, by the numbers that it carries.
 //!
-//! The agent numbers its collections, so one that never arrived leaves a hole. A number that falls begins a new life of
-//! the agent; a number that comes twice was sent twice, which a retry may do.
+//! The agent numbers its collections, so one that never arrived leaves a hole. The start of that counter tells the lives
+//! of the agent apart. A number that comes twice was sent twice, which a retry may do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point;
+use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point};
 use otlp::Receiver;
 use prost::Message;
 use telemetry::{Batch, Signal};
@@ -21,39 +21,46 @@ use telemetry::{Batch, Signal};
 /// The counter by which the agent numbers its collections.
 const COLLECTIONS: &str = "hostmend.collections";
 
+/// What tells a process apart that is there in every run.
+const ENTITY_BY: [&str; 2] = ["process.executable.name", "process.owner"];
+
+/// A value that stays the same, so that it can be compared.
+const FILESYSTEM_SIZE: &str = "system.filesystem.limit";
+
 /// What arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received {
-    /// The numbers of the collections, one set for each life of the agent.
-    pub(crate) lives: Vec<BTreeSet<i64>>,
+    /// The numbers of the collections of each life of the agent, by when it began, in nanoseconds since the epoch.
+    pub(crate) lives: BTreeMap<u64, BTreeSet<i64>>,
     /// The collections that came, those that came twice included.
     pub(crate) collections: u64,
+    /// When the newest collection was made, in nanoseconds since the epoch.
+    pub(crate) newest: u64,
     /// The log records, as one line each: the body, then the attributes.
     pub(crate) records: Vec<String>,
-    /// Every series, as one line each: metric, attributes, and what kind of entity it is of. Processes go by their
-    /// executable's name.
+    /// Every series, as one line each: metric, what entity it is of, attributes, and the size of a file system.
     pub(crate) series: BTreeSet<String>,
 }
 
 impl Received {
-    pub(super) fn collection(&mut self, number: i64) {
+    pub(super) fn collection(&mut self, begun: u64, number: i64, at: u64) {
         self.collections += 1;
-        let falls = self.lives.last().and_then(BTreeSet::last).is_none_or(|last| number == 1 && *last > 1);
-        if falls {
-            self.lives.push(BTreeSet::new());
-        }
-        if let Some(life) = self.lives.last_mut() {
-            life.insert(number);
-        }
+        self.newest = self.newest.max(at);
+        self.lives.entry(begun).or_default().insert(number);
     }
 
-    /// The numbers that are missing between the first and the last of each life.
+    /// The numbers up to the last one of each life that never arrived.
     pub(crate) fn holes(&self) -> Vec<i64> {
-        let holes = self.lives.iter().flat_map(|life| {
+        let holes = self.lives.values().flat_map(|life| {
             let last = life.last().copied().unwrap_or_default();
             (1..=last).filter(|number| !life.contains(number))
         });
         holes.collect()
+    }
+
+    /// The last number of each life.
+    pub(crate) fn lasts(&self) -> Vec<i64> {
+        self.lives.values().filter_map(BTreeSet::last).copied().collect()
     }
 }
 
@@ -77,9 +84,9 @@ impl Sink {
         self.server.local_address().port()
     }
 
-    /// Forgets what arrived so far.
-    pub(crate) fn forget(&self) {
-        *lock(&self.received) = Received::default();
+    /// Forgets the series that arrived so far.
+    pub(crate) fn forget_series(&self) {
+        lock(&self.received).series.clear();
     }
 
     /// What arrived so far.
@@ -99,8 +106,9 @@ fn take(received: &Mutex<Received>, batch: &Batch) {
                 ExportMetricsServiceRequest::decode(batch.payload.clone()).expect("the receiver read it");
             let mut received = lock(received);
             received.series.extend(series(&request));
-            for number in collections(&request) {
-                received.collection(number);
+            for point in collections(&request) {
+                let Some(number_data_point::Value::AsInt(number)) = point.value else { continue };
+                received.collection(point.start_time_unix_nano, number, point.time_unix_nano);
             }
         }
         Signal::Logs => {
@@ -112,25 +120,20 @@ fn take(received: &Mutex<Received>, batch: &Batch) {
     }
 }
 
-fn collections(request: &ExportMetricsServiceRequest) -> Vec<i64> {
+fn collections(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = &NumberDataPoint> {
     let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
     let metrics = scopes.flat_map(|scope| &scope.metrics).filter(|metric| metric.name == COLLECTIONS);
-    let points = metrics.filter_map(|metric| match &metric.data {
+    metrics.filter_map(|metric| match &metric.data {
         Some(Data::Sum(sum)) => sum.data_points.first(),
         _ => None,
-    });
-    let numbers = points.filter_map(|point| match point.value {
-        Some(number_data_point::Value::AsInt(number)) => Some(number),
-        _ => None,
-    });
-    numbers.collect()
+    })
 }
 
 fn series(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = String> {
     request.resource_metrics.iter().flat_map(|resource| {
         let attributes = resource.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
-        let entity = attributes.iter().find(|attribute| attribute.key == "process.executable.name");
-        let entity = entity.map(|name| format!(" of {}", text(name.value.as_ref()))).unwrap_or_default();
+        let entity = attributes.iter().filter(|one| ENTITY_BY.contains(&one.key.as_str()));
+        let entity = attributes_of(entity);
         let metrics = resource.scope_metrics.iter().flat_map(|scope| &scope.metrics);
         metrics.flat_map(move |metric| {
             let points = match &metric.data {
@@ -139,15 +142,16 @@ fn series(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = String>
                 _ => &[],
             };
             let entity = entity.clone();
-            points
-                .iter()
-                .map(move |point| format!("{}{entity}{}", metric.name, attributes_of(&point.attributes)))
+            points.iter().map(move |point| {
+                let size = (metric.name == FILESYSTEM_SIZE).then_some(point.value);
+                format!("{}{entity}{} {size:?}", metric.name, attributes_of(&point.attributes))
+            })
         })
     })
 }
 
-fn attributes_of(attributes: &[KeyValue]) -> String {
-    let each = attributes.iter().map(|one| format!(" {}={}", one.key, text(one.value.as_ref())));
+fn attributes_of<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>) -> String {
+    let each = attributes.into_iter().map(|one| format!(" {}={}", one.key, text(one.value.as_ref())));
     each.collect::<Vec<_>>().concat()
 }
 

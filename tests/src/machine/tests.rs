@@ -14,7 +14,7 @@ fn gone(traces: &[PathBuf]) -> bool {
 fn a_machine_runs_commands_and_leaves_nothing_behind() {
     let mut traces = Vec::new();
     for release in Release::ALL {
-        if let Some(why) = missing() {
+        if let Some(why) = missing(namespaces::NEEDS) {
             return skip("machines", &why);
         }
         let machine = Machine::boot(release).unwrap();
@@ -37,7 +37,7 @@ fn a_machine_runs_commands_and_leaves_nothing_behind() {
 #[test]
 #[ignore = "boots machines: ./test --system"]
 fn a_machine_ends_with_whoever_holds_it_and_with_its_supervisor() {
-    if let Some(why) = missing() {
+    if let Some(why) = missing(namespaces::NEEDS) {
         return skip("machines", &why);
     }
     let root = Release::Debian12.root().unwrap();
@@ -65,11 +65,9 @@ fn a_machine_ends_with_whoever_holds_it_and_with_its_supervisor() {
 #[test]
 fn the_sink_finds_the_numbers_that_are_missing_in_each_life() {
     let mut received = Received::default();
-    for number in [1, 2, 2, 4, 1, 2, 3] {
-        received.collection(number);
+    for (begun, number) in [(7, 1), (7, 2), (7, 2), (7, 4), (9, 2), (9, 3)] {
+        received.collection(begun, number, 100);
     }
-    assert_eq!((received.lives.len(), received.collections), (2, 7));
-    assert_eq!(received.holes(), [3]);
-    received.collection(6);
-    assert_eq!(received.holes(), [3, 4, 5]);
+    assert_eq!((received.lasts(), received.collections), (vec![4, 3], 6));
+    assert_eq!(received.holes(), [3, 1]);
 }

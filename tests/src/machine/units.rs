@@ -53,7 +53,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Waits until so many collections have arrived at the sink since it last forgot.
+    /// Waits until so many collections have arrived at the sink in all.
     pub(crate) fn expect_collections(&self, count: u64, within: Duration) -> anyhow::Result<()> {
         until(
             &format!("{count} collections arrive"),
@@ -62,7 +62,7 @@ impl Machine {
         )
     }
 
-    /// What the journal has of a unit since the boot.
+    /// What the journal has of a unit, or of those that a pattern names, since the boot.
     pub(crate) fn journal(&self, unit: &str) -> anyhow::Result<String> {
         self.does(&["journalctl", "--no-pager", "--boot", "--output=cat", "--unit", unit])
     }

@@ -19,6 +19,10 @@ use channel::Channel;
 
 mod channel;
 
+/// What the host has to have for it.
+pub(super) const NEEDS: &[&str] =
+    &["qemu-system-x86_64", "mmdebstrap", "mke2fs", "setpriv", "perl", "dpkg-deb"];
+
 /// How long a machine may take until its agent answers; seconds on an idle host.
 const UP_WITHIN: Duration = Duration::from_mins(2);
 
@@ -142,19 +146,6 @@ impl Drop for VirtualMachine {
             panic!("{error:#}");
         }
     }
-}
-
-/// What this host lacks for emulated machines, if anything.
-pub(crate) fn missing() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("they need root: sudo ./test --system".to_owned());
-    }
-    let tools = ["qemu-system-x86_64", "mmdebstrap", "mke2fs", "setpriv", "perl"];
-    tools.into_iter().find_map(|tool| {
-        let places = std::env::var_os("PATH")?;
-        let found = std::env::split_paths(&places).any(|directory| directory.join(tool).exists());
-        (!found).then(|| format!("{tool} is missing: ./test --install --system"))
-    })
 }
 
 /// Where the files lie that machines of this release start from.

@@ -4,6 +4,7 @@ use anyhow::ensure;
 
 use crate::machine::Release::{Debian12, Debian13};
 use crate::machine::{Seconds, package, story, within};
+use crate::stories::privileges::ask;
 
 #[test]
 #[ignore = "boots machines: ./test --system"]
@@ -58,11 +59,18 @@ fn an_upgrade_restarts_the_agent_and_keeps_what_the_operator_wrote() {
         host.install(package())?;
         host.configure("quick")?;
         host.sh("echo '# ours' >> /etc/hostmend/policy.yaml; echo kept > /var/lib/hostmend/note")?;
-        let before = host.main_pid("hostmend")?;
+        // An executor that runs when its program and its socket are replaced.
+        ask(host, "hostmend", "no request")?;
+        let (agent, executor) = (host.main_pid("hostmend")?, host.main_pid("hostmend-executor")?);
+        ensure!(executor > 0, "the executor does not run");
         let directory = tempfile::tempdir()?;
         host.install(&package().as_version("9.9.9", directory.path())?)?;
         host.expect_active("hostmend", within(5.s()))?;
-        ensure!(host.main_pid("hostmend")? != before, "the old program still runs");
+        ensure!(host.main_pid("hostmend")? != agent, "the old agent still runs");
+        host.expect_listening("hostmend-executor.socket")?;
+        let asked = ask(host, "hostmend", "no request")?;
+        ensure!(asked.stdout.contains("refused"), "after the upgrade the executor says: {asked:?}");
+        ensure!(host.main_pid("hostmend-executor")? != executor, "the old executor still runs");
         ensure!(host.read("/etc/hostmend/policy.yaml")?.ends_with("# ours\n"), "the policy was overwritten");
         ensure!(host.read("/var/lib/hostmend/note")? == "kept\n");
         Ok(())

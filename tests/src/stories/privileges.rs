@@ -1,18 +1,24 @@
-//! Nobody but the agent has anything done by the executor.
+//! Who has what done by the executor, and what it can do in its sandbox.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::machine::Release::{Debian12, Debian13};
-use crate::machine::{package, story};
+use crate::machine::{Machine, Ran, package, story};
 
-/// Connects to the executor's socket, asks for a restart, and prints the answer.
+/// Connects to the executor's socket, sends the request, and prints the answer.
 const ASK: &str = r#"
 use IO::Socket::UNIX;
 my $socket = IO::Socket::UNIX->new(Peer => "/run/hostmend/executor.sock") or die "cannot connect: $!\n";
-print $socket qq({"action":"restart_unit","unit":"nginx.service"}\n);
-shutdown($socket, 1);
+print $socket shift, "\n";
 print while <$socket>;
 "#;
+
+const RESTART_NGINX: &str = r#"{"action":"restart_unit","unit":"nginx.service"}"#;
+
+/// Asks the executor for an action, as this user.
+pub(super) fn ask(host: &Machine, user: &str, request: &str) -> anyhow::Result<Ran> {
+    host.run(&["runuser", "-u", user, "--", "perl", "-e", ASK, request])
+}
 
 #[test]
 #[ignore = "boots machines: ./test --system"]
@@ -21,13 +27,8 @@ fn another_local_user_cannot_reach_the_executor() {
         host.install(package())?;
         host.configure("quick")?;
         for user in ["nobody", "www-data"] {
-            let asked = host.run(&["runuser", "-u", user, "--", "perl", "-e", ASK])?;
-            ensure!(
-                asked.stderr.contains("Permission denied"),
-                "{user} got: {}{}",
-                asked.stdout,
-                asked.stderr
-            );
+            let asked = ask(host, user, RESTART_NGINX)?;
+            ensure!(asked.stderr.contains("Permission denied"), "{user} got: {asked:?}");
         }
         Ok(())
     });
@@ -39,13 +40,51 @@ fn whoever_gets_to_the_socket_without_being_the_agent_is_refused() {
     story(&[Debian12], |host| {
         host.start("nginx")?;
         host.install(package())?;
-        host.configure("quick")?;
-        host.write("/etc/hostmend/policy.yaml", "units:\n  - { name: nginx.service, at_most: 5 per 1h }\n")?;
+        host.configure("nginx")?;
         let before = host.main_pid("nginx")?;
         // Root passes the file's mode, not the question who asks.
-        let asked = host.does(&["perl", "-e", ASK])?;
-        ensure!(asked.contains("refused"), "root got: {asked}");
+        let asked = ask(host, "root", RESTART_NGINX)?;
+        ensure!(asked.stdout.contains("refused"), "root got: {asked:?}");
         ensure!(host.main_pid("nginx")? == before, "nginx was restarted");
+        Ok(())
+    });
+}
+
+#[test]
+#[ignore = "boots machines: ./test --system"]
+fn in_its_sandbox_the_executor_can_do_all_that_the_policy_allows() {
+    story(&[Debian12, Debian13], |host| {
+        host.start("nginx")?;
+        host.install(package())?;
+        host.configure("actions")?;
+        let before = host.main_pid("nginx")?;
+        let asked = ask(host, "hostmend", RESTART_NGINX)?;
+        ensure!(host.main_pid("nginx")? != before, "nginx was not restarted: {asked:?}");
+
+        // Others' files in others' directories, one of them sticky.
+        host.sh("for place in /var/spool/app /home/app; do
+                   mkdir $place; touch -d '2 hours ago' $place/old; touch $place/new
+                   chown -R www-data $place; chmod 1700 $place
+                 done")?;
+        for place in ["/var/spool/app", "/home/app"] {
+            let request = format!(
+                r#"{{"action":"delete_old_files","under":"{place}","older_than":{{"secs":3600,"nanos":0}},"at_most":1000000}}"#
+            );
+            let asked = ask(host, "hostmend", &request)?;
+            let left = host.sh(&format!("ls {place}"))?;
+            ensure!(left == "new\n", "left in {place}: {left}{asked:?}");
+        }
+
+        host.does(&["systemd-run", "--quiet", "--unit=app", "--uid=www-data", "sleep", "1000"])?;
+        let pid = host.main_pid("app")?;
+        let fields = host.read(&format!("/proc/{pid}/stat"))?;
+        let start = fields.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+        let ticks = start.context("field 22 is when the process started")?;
+        let request = format!(
+            r#"{{"action":"signal_process","process":{{"pid":{pid},"start_ticks":{ticks}}},"signal":"KILL"}}"#
+        );
+        let asked = ask(host, "hostmend", &request)?;
+        ensure!(host.main_pid("app")? == 0, "it still runs: {asked:?}");
         Ok(())
     });
 }

@@ -9,8 +9,9 @@ use crate::machine::{Machine, Seconds, package, story, within};
 
 /// The series that arrive from now on, over some collections.
 fn reported(host: &Machine) -> anyhow::Result<BTreeSet<String>> {
-    host.sink.forget();
-    host.expect_collections(5, within(20.s()))?;
+    host.sink.forget_series();
+    let before = host.sink.received().collections;
+    host.expect_collections(before + 5, within(20.s()))?;
     Ok(host.sink.received().series)
 }
 
@@ -25,11 +26,11 @@ fn the_hardened_unit_reports_what_an_unhardened_run_reports() {
         let hardened = reported(host)?;
         host.does(&["systemctl", "stop", "hostmend"])?;
         host.sh(
-            "systemd-run --quiet --unit=unhardened --uid=hostmend --setenv=STATE_DIRECTORY=/var/lib/hostmend \
+            "systemd-run --quiet --unit=hostmend-unhardened --uid=hostmend --setenv=STATE_DIRECTORY=/var/lib/hostmend \
                  hostmend run --config /etc/hostmend/hostmend.yaml",
         )?;
         let unhardened = reported(host)?;
-        host.does(&["systemctl", "stop", "unhardened"])?;
+        host.does(&["systemctl", "stop", "hostmend-unhardened"])?;
         host.start("hostmend")?;
         let only = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>();
         let (missing, extra) = (only(&unhardened, &hardened), only(&hardened, &unhardened));

@@ -2,14 +2,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{LAYER, VirtualMachine, directory, missing, sweep};
-use crate::machine::{Ran, Release, command};
+use super::{LAYER, NEEDS, VirtualMachine, directory, sweep};
+use crate::machine::{Ran, Release, command, missing};
 use crate::program::skip;
 
 const WITHIN: Duration = Duration::from_mins(1);
 
 fn machine(release: Release) -> Option<VirtualMachine> {
-    if let Some(why) = missing() {
+    if let Some(why) = missing(NEEDS) {
         skip("emulated machines", &why);
         return None;
     }

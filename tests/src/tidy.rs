@@ -68,11 +68,12 @@ fn the_crate_table_says_what_the_manifests_say() {
 }
 
 #[test]
-fn only_the_wire_knows_protobuf_and_only_remediation_knows_rhai() {
+fn what_is_heavy_is_known_to_one_crate_only() {
     for (owner, libraries) in [
         ("otlp", ["tonic", "prost", "hyper-rustls", "rustls"].as_slice()),
         ("remediation", &["rhai"]),
         ("documents", &["serde-saphyr"]),
+        ("executor", &["zbus"]),
     ] {
         for (name, known) in manifests().iter().filter(|(name, _)| *name != owner) {
             let used = libraries.iter().find(|library| known.contains(**library));

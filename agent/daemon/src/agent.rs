@@ -48,6 +48,7 @@ use intake::Intake;
 use phase::{Phase, PhaseBoard, STOP_WITHIN};
 use remediate::RemediateStage;
 use rules::RulesStage;
+use signals::Unfinished;
 use stage::Stage;
 use state::StateDirectory;
 use supervision::Supervision;
@@ -63,7 +64,7 @@ pub(crate) type SharedExecutor = Arc<Mutex<dyn Actuator>>;
 /// `hostmend run`.
 pub(crate) fn run(path: &Path, log: &str) -> anyhow::Result<Exit> {
     let Some(config) = config::load_or_report(path)? else { return Ok(Exit::Errors) };
-    let stop = signals::stop_requests()?;
+    let stop = signals::stop_requests(Unfinished::AGENT)?;
     let agent = Agent::start(config, log, Watcher::default())?;
     let died = agent.wait(&stop);
     agent.stop();

@@ -20,7 +20,8 @@ use documents::{Format, Trust};
 use executor::Action;
 use otlp::Receiver;
 
-use crate::agent::{Agent, Happening, Watcher, signals};
+use crate::agent::signals::{self, Unfinished};
+use crate::agent::{Agent, Happening, Watcher};
 use crate::cli::DemoArgs;
 use crate::exit::Exit;
 use crate::{clock, config, print};
@@ -42,7 +43,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SINK_GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &DemoArgs, log: &str) -> anyhow::Result<Exit> {
-    let interrupted = signals::stop_requests()?;
+    let interrupted = signals::stop_requests(Unfinished::AGENT)?;
     let arrived = Arc::new(Arrived::default());
     let counting = Arc::clone(&arrived);
     let sink = Receiver::bind(args.otlp_listen, move |batch| counting.take(&batch))?;

@@ -5,7 +5,7 @@
 //! fails to start again and again would take its socket down with it.
 
 use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use sd_notify::NotifyState;
 
-use crate::agent::signals;
+use crate::agent::signals::{self, Unfinished};
 use crate::cli::ExecutorArgs;
 use crate::exit::Exit;
 use crate::{clock, logging};
@@ -32,6 +32,11 @@ const USERS: &str = "/etc/passwd";
 /// Where what was spent of the budgets is kept if systemd names no place.
 const STATE_DIRECTORY: &str = "/var/lib/hostmend-executor";
 
+/// An action in hand is finished first, a restart with the default `restart_timeout` too. One that takes longer is left as
+/// it is, a little before the unit's `TimeoutStopSec=`: its budget is spent, and systemd goes on with the restart. That is
+/// an end as it should be, so that the unit does not fail.
+const UNFINISHED: Unfinished = Unfinished { within: Duration::from_secs(185), exit: Exit::Done };
+
 /// Connections that may wait; the agent makes one at a time.
 const BACKLOG: i32 = 8;
 
@@ -40,18 +45,10 @@ pub(crate) fn run(args: &ExecutorArgs, log: &str) -> anyhow::Result<Exit> {
     let given =
         ListenFd::from_env().take_unix_listener(0).context("taking the socket that was handed over")?;
     logging::start(log, None)?;
-    let under_systemd = args.socket.is_none();
-    let options = ServerOptions {
-        user: user(&args.agent_user)?,
-        policy: args.policy.clone(),
-        trust: Trust::invoking_user(),
-        budgets: Some(state_directory()?.join("budgets.json")),
-        may_start_processes: !under_systemd,
-        idle_exit: args.idle_exit.or_else(|| under_systemd.then_some(IDLE_EXIT)),
-        clock: clock::now,
-    };
+    let options = options(args)?;
+    let user = options.user;
     let listener = match (&args.socket, given) {
-        (Some(path), _) => bind(path)?,
+        (Some(path), _) => bind(path, user)?,
         (None, Some(given)) => given,
         (None, None) => bail!(
             "no socket was handed over: start hostmend-executor.socket, which starts this when needed, or name a path \
@@ -59,7 +56,6 @@ pub(crate) fn run(args: &ExecutorArgs, log: &str) -> anyhow::Result<Exit> {
         ),
     };
     let stop = stop_requested()?;
-    let user = options.user;
     let mut server = ExecutorServer::new(options);
     tell(&NotifyState::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), user, "waiting for actions");
@@ -77,15 +73,26 @@ pub(crate) fn run(args: &ExecutorArgs, log: &str) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn options(args: &ExecutorArgs) -> anyhow::Result<ServerOptions> {
+    Ok(ServerOptions {
+        user: user(&args.agent_user)?,
+        policy: args.policy.clone(),
+        trust: Trust::invoking_user(),
+        budgets: Some(state_directory()?.join("budgets.json")),
+        idle_exit: args.idle_exit.or_else(|| args.socket.is_none().then_some(IDLE_EXIT)),
+        clock: clock::now,
+    })
+}
+
 fn tell(state: &NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
         tracing::warn!(%error, %state, "systemd was not told");
     }
 }
 
-/// Hung up when the program is asked to stop. An action still in hand after the time for stopping is left as it is.
+/// Hung up when the program is asked to stop.
 fn stop_requested() -> anyhow::Result<UnixStream> {
-    let requests = signals::stop_requests()?;
+    let requests = signals::stop_requests(UNFINISHED)?;
     let (held, stop) = UnixStream::pair().context("making a pair of sockets")?;
     let wait = move || {
         // Both an answer and a channel without senders mean stop.
@@ -96,8 +103,8 @@ fn stop_requested() -> anyhow::Result<UnixStream> {
     Ok(stop)
 }
 
-/// A socket for this user alone, in place of one that nobody listens at any more.
-fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+/// A socket for the agent's user alone, in place of one that nobody listens at any more.
+fn bind(path: &Path, user: u32) -> anyhow::Result<UnixListener> {
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket {
         if UnixStream::connect(path).is_ok() {
@@ -105,7 +112,14 @@ fn bind(path: &Path) -> anyhow::Result<UnixListener> {
         }
         std::fs::remove_file(path).with_context(|| format!("removing the dead socket {}", path.display()))?;
     }
-    listen(path).with_context(|| format!("listening at {}", path.display()))
+    let listener = listen(path).with_context(|| format!("listening at {}", path.display()))?;
+    if user != rustix::process::geteuid().as_raw() {
+        lchown(path, Some(user), None).with_context(|| {
+            let path = path.display();
+            format!("giving {path} to user {user}, who could not connect otherwise; root can, or name your own user with --agent-user")
+        })?;
+    }
+    Ok(listener)
 }
 
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
@@ -146,7 +160,7 @@ fn state_directory() -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
     fn a_user_is_found_by_name_or_number() {
@@ -168,10 +182,23 @@ mod tests {
     fn a_socket_is_for_its_owner_alone_and_is_not_taken_from_a_living_executor() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let first = bind(&path).unwrap();
+        let me = rustix::process::geteuid().as_raw();
+        let first = bind(&path, me).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(bind(&path).unwrap_err().to_string().contains("another executor listens at"));
+        assert!(bind(&path, me).unwrap_err().to_string().contains("another executor listens at"));
         drop(first);
-        assert!(bind(&path).is_ok());
+        let other = me + 1;
+        match bind(&path, other) {
+            Ok(_) => assert_eq!(path.metadata().unwrap().uid(), other),
+            // Only root can give it away.
+            Err(error) => assert!(error.to_string().contains(&format!("to user {other}, who could not"))),
+        }
+    }
+
+    #[test]
+    fn the_unit_waits_for_the_restart_of_another_unit() {
+        let unit = include_str!("../../../packaging/systemd/hostmend-executor.service");
+        let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+        assert!(telemetry::parse_duration(waits).unwrap() > UNFINISHED.within);
     }
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use telemetry::format_duration;
+use telemetry::{OneLine, format_duration};
 
 use crate::UnitName;
 
@@ -33,7 +33,7 @@ impl From<&str> for ProcessName {
 
 impl fmt::Display for ProcessName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        OneLine(&self.0).fmt(f)
     }
 }
 
@@ -197,7 +197,7 @@ pub enum Action {
     },
 }
 
-/// As the operator reads it in the journal.
+/// As the operator reads it in the journal, on one line whatever it names.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -208,7 +208,7 @@ impl fmt::Display for Action {
                 f,
                 "delete files older than {} under {}, at most {at_most}",
                 format_duration(*older_than),
-                under.display()
+                OneLine(under.display())
             ),
         }
     }
@@ -237,6 +237,15 @@ mod tests {
                     at_most: ByteCount(10 << 20),
                 },
                 "delete files older than 1m30s under /var/spool/web, at most 10 MiB",
+            ),
+            (Action::RestartProcess { process: "web\nWARN".into() }, "restart process web\\nWARN"),
+            (
+                Action::DeleteOldFiles {
+                    under: "/x\n2026-01-01 INFO performed".into(),
+                    older_than: Duration::from_mins(1),
+                    at_most: ByteCount(1),
+                },
+                "delete files older than 1m under /x\\n2026-01-01 INFO performed, at most 1 B",
             ),
         ] {
             assert_eq!(action.to_string(), expected);

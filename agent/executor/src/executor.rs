@@ -1,11 +1,13 @@
 //! Judges an action against the policy and performs it.
 //!
 //! The order is always the same: what nothing may touch, then the rule, then its budget, then the deed. The budget is
-//! spent before the deed, and on disk, so a deed that fails counts, and one that ends the agent too.
+//! spent before the deed, and on disk, so a deed that fails counts, and one that ends the agent too. What systemd would
+//! refuse is asked before.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::UCred;
 use telemetry::{Timestamp, format_duration};
 
 use crate::children::{Children, Deadline};
@@ -29,8 +31,27 @@ pub struct Executor {
     children: Children,
     systemd: Systemd,
     may_start_processes: bool,
-    /// The process that asks, which is never touched.
-    asker: Option<u32>,
+    asker: Option<Asker>,
+}
+
+/// Who asks over a socket, and is never touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pid: u32,
+    user: u32,
+}
+
+impl Asker {
+    pub(crate) fn of(peer: UCred) -> Self {
+        Self { pid: peer.pid.as_raw_nonzero().get().cast_unsigned(), user: peer.uid.as_raw() }
+    }
+
+    /// Whether the process is the asker, or belongs to it. Where the asker has no user of its own, only its own process
+    /// is known for one.
+    fn has(self, process: &Process) -> Result<bool, ActionError> {
+        let has_own_user = self.user != rustix::process::geteuid().as_raw();
+        Ok(self.pid == process.pid || (has_own_user && process.user()? == self.user))
+    }
 }
 
 /// A rule of the policy, by its place in its list.
@@ -89,7 +110,8 @@ impl Executor {
         }
     }
 
-    /// Refuses to start processes: whoever ends this process, as systemd does with a service, would end them too.
+    /// Refuses to start processes, as behind a socket: whoever ends this process, as systemd does with a service, would end
+    /// them too.
     #[must_use]
     pub fn without_starting(self) -> Self {
         Self { may_start_processes: false, ..self }
@@ -101,10 +123,10 @@ impl Executor {
         self.policy = policy;
     }
 
-    /// Performs `action` for the process `asker`, which no action of its own may touch; see [`Executor::perform`].
+    /// Performs `action` for an asker, which it may not touch; see [`Executor::perform`].
     pub(crate) fn perform_for(
         &mut self,
-        asker: u32,
+        asker: Asker,
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, ActionError> {
@@ -145,7 +167,7 @@ impl Executor {
         if !self.may_start_processes {
             let file = self.policy.file.display();
             return Err(ActionError::refused(format!(
-                "this executor is a service, and systemd would end {name} with it; let a unit run {name}, name that unit \
+                "an executor behind a socket starts no processes, which would end with it; let a unit run {name}, name that unit \
                  under `units` in {file}, and restart it with unit::restart"
             )));
         }
@@ -160,18 +182,19 @@ impl Executor {
         let found = self.policy.units.iter().position(|rule| rule.name == *name);
         let index = found.ok_or_else(|| self.no_rule("units", &format!("- name: {name}")))?;
         let rule = self.policy.units.get(index).cloned().expect("the position was just found");
-        self.spend(Rule::Unit(index), rule.at_most, now)?;
-        self.systemd.restart(&rule.name, rule.restart_timeout)
+        let systemd = self.systemd.clone();
+        let spend = || self.spend(Rule::Unit(index), rule.at_most, now);
+        systemd.restart(&rule.name, rule.restart_timeout, spend)
     }
 
     fn signal(&mut self, id: ProcessId, signal: Signal, now: Timestamp) -> Result<Outcome, ActionError> {
         let gone =
             || ActionError::refused(format!("process {id} has ended; its number may be another's now"));
         let process = Process::open_exactly(id)?.ok_or_else(gone)?;
-        if self.asker == Some(process.pid) {
+        if self.asker.map_or(Ok(false), |asker| asker.has(&process))? {
             return Err(ActionError::refused(format!(
-                "process {} is never touched: it is hostmend",
-                process.pid
+                "process {} ({}) is never touched: it is hostmend or belongs to its user",
+                process.pid, process.stat.comm
             )));
         }
         if let Some(reason) = protected::process(&process) {
@@ -209,7 +232,10 @@ impl Executor {
         now: Timestamp,
     ) -> Result<Outcome, ActionError> {
         if !protected::is_plain_path(under) {
-            let reason = format!("{} is not an absolute path without `.` and `..`", under.display());
+            let reason = format!(
+                "{} is not an absolute path without `.`, `..` and control characters",
+                under.display()
+            );
             return Err(ActionError::refused(reason));
         }
         if let Some(reason) = protected::directory(under) {

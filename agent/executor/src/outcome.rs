@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use telemetry::format_duration;
+use telemetry::{OneLine, format_duration};
 
 use crate::{ByteCount, ProcessId, ProcessName, Signal, UnitName};
 
@@ -76,7 +76,7 @@ pub struct UnitState {
 
 impl fmt::Display for UnitState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.active, self.sub)?;
+        write!(f, "{} ({})", OneLine(&self.active), OneLine(&self.sub))?;
         self.main_pid.map_or(Ok(()), |pid| write!(f, " as process {pid}"))
     }
 }
@@ -90,7 +90,7 @@ impl fmt::Display for Outcome {
                 }
                 write!(f, "started {process} as process {pid}")?;
                 if let Some(path) = unnamed_by {
-                    let path = path.display();
+                    let path = OneLine(path.display());
                     write!(
                         f,
                         ", but {path} does not name it: let the program write it, or set write_pid_file: true"
@@ -102,7 +102,7 @@ impl fmt::Display for Outcome {
                 write!(f, "restarted {unit}: it was {before} and is {after}")
             }
             Self::Signalled { process, command, signal } => {
-                write!(f, "sent {signal} to {command}, process {}", process.pid)
+                write!(f, "sent {signal} to {}, process {}", OneLine(command), process.pid)
             }
             Self::Deleted { files, bytes, too_large, failed, first_failure, incomplete } => {
                 write!(f, "deleted {files} files, {bytes}")?;
@@ -110,7 +110,7 @@ impl fmt::Display for Outcome {
                     write!(f, "; {too_large} more would have gone beyond the limit")?;
                 }
                 if let Some(first) = first_failure {
-                    write!(f, "; {failed} could not be deleted: {first}")?;
+                    write!(f, "; {failed} could not be deleted: {}", OneLine(first))?;
                 }
                 if *incomplete {
                     f.write_str("; the directory is too large to be seen whole")?;
@@ -126,13 +126,13 @@ impl fmt::Display for Outcome {
 #[serde(tag = "error", rename_all = "snake_case")]
 pub enum ActionError {
     /// The policy does not allow it, or nothing may. The host is unchanged.
-    #[error("refused: {reason}")]
+    #[error("refused: {}", OneLine(reason))]
     Refused {
         /// Why, and which line of the policy would allow it.
         reason: String,
     },
     /// The operating system did not do it. What was done before is in the text.
-    #[error("{doing} failed")]
+    #[error("{} failed", OneLine(doing))]
     Failed {
         /// What was being done, and to what.
         doing: String,
@@ -147,7 +147,7 @@ pub enum ActionError {
         waited: std::time::Duration,
     },
     /// The executor could not be asked. The host is unchanged.
-    #[error("the executor cannot be reached at {}: {remedy}", socket.display())]
+    #[error("the executor cannot be reached at {}: {}", OneLine(socket.display()), OneLine(remedy))]
     Unreachable {
         /// Where it should listen.
         socket: PathBuf,
@@ -174,7 +174,7 @@ pub enum ActionError {
 /// The text of an error that crossed a boundary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(transparent)]
-#[error("{0}")]
+#[error("{}", OneLine(.0))]
 pub struct Cause(pub String);
 
 impl ActionError {
@@ -223,5 +223,19 @@ mod tests {
             "started web as process 9, but /run/web.pid does not name it: let the program write it, or set \
              write_pid_file: true; none was running"
         );
+    }
+
+    #[test]
+    fn what_others_are_called_makes_no_line_of_its_own() {
+        let forged = "web\nINFO performed";
+        let outcome = Outcome::Signalled {
+            process: ProcessId { pid: 42, start_ticks: 7 },
+            command: forged.to_owned(),
+            signal: Signal::Kill,
+        };
+        assert_eq!(outcome.to_string(), "sent KILL to web\\nINFO performed, process 42");
+        assert_eq!(ActionError::refused(forged).to_string(), "refused: web\\nINFO performed");
+        let failed = ActionError::failed(forged, forged);
+        assert_eq!(telemetry::with_causes(&failed), "web\\nINFO performed failed: web\\nINFO performed");
     }
 }

@@ -322,7 +322,10 @@ fn absolute(written: &Spanned<String>, review: &mut Review) -> Option<PathBuf> {
     if protected::is_plain_path(&path) {
         return Some(path);
     }
-    review.error(written, format!("{:?} must be an absolute path without `.` and `..`", written.value));
+    review.error(
+        written,
+        format!("{:?} must be an absolute path without `.`, `..` and control characters", written.value),
+    );
     None
 }
 

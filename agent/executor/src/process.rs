@@ -114,12 +114,20 @@ impl Process {
         }
     }
 
+    /// The user that it belongs to, its real one.
+    pub(crate) fn user(&self) -> Result<u32, ActionError> {
+        let path = format!("/proc/{}/status", self.pid);
+        let failed = |error| ActionError::failed(format!("reading {path}"), error);
+        let bytes = std::fs::read(&path).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let line = text.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let user = line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok());
+        user.ok_or_else(|| failed(std::io::Error::other("it names no user")))
+    }
+
     /// Waits until it has ended, and says whether it has.
     pub(crate) fn ended_within(&self, limit: Duration) -> Result<bool, ActionError> {
-        let limit = Timespec {
-            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
-        };
+        let limit = timespec(limit);
         loop {
             match rustix::event::poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&limit)) {
                 Ok(ready) => return Ok(ready > 0),
@@ -130,6 +138,12 @@ impl Process {
             }
         }
     }
+}
+
+/// A length of time as the kernel takes it; one beyond its reach is the longest.
+pub(crate) fn timespec(duration: Duration) -> Timespec {
+    let longest = Timespec { tv_sec: i64::MAX, tv_nsec: 0 };
+    duration.try_into().unwrap_or(longest)
 }
 
 #[cfg(test)]
@@ -156,6 +170,7 @@ mod tests {
         let me = Process::open(std::process::id()).unwrap().unwrap();
         assert_eq!(me.executable(), std::env::current_exe().ok());
         assert!(!me.is_kernel_thread());
+        assert_eq!(me.user(), Ok(rustix::process::getuid().as_raw()));
         assert!(!me.ended_within(Duration::ZERO).unwrap());
         assert!(Process::open_exactly(me.id()).unwrap().is_some());
     }

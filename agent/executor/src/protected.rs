@@ -163,11 +163,12 @@ pub(crate) fn directory(path: &Path) -> Option<String> {
     wide.then(|| format!("{} is too wide; name a directory below it", path.display()))
 }
 
-/// Whether a path is absolute and has no `.`, `..` or NUL in it, so that what it begins with is what it lies below.
+/// Whether a path is absolute and has no `.` or `..` in it, so that what it begins with is what it lies below; and no
+/// control character, so that it is what it looks like.
 pub fn is_plain_path(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     let dots = bytes.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
-    path.is_absolute() && !dots && !bytes.contains(&0)
+    path.is_absolute() && !dots && !bytes.iter().any(u8::is_ascii_control)
 }
 
 #[cfg(test)]
@@ -237,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_dots_is_not_plain() {
-        for path in ["/a/../b", "/a/./b", "a", "/a/..", "/a\0b", ""] {
+    fn a_path_with_dots_or_control_characters_is_not_plain() {
+        for path in ["/a/../b", "/a/./b", "a", "/a/..", "/a\0b", "/a\nb", ""] {
             assert!(!is_plain_path(Path::new(path)), "{path:?}");
         }
         assert!(is_plain_path(Path::new("/var/spool/web")));

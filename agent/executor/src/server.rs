@@ -17,6 +17,8 @@ use rustix::net::sockopt::socket_peercred;
 use telemetry::{Timestamp, with_causes};
 
 use crate::children::Deadline;
+use crate::executor::Asker;
+use crate::process::timespec;
 use crate::{Action, ActionError, Executor, Outcome, Policy, frame};
 
 /// How long a request may take to arrive. It is sent as one piece, by a process of the same host.
@@ -39,8 +41,6 @@ pub struct ServerOptions {
     pub trust: Trust,
     /// Where is kept what was spent of the budgets; see [`Executor::new`].
     pub budgets: Option<PathBuf>,
-    /// Whether processes may be started. Not under a service of systemd, which ends them with the executor.
-    pub may_start_processes: bool,
     /// After how long without a connection it ends; never if none is given.
     pub idle_exit: Option<Duration>,
     /// The time of day.
@@ -82,7 +82,7 @@ impl ExecutorServer {
     }
 
     /// Serves until `stop` becomes readable or is hung up, or nobody has come for long. An action in hand is finished
-    /// first. Dropping the server ends what it started and whose rule says so.
+    /// first.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl ExecutorServer {
         }
         let now = (self.options.clock)();
         let answer = self.judge().map_err(|problem| no_policy(&problem));
-        let answer = answer.and_then(|executor| executor.perform_for(pid.cast_unsigned(), &action, now));
+        let answer = answer.and_then(|executor| executor.perform_for(Asker::of(peer), &action, now));
         match &answer {
             Ok(outcome) => tracing::info!(pid, %action, %outcome, "performed"),
             Err(error) => tracing::warn!(pid, %action, error = with_causes(error), "not performed"),
@@ -172,7 +172,7 @@ impl ExecutorServer {
         let fresh = self.current.as_ref().is_none_or(|current| current.text != document.text());
         let policy = if fresh { Some(read(&document)?) } else { None };
         if let Some(policy) = &policy {
-            self.tell(policy);
+            tell(policy);
         }
         let text = document.text().to_owned();
         let current = match (self.current.take(), policy) {
@@ -183,24 +183,23 @@ impl ExecutorServer {
             }
             (None, policy) => {
                 let executor = Executor::new(policy.unwrap_or_default(), self.options.budgets.clone());
-                let may = self.options.may_start_processes;
-                Current { text, executor: if may { executor } else { executor.without_starting() } }
+                Current { text, executor: executor.without_starting() }
             }
         };
         Ok(&mut self.current.insert(current).executor)
     }
+}
 
-    fn tell(&self, policy: &Policy) {
-        let file = policy.file.display();
-        tracing::info!(policy = %file, entries = policy.len(), "the policy was read");
-        if !self.options.may_start_processes && !policy.processes.is_empty() {
-            let names: Vec<&str> = policy.processes.iter().map(|rule| rule.name.as_str()).collect();
-            tracing::warn!(
-                processes = names.join(", "),
-                "processes are not started by an executor that is a service: restarting these is refused; let units run \
-                 them and name the units under `units` in {file}"
-            );
-        }
+fn tell(policy: &Policy) {
+    let file = policy.file.display();
+    tracing::info!(policy = %file, entries = policy.len(), "the policy was read");
+    if !policy.processes.is_empty() {
+        let names: Vec<&str> = policy.processes.iter().map(|rule| rule.name.as_str()).collect();
+        tracing::warn!(
+            processes = names.join(", "),
+            "processes are not started by an executor behind a socket: restarting these is refused; let units run \
+             them and name the units under `units` in {file}"
+        );
     }
 }
 
@@ -226,13 +225,6 @@ fn has_hung_up(stream: &UnixStream) -> bool {
     matches!(poll(&mut ready, Some(&Timespec::default())), Ok(1..)) && {
         let [stream] = ready;
         stream.revents().intersects(gone)
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }
 

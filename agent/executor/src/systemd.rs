@@ -28,7 +28,7 @@ const PRIVATE: &str = "/run/systemd/private";
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
 const SERVICE: &str = "org.freedesktop.systemd1";
-const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const UNIT_SERVICE: &str = "org.freedesktop.systemd1.Service";
@@ -39,79 +39,72 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Jobs that may end between the request and the moment at which its answer has been read. A booting host ends some hundreds.
 const MAX_WAITING_SIGNALS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
-/// Where systemd is reached.
+/// What systemd answers where a job of ours would have to end another: `BUS_ERROR_TRANSACTION_IS_DESTRUCTIVE` of its
+/// `bus-common-errors.h`.
+const DESTRUCTIVE: &str = "org.freedesktop.systemd1.TransactionIsDestructive";
+
+/// Where systemd is reached, and how long it may take to answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Systemd {
     private: PathBuf,
     bus: Option<&'static str>,
+    answer_within: Duration,
 }
 
 impl Default for Systemd {
     fn default() -> Self {
-        Self { private: PRIVATE.into(), bus: Some(SYSTEM_BUS) }
+        Self { private: PRIVATE.into(), bus: Some(SYSTEM_BUS), answer_within: ANSWER_WITHIN }
     }
 }
 
 impl Systemd {
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
-        Self { private: "/nowhere/at/all".into(), bus: None }
+        Self { private: "/nowhere/at/all".into(), bus: None, answer_within: ANSWER_WITHIN }
     }
 
-    /// Restarts a service and says how it was and is. Waits until systemd has finished, `within` at most.
-    pub(crate) fn restart(&self, unit: &UnitName, within: Duration) -> Result<Outcome, ActionError> {
+    /// Restarts a service and says how it was and is. Waits until systemd has finished, `within` at most. What must hold
+    /// before anything is done, `permit` says, once systemd would do it.
+    pub(crate) fn restart(
+        &self,
+        unit: &UnitName,
+        within: Duration,
+        permit: impl FnOnce() -> Result<(), ActionError>,
+    ) -> Result<Outcome, ActionError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| ActionError::failed("preparing to speak with systemd", error))?;
-        runtime.block_on(self.restart_and_wait(unit, within))
+        runtime.block_on(async {
+            let asking = || format!("asking systemd about {unit}");
+            let mut asked = in_time(self.answer_within, asking, self.ask_about(unit)).await?;
+            permit()?;
+            let late = || {
+                format!(
+                    "restarting {unit} (systemd goes on with it; `systemctl list-jobs` shows how far it is)"
+                )
+            };
+            let result = in_time(within, late, asked.restart(unit)).await?;
+            let looking = || format!("looking at {unit}, which systemd has restarted,");
+            in_time(self.answer_within, looking, asked.outcome(unit, &result)).await
+        })
     }
 
-    async fn restart_and_wait(&self, unit: &UnitName, within: Duration) -> Result<Outcome, ActionError> {
-        let prepare = async {
-            let manager = self.connect().await?;
-            let path = manager.load(unit).await?;
-            let before = manager.look(unit, &path).await?;
-            let ends = manager.job_ends().await;
-            let ends = ends.map_err(|error| ActionError::failed("listening to systemd's jobs", error))?;
-            Ok((manager, path, before, ends))
-        };
-        let asking = || format!("asking systemd about {unit}");
-        let (manager, path, before, mut ends) = in_time(ANSWER_WITHIN, asking, prepare).await?;
-
-        let restarting = || format!("restarting {unit}");
-        let run = async {
-            let failed = |error| ActionError::failed(restarting(), error);
-            let job: OwnedObjectPath = manager
-                .ask(MANAGER_PATH, MANAGER, "RestartUnit", &(unit.as_str(), "replace"))
-                .await
-                .map_err(failed)?;
-            result_of(&job, &mut ends).await.map_err(failed)
-        };
-        let late = || {
-            format!("restarting {unit} (systemd goes on with it; `systemctl list-jobs` shows how far it is)")
-        };
-        let result = in_time(within, late, run).await?;
-
-        let looking = || format!("looking at {unit}, which systemd has restarted,");
-        let after = in_time(ANSWER_WITHIN, looking, manager.look(unit, &path)).await?;
-        if result == "done" {
-            return Ok(Outcome::UnitRestarted { unit: unit.clone(), before, after });
-        }
-        let why = manager.text(path.as_str(), UNIT_SERVICE, "Result").await.unwrap_or_default();
-        Err(ActionError::failed(
-            restarting(),
-            format!(
-                "systemd's job ended with `{result}`, the service with `{why}`; it is {after}; see `journalctl -u {unit}`"
-            ),
-        ))
+    /// How a unit is that may be restarted, before it is.
+    async fn ask_about(&self, unit: &UnitName) -> Result<Asked, ActionError> {
+        let connected = self.connect().await?;
+        let path = connected.load(unit).await?;
+        let before = connected.look(unit, &path).await?;
+        let ends = connected.job_ends().await;
+        let ends = ends.map_err(|error| ActionError::failed("listening to systemd's jobs", error))?;
+        Ok(Asked { connected, path, before, ends })
     }
 
-    async fn connect(&self) -> Result<Manager, ActionError> {
+    async fn connect(&self) -> Result<Connected, ActionError> {
         let error = match (private::connect(&self.private).await, self.bus) {
-            (Ok(connection), _) => return Ok(Manager { connection, owner: None }),
+            (Ok(connection), _) => return Ok(Connected { connection, owner: None }),
             (Err(error), None) => error.to_string(),
-            (Err(error), Some(address)) => match Manager::over_bus(address).await {
-                Ok(manager) => return Ok(manager),
+            (Err(error), Some(address)) => match Connected::over_bus(address).await {
+                Ok(connected) => return Ok(connected),
                 Err(on_bus) => format!("{error}; and over the system bus: {on_bus}"),
             },
         };
@@ -131,24 +124,66 @@ async fn in_time<T>(
     })
 }
 
+/// systemd, asked about a unit that may be restarted.
+struct Asked {
+    connected: Connected,
+    path: OwnedObjectPath,
+    before: UnitState,
+    ends: MessageStream,
+}
+
+impl Asked {
+    /// Has the unit restarted, and returns systemd's word for what became of the job.
+    async fn restart(&mut self, unit: &UnitName) -> Result<String, ActionError> {
+        let failed = |error| match error {
+            zbus::Error::MethodError(name, why, _) if name.as_str() == DESTRUCTIVE => {
+                let why = why.unwrap_or_default();
+                ActionError::refused(format!(
+                    "another job is under way that a restart of {unit} would cancel, such as a stop that a person has asked \
+                     for; `systemctl list-jobs` shows it; systemd says: {why}"
+                ))
+            }
+            error => ActionError::failed(format!("restarting {unit}"), error),
+        };
+        // systemctl(1), --job-mode: with "fail" only a job that conflicts is in the way. A start, a reload and the restart
+        // that Restart= has queued become one with ours; only a stop does not.
+        let what = (unit.as_str(), "fail");
+        let job = self.connected.ask(OBJECT, MANAGER, "RestartUnit", &what).await.map_err(failed)?;
+        result_of(&job, &mut self.ends).await.map_err(failed)
+    }
+
+    /// What has changed, if the job ended well.
+    async fn outcome(self, unit: &UnitName, result: &str) -> Result<Outcome, ActionError> {
+        let after = self.connected.look(unit, &self.path).await?;
+        if result == "done" {
+            return Ok(Outcome::UnitRestarted { unit: unit.clone(), before: self.before, after });
+        }
+        let why = self.connected.text(self.path.as_str(), UNIT_SERVICE, "Result").await.unwrap_or_default();
+        let cause = format!(
+            "systemd's job ended with `{result}`, the service with `{why}`; it is {after}; see `journalctl -u {unit}`"
+        );
+        Err(ActionError::failed(format!("restarting {unit}"), cause))
+    }
+}
+
 /// systemd, connected.
-struct Manager {
+struct Connected {
     connection: Connection,
     /// Who systemd is on a bus, where anybody may send what looks like its signals.
     owner: Option<String>,
 }
 
-impl Manager {
+impl Connected {
     async fn over_bus(address: &str) -> zbus::Result<Self> {
         let connection = Builder::address(address).build().await?;
         let bus = "org.freedesktop.DBus";
         let owner =
             connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "GetNameOwner", &SERVICE);
         let owner = owner.await?.body().deserialize::<String>()?;
-        let manager = Self { connection, owner: Some(owner) };
+        let connected = Self { connection, owner: Some(owner) };
         // Over a bus systemd sends its signals only if somebody wants them.
-        manager.call(MANAGER_PATH, MANAGER, "Subscribe", &()).await?;
-        Ok(manager)
+        connected.call(OBJECT, MANAGER, "Subscribe", &()).await?;
+        Ok(connected)
     }
 
     async fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<Message>
@@ -174,7 +209,7 @@ impl Manager {
     /// The unit's object, if it is one that may be restarted.
     async fn load(&self, unit: &UnitName) -> Result<OwnedObjectPath, ActionError> {
         let failed = |error| ActionError::failed(format!("asking systemd about {unit}"), error);
-        let path = self.ask(MANAGER_PATH, MANAGER, "LoadUnit", &unit.as_str()).await.map_err(failed)?;
+        let path = self.ask(OBJECT, MANAGER, "LoadUnit", &unit.as_str()).await.map_err(failed)?;
         match self.text(path.as_str(), UNIT, "LoadState").await.map_err(failed)?.as_str() {
             "not-found" => {
                 return Err(ActionError::refused(format!(
@@ -222,7 +257,7 @@ impl Manager {
     async fn job_ends(&self) -> zbus::Result<MessageStream> {
         let rule = MatchRule::builder()
             .msg_type(zbus::message::Type::Signal)
-            .path(MANAGER_PATH)
+            .path(OBJECT)
             .interface(MANAGER)
             .member("JobRemoved");
         let rule = match &self.owner {

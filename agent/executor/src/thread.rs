@@ -27,7 +27,7 @@ pub trait Actuator: Send {
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError>;
 
     /// Ends the processes that were started for the asker and whose rule says `stop_with_executor`; those that have not
-    /// ended `within` are killed. An executor that is a process of its own has none.
+    /// ended `within` are killed. An executor behind a socket starts none.
     fn stop_started(&mut self, _within: Duration) {}
 }
 

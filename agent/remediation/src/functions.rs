@@ -60,7 +60,9 @@ impl Grants {
     /// The target is none, with what would be one.
     pub fn add(&mut self, capability: Capability, target: &str) -> Result<(), String> {
         if capability == Capability::FileDelete && !is_plain_path(Path::new(target)) {
-            return Err(format!("{target:?} is not an absolute path without `.` and `..`"));
+            return Err(format!(
+                "{target:?} is not an absolute path without `.`, `..` and control characters"
+            ));
         }
         if capability == Capability::UnitRestart {
             target.parse::<UnitName>().map_err(|error| error.to_string())?;

@@ -8,12 +8,27 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::agent::phase::STOP_WITHIN;
+use crate::exit::Exit;
 
 /// What a stop may take beyond the deadline that its phases share, before the program ends without them.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What becomes of a program that was asked to stop and has not ended by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unfinished {
+    /// How long it may take.
+    pub(crate) within: Duration,
+    /// As what it then ends.
+    pub(crate) exit: Exit,
+}
+
+impl Unfinished {
+    /// The agent has failed to stop in phases.
+    pub(crate) const AGENT: Self = Self { within: STOP_WITHIN.saturating_add(GRACE), exit: Exit::Failed };
+}
+
 /// Gets a message when the program is asked to stop. Asking twice ends it at once.
-pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
+pub(crate) fn stop_requests(unfinished: Unfinished) -> anyhow::Result<Receiver<&'static str>> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening to signals")?;
     let (to, from) = bounded(1);
     std::thread::Builder::new()
@@ -25,7 +40,7 @@ pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
                     std::process::exit(130);
                 }
                 asked = true;
-                end_anyway();
+                end_anyway(unfinished);
                 // Nobody listens yet, or any more: the second request is heeded all the same.
                 let _ = to.try_send(if signal == SIGINT { "Ctrl-C" } else { "SIGTERM" });
             }
@@ -36,10 +51,10 @@ pub(crate) fn stop_requests() -> anyhow::Result<Receiver<&'static str>> {
 
 /// Ends the program when it has not ended by itself in time: standard error may be a pipe that nobody reads, and
 /// whoever logs then waits for ever.
-fn end_anyway() {
+fn end_anyway(unfinished: Unfinished) {
     // Without the thread there is only the second signal.
-    let _ = std::thread::Builder::new().name("deadline".to_owned()).spawn(|| {
-        std::thread::park_timeout(STOP_WITHIN + GRACE);
-        std::process::exit(1);
+    let _ = std::thread::Builder::new().name("deadline".to_owned()).spawn(move || {
+        std::thread::park_timeout(unfinished.within);
+        std::process::exit(unfinished.exit.code().into());
     });
 }

@@ -25,7 +25,7 @@ pub(super) struct Whole<'a> {
     pub(super) probes: &'a [(HttpProbe, Duration)],
     pub(super) judgement: &'a Judgement,
     pub(super) repairs: &'a Repairs,
-    /// Whether the executor is a process of its own.
+    /// Whether the executor is behind a socket, and starts no processes.
     pub(super) own_process: bool,
     /// Rule files by path; runbook files by the name of each runbook in them.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
@@ -201,10 +201,13 @@ fn policy_reaches(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<
         .map(|name| {
             (name, format!("the policy defines no process {name:?}, so restarting it will be refused"))
         });
-    let unstartable = runbook.grants.targets(Capability::ProcessRestart).filter(|_| whole.own_process).map(|name| {
-        let message = format!("an executor with a socket of its own starts no processes, so restarting {name:?} will be refused");
-        (name, message + "; let a unit run it, and grant unit.restart on the unit")
-    });
+    let unstartable =
+        runbook.grants.targets(Capability::ProcessRestart).filter(|_| whole.own_process).map(|name| {
+            let message = format!(
+                "an executor behind a socket starts no processes, so restarting {name:?} will be refused"
+            );
+            (name, message + "; let a unit run it, and grant unit.restart on the unit")
+        });
     let unnamed =
         runbook.grants.targets(Capability::UnitRestart).filter(|name| policy.unit(name).is_none()).map(
             |name| (name, format!("the policy names no unit {name:?}, so restarting it will be refused")),

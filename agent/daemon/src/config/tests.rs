@@ -182,7 +182,7 @@ fn an_executor_of_its_own_starts_no_processes_and_check_says_so() {
     assert_eq!(
         problems_with(own, RULE, RUNBOOK, POLICY),
         [
-            "runbooks.yaml:8:31: an executor with a socket of its own starts no processes, so restarting \"web\" will be \
+            "runbooks.yaml:8:31: an executor behind a socket starts no processes, so restarting \"web\" will be \
              refused; let a unit run it, and grant unit.restart on the unit"
         ]
     );

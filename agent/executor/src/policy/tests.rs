@@ -59,7 +59,7 @@ fn every_problem_names_its_place() {
         (
             "[/usr/bin/web, ",
             "[web, ",
-            "policy.yaml:4:15: \"web\" must be an absolute path without `.` and `..`",
+            "policy.yaml:4:15: \"web\" must be an absolute path without `.`, `..` and control characters",
         ),
         (
             "[/usr/bin/web, ",
@@ -69,7 +69,7 @@ fn every_problem_names_its_place() {
         (
             "/run/web.pid",
             "/run/../web.pid",
-            "policy.yaml:5:15: \"/run/../web.pid\" must be an absolute path without `.` and `..`",
+            "policy.yaml:5:15: \"/run/../web.pid\" must be an absolute path without `.`, `..` and control characters",
         ),
         (
             "at_most: 10 per 1h\nsig",

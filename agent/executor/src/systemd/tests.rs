@@ -16,7 +16,11 @@ struct Play {
     /// How a restart ends; not at all if it is empty.
     result: &'static str,
     refusal: Option<&'static str>,
+    /// Whether a stop of the unit is under way.
+    stopping: bool,
     hangs_up: bool,
+    /// Whether it is asked in vain why the service has ended.
+    hangs: bool,
     state: (&'static str, &'static str, u32),
     /// What the service's last end was.
     service_result: &'static str,
@@ -30,7 +34,9 @@ impl Default for Play {
             names: vec!["web.service".to_owned()],
             result: "done",
             refusal: None,
+            stopping: false,
             hangs_up: false,
+            hangs: false,
             state: ("failed", "failed", 0),
             service_result: "exit-code",
             asked: Arc::default(),
@@ -40,10 +46,20 @@ impl Default for Play {
 
 type Shared = Arc<Mutex<Play>>;
 
-struct PlayedManager(Shared);
+/// Errors under systemd's own names.
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "org.freedesktop.systemd1")]
+enum Refusal {
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    TransactionIsDestructive(String),
+    OnlyByDependency(String),
+}
+
+struct PlayedSystemd(Shared);
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
-impl PlayedManager {
+impl PlayedSystemd {
     fn load_unit(&self, name: &str) -> fdo::Result<OwnedObjectPath> {
         let play = self.0.lock().unwrap();
         if play.load == "refused" {
@@ -58,12 +74,16 @@ impl PlayedManager {
         mode: String,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> fdo::Result<OwnedObjectPath> {
+    ) -> Result<OwnedObjectPath, Refusal> {
         let (result, hangs_up) = {
             let mut play = self.0.lock().unwrap();
+            if play.stopping && mode == "fail" {
+                let why = format!("Transaction for {name}/restart is destructive");
+                return Err(Refusal::TransactionIsDestructive(why));
+            }
             play.asked.lock().unwrap().push((name, mode));
             if let Some(refusal) = play.refusal {
-                return Err(fdo::Error::Failed(refusal.to_owned()));
+                return Err(Refusal::OnlyByDependency(refusal.to_owned()));
             }
             play.state =
                 if play.result == "done" { ("active", "running", 43) } else { ("failed", "failed", 0) };
@@ -128,13 +148,24 @@ impl PlayedService {
     }
 
     #[zbus(property)]
-    fn result(&self) -> String {
+    async fn result(&self) -> String {
+        if self.0.lock().unwrap().hangs {
+            std::future::pending::<()>().await;
+        }
         self.0.lock().unwrap().service_result.to_owned()
     }
 }
 
-/// Plays systemd for one connection at a socket, and returns what became of a restart.
+/// Plays systemd for one connection at a socket, and returns what became of a restart that is permitted.
 fn restart(play: &Play, within: Duration) -> Result<Outcome, ActionError> {
+    restart_if(play, within, || Ok(()))
+}
+
+fn restart_if(
+    play: &Play,
+    within: Duration,
+    permit: impl FnOnce() -> Result<(), ActionError>,
+) -> Result<Outcome, ActionError> {
     let directory = tempfile::tempdir().unwrap();
     let private = directory.path().join("private");
     let listener = UnixListener::bind(&private).unwrap();
@@ -147,7 +178,7 @@ fn restart(play: &Play, within: Duration) -> Result<Outcome, ActionError> {
             let connection = Builder::unix_stream(stream)
                 .server(zbus::Guid::generate())
                 .p2p()
-                .serve_at(MANAGER_PATH, PlayedManager(Arc::clone(&shared)))
+                .serve_at(OBJECT, PlayedSystemd(Arc::clone(&shared)))
                 .serve_at(unit, PlayedUnit(Arc::clone(&shared)))
                 .serve_at(unit, PlayedService(shared))
                 .build()
@@ -156,7 +187,10 @@ fn restart(play: &Play, within: Duration) -> Result<Outcome, ActionError> {
             connection.closed().await;
         });
     });
-    let outcome = Systemd { private, bus: None }.restart(&"web.service".parse().unwrap(), within);
+    // Long enough for a busy machine, unless the answer never comes.
+    let answer_within = if play.hangs { Duration::from_secs(1) } else { WITHIN };
+    let systemd = Systemd { private, bus: None, answer_within };
+    let outcome = systemd.restart(&"web.service".parse().unwrap(), within, permit);
     played.join().unwrap();
     outcome
 }
@@ -173,7 +207,41 @@ fn a_restart_says_how_the_service_was_and_is() {
         outcome.to_string(),
         "restarted web.service: it was failed (failed) and is active (running) as process 43"
     );
-    assert_eq!(*play.asked.lock().unwrap(), [("web.service".to_owned(), "replace".to_owned())]);
+    assert_eq!(*play.asked.lock().unwrap(), [("web.service".to_owned(), "fail".to_owned())]);
+}
+
+#[test]
+fn a_stop_that_a_person_has_asked_for_is_not_cancelled() {
+    let play = Play { stopping: true, ..Play::default() };
+    let said = error(&play, WITHIN);
+    assert!(
+        said.starts_with("refused: another job is under way that a restart of web.service would cancel"),
+        "{said}"
+    );
+    assert!(play.asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn nothing_is_spent_on_a_unit_that_systemd_would_not_restart_and_nothing_done_unspent() {
+    let count = std::cell::Cell::new(0);
+    let spend = || {
+        count.set(count.get() + 1);
+        Err(ActionError::refused("its budget is used up"))
+    };
+    for (load, expected) in [("not-found", 0), ("masked", 0), ("loaded", 1)] {
+        let play = Play { load, ..Play::default() };
+        assert!(matches!(restart_if(&play, WITHIN, spend), Err(ActionError::Refused { .. })));
+        assert_eq!(count.get(), expected, "{load}");
+        assert!(play.asked.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_systemd_that_hangs_after_the_restart_is_not_waited_for() {
+    assert_eq!(
+        error(&Play { result: "failed", hangs: true, ..Play::default() }, WITHIN),
+        "looking at web.service, which systemd has restarted, failed: it has taken longer than 1s"
+    );
 }
 
 #[test]
@@ -235,8 +303,9 @@ fn a_systemd_that_hangs_up_does_not_leave_anybody_waiting() {
 fn without_systemd_the_error_says_where_it_was_looked_for() {
     let directory = tempfile::tempdir().unwrap();
     let private = directory.path().join("private");
-    let systemd = Systemd { private: private.clone(), bus: Some("unix:path=/nowhere/at/all") };
-    let error = systemd.restart(&"web.service".parse().unwrap(), WITHIN).unwrap_err();
+    let bus = Some("unix:path=/nowhere/at/all");
+    let systemd = Systemd { private: private.clone(), bus, answer_within: WITHIN };
+    let error = systemd.restart(&"web.service".parse().unwrap(), WITHIN, || Ok(())).unwrap_err();
     let said = telemetry::with_causes(&error);
     let expected =
         format!("connecting to systemd at {} (is it this host's PID 1?) failed: ", private.display());

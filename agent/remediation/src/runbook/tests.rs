@@ -72,7 +72,7 @@ fn every_problem_names_its_place() {
         (
             "[/var/spool/web]",
             "[var/spool]",
-            "r.yaml:7:53: \"var/spool\" is not an absolute path without `.` and `..`",
+            "r.yaml:7:53: \"var/spool\" is not an absolute path without `.`, `..` and control characters",
         ),
         ("stage: auto", "stage: ask", "r.yaml:8:12: \"ask\" is not a stage; write observe or auto"),
         (

@@ -111,6 +111,7 @@ impl Agent {
     ///
     /// What could not be opened or started, by name.
     pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
+        keep_capabilities_from_children()?;
         let size = config.size();
         let state = StateDirectory::open(&match config.state_directory {
             Some(path) => path,
@@ -121,7 +122,7 @@ impl Agent {
         let heartbeats = Arc::<Heartbeats>::default();
         let pulse = heartbeats.pulse("send");
         let beat = move || pulse.beat(heartbeat::ATTENTION);
-        let sender = Arc::new(Sender::start_with_pulse(config.destinations, heartbeat::ATTENTION, beat)?);
+        let sender = Arc::new(Sender::start(config.destinations, heartbeat::ATTENTION, beat)?);
         let telemetry = SelfTelemetry::new(&resource, &sender)?;
         logging::start(log, Some(&telemetry.logs))?;
 
@@ -148,7 +149,8 @@ impl Agent {
         let rules = RulesStage::new(config.judgement, clock::now(), shared.clone());
         let intake = Intake::new(&resource, Arc::clone(&sender), shared.clone());
         let watcher = shared.watcher.clone();
-        let collecting = CollectStage::open(host, &config.collect, config.probes, intake, arrived, watcher)?;
+        let prober = collect::start_probes(config.probes, heartbeats.pulse("probes"))?;
+        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, watcher)?;
 
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
@@ -204,6 +206,13 @@ impl Agent {
         self.shared.phase.enter(Phase::Stopped);
         tracing::info!(collections = self.shared.collections.load(Ordering::Relaxed), "stopped");
     }
+}
+
+/// Capabilities that a drop-in gave the agent to see more are not for the processes that it starts, such as those of
+/// scripts. A thread has what the one has that starts it, so this comes before all threads.
+fn keep_capabilities_from_children() -> anyhow::Result<()> {
+    rustix::thread::clear_ambient_capability_set()
+        .context("keeping the agent's capabilities from the processes that it starts")
 }
 
 /// The executor behind its socket, or on a thread where it has none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use collectors::{Collection, HostRoot};
 use crossbeam_channel::bounded;
-use probes::{HttpProbe, Prober};
+use probes::{HttpProbe, ProbeResult, Prober};
 use telemetry::{EntityView, Number, PointView, SampleBuffer, Value, with_causes};
 
 use crate::cli::{CollectArgs, CollectFormat};
@@ -54,9 +54,11 @@ fn ask_probes(services: Vec<(HttpProbe, Duration)>, buffer: &mut SampleBuffer) -
     let Some(patience) = services.iter().map(|(probe, _)| probe.timeout()).max() else { return Ok(()) };
     let (answer, answers) = bounded(count);
     // A second answer finds the channel full, and is not waited for.
-    let prober = Prober::start(services, move |_, _| {
+    let on_result = move |_: &HttpProbe, _: &ProbeResult| {
         let _ = answer.try_send(());
-    })?;
+    };
+    let nobody_asks = || ();
+    let prober = Prober::start(services, patience, nobody_asks, on_result)?;
     let deadline = clock::monotonic() + patience + PROBE_MARGIN;
     for _ in 0..count {
         if answers.recv_timeout(clock::left(deadline)).is_err() {

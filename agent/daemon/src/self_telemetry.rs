@@ -113,7 +113,8 @@ mod tests {
             tls: None,
             max_queued_bytes: 1 << 20,
         });
-        let sender = Arc::new(Sender::start(vec![destination.unwrap()]).unwrap());
+        let sender =
+            Arc::new(Sender::start(vec![destination.unwrap()], Duration::from_secs(10), || ()).unwrap());
         let resource = [("service.name".to_owned(), "hostmend".to_owned())];
         let telemetry = SelfTelemetry::new(&resource, &sender).unwrap();
 

@@ -61,42 +61,20 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Starts the thread `send`. No connection is made before there is something to send.
+    /// Starts the thread `send`. No connection is made before there is something to send. The thread calls `alive` at its
+    /// start and then `every` so often, as long as nothing holds it up.
     ///
     /// # Errors
     ///
     /// The system gives no thread or no event queue.
-    pub fn start(destinations: Vec<Destination>) -> Result<Self, StartError> {
-        Self::start_with_pulse(destinations, Duration::MAX, || ())
-    }
-
-    /// As [`Sender::start`]. The thread also calls `alive` at its start and then `every` so often, as long as nothing
-    /// holds it up.
-    ///
-    /// # Errors
-    ///
-    /// The system gives no thread or no event queue.
-    pub fn start_with_pulse(
+    pub fn start(
         destinations: Vec<Destination>,
         every: Duration,
         alive: impl Fn() + Send + 'static,
     ) -> Result<Self, StartError> {
-        let exporters = destinations.into_iter().map(|destination| {
-            let limit_bytes = destination.max_queued_bytes;
-            let exporter: Box<dyn Exporter> = match destination.protocol {
-                Protocol::Grpc => Box::new(grpc::GrpcExporter::new(destination)),
-                Protocol::HttpProtobuf => Box::new(http::HttpExporter::new(destination)),
-            };
-            (exporter, limit_bytes)
-        });
-        let (stop, stopped) = watch::channel(None);
-        let (lines, deliveries): (Vec<_>, Vec<_>) = exporters
-            .map(|(exporter, limit_bytes)| {
-                let line = Arc::new(Line::new(exporter.name(), limit_bytes));
-                (line.clone(), Delivery::new(line, exporter, Stop(stopped.clone())))
-            })
-            .unzip();
-        let mut told_to_stop = stopped;
+        let (stop, mut stopped) = watch::channel(None);
+        let (lines, deliveries): (Vec<_>, Vec<_>) =
+            destinations.into_iter().map(|destination| delivery(destination, &stopped)).unzip();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUP_THREADS)
@@ -112,7 +90,7 @@ impl Sender {
                 });
                 let tasks: JoinSet<()> = deliveries.into_iter().map(Delivery::watched).collect();
                 // Without a destination, too, the thread lives until it is told to stop.
-                let _ = told_to_stop.wait_for(Option::is_some).await;
+                let _ = stopped.wait_for(Option::is_some).await;
                 tasks.join_all().await;
             });
             // Not the ordinary end, which would wait for a name lookup that hangs.
@@ -149,6 +127,17 @@ impl Sender {
         }
         self.figures()
     }
+}
+
+/// How one destination is served, and the line on which its batches wait.
+fn delivery(destination: Destination, stopped: &watch::Receiver<Option<Instant>>) -> (Arc<Line>, Delivery) {
+    let limit_bytes = destination.max_queued_bytes;
+    let exporter: Box<dyn Exporter> = match destination.protocol {
+        Protocol::Grpc => Box::new(grpc::GrpcExporter::new(destination)),
+        Protocol::HttpProtobuf => Box::new(http::HttpExporter::new(destination)),
+    };
+    let line = Arc::new(Line::new(exporter.name(), limit_bytes));
+    (line.clone(), Delivery::new(line, exporter, Stop(stopped.clone())))
 }
 
 /// Stops without delivering anything more.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use telemetry::{SampleBuffer, Timestamp, Value};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::names::{PROBE_DURATION, PROBE_SUCCESS};
 use crate::{HttpProbe, ProbeResult, ask};
@@ -64,13 +64,16 @@ pub struct Prober {
 
 impl Prober {
     /// Asks each probe at once and then at its interval. A probe is asked again only after its answer or failure; the
-    /// ticks it missed meanwhile are left out. `on_result` runs on the probes' thread and must not wait.
+    /// ticks it missed meanwhile are left out. The probes' thread calls `on_result`, which must not wait, and also `alive`,
+    /// at its start and then `every` so often, as long as nothing holds it up.
     ///
     /// # Errors
     ///
     /// Too many probes, two of one name, an interval under a second, or no thread.
     pub fn start(
         probes: Vec<(HttpProbe, Duration)>,
+        every: Duration,
+        alive: impl Fn() + Send + 'static,
         on_result: impl Fn(&HttpProbe, &ProbeResult) + Send + 'static,
     ) -> Result<Self, StartError> {
         check(&probes)?;
@@ -81,6 +84,12 @@ impl Prober {
         let shared = Arc::clone(&board);
         let work = move || {
             LocalSet::new().block_on(&runtime, async {
+                tokio::task::spawn_local(async move {
+                    loop {
+                        alive();
+                        sleep(every).await;
+                    }
+                });
                 let on_result = Rc::new(on_result);
                 for index in 0..shared.slots.len() {
                     tokio::task::spawn_local(repeat(Arc::clone(&shared), index, ask, Rc::clone(&on_result)));

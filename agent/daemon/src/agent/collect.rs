@@ -28,18 +28,17 @@ pub(crate) struct CollectStage {
 }
 
 impl CollectStage {
-    /// Opens the collectors and starts the probes.
+    /// Opens the collectors.
     pub(crate) fn open(
         host: HostRoot,
         collect: &Collect,
-        services: Vec<(HttpProbe, Duration)>,
+        prober: Option<Prober>,
         intake: Intake,
         arrived: Sender<()>,
         watcher: Watcher,
     ) -> anyhow::Result<Self> {
         let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
             .context("opening the collectors")?;
-        let prober = if services.is_empty() { None } else { Some(Prober::start(services, say_changes())?) };
         Ok(Self { interval: collect.interval, collection, prober, intake, arrived, watcher })
     }
 
@@ -92,6 +91,18 @@ impl CollectStage {
         self.watcher.tell(|| Happening::Collected { points, entities });
         failures
     }
+}
+
+/// Starts the thread `probes`, if there is something to ask.
+pub(crate) fn start_probes(
+    services: Vec<(HttpProbe, Duration)>,
+    pulse: Pulse,
+) -> anyhow::Result<Option<Prober>> {
+    if services.is_empty() {
+        return Ok(None);
+    }
+    let alive = move || pulse.beat(ATTENTION);
+    Ok(Some(Prober::start(services, ATTENTION, alive, say_changes())?))
 }
 
 /// Says when a service begins to fail its probe, with the reason, and when it answers again.

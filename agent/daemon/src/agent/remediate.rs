@@ -62,7 +62,6 @@ impl RemediateStage {
     /// Closes the runs that the last agent left open, then answers what fires until no more rounds come.
     pub(crate) fn run(mut self) {
         self.surroundings.pulse.beat(WORK_WITHIN);
-        keep_capabilities_from_scripts();
         self.recover();
         let pulse = self.surroundings.pulse.clone();
         let firing = Arc::clone(&self.surroundings.shared.firing);
@@ -109,12 +108,5 @@ impl RemediateStage {
             resolved_at: None,
         };
         self.remediator.recover(&mut LiveWorld::new(&self.surroundings, &unknown));
-    }
-}
-
-/// Capabilities that a drop-in gave the agent to see more are not for the processes that this thread starts.
-fn keep_capabilities_from_scripts() {
-    if let Err(error) = rustix::thread::clear_ambient_capability_set() {
-        tracing::warn!(%error, "scripts start with the capabilities of the agent, which could not be kept from them");
     }
 }

@@ -1,6 +1,6 @@
 //! Speaks with systemd: started, alive, stopping.
 //!
-//! The watchdog is answered only while no stage is overdue, so that systemd restarts an agent of which any part hangs. A
+//! The watchdog is answered only while no stage is overdue, so that systemd restarts an agent of which a stage hangs. A
 //! stage that is late and comes back in time is forgiven. All of it happens on a thread of its own, because systemd may
 //! be slow to read: nobody else waits for it. Without systemd there is no such thread.
 

@@ -18,8 +18,12 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 const SOON: Duration = Duration::from_secs(10);
 const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 
+fn start(destinations: Vec<Destination>) -> Sender {
+    Sender::start(destinations, SOON, || ()).unwrap()
+}
+
 fn sender(options: DestinationOptions) -> Sender {
-    Sender::start(vec![Destination::new(options).unwrap()]).unwrap()
+    start(vec![Destination::new(options).unwrap()])
 }
 
 fn to(address: SocketAddr, protocol: Protocol) -> DestinationOptions {
@@ -280,7 +284,7 @@ fn a_destination_that_never_answers_does_not_delay_another() {
         let destinations = [silent.address, sound.address].map(|address| {
             Destination::new(DestinationOptions { timeout, ..to(address, protocol) }).unwrap()
         });
-        let sender = Sender::start(destinations.to_vec()).unwrap();
+        let sender = start(destinations.to_vec());
         sender.offer(&batch(5));
         silent.next();
         sender.offer(&batch(6));
@@ -346,7 +350,7 @@ fn a_sender_without_a_destination_lives_and_says_so_until_it_is_stopped() {
         // Nobody listens any more at the end of the test.
         let _ = beat.send(());
     };
-    let sender = Sender::start_with_pulse(Vec::new(), Duration::from_millis(1), alive).unwrap();
+    let sender = Sender::start(Vec::new(), Duration::from_millis(1), alive).unwrap();
     for _ in 0..3 {
         beats.recv_timeout(SOON).unwrap();
     }

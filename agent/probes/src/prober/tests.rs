@@ -78,7 +78,7 @@ async fn a_slow_probe_is_never_asked_twice_at_once_and_misses_ticks() {
         in_flight.set(in_flight.get() + 1);
         assert_eq!(in_flight.get(), 1);
         asked.borrow_mut().push(began.elapsed().as_millis());
-        tokio::time::sleep(SECOND * 5 / 2).await;
+        sleep(SECOND * 5 / 2).await;
         in_flight.set(in_flight.get() - 1);
         result(true, SECOND)
     };
@@ -88,7 +88,7 @@ async fn a_slow_probe_is_never_asked_twice_at_once_and_misses_ticks() {
 }
 
 #[test]
-fn probes_run_on_their_thread_and_stop_at_once() {
+fn probes_run_on_their_thread_which_says_that_it_lives_and_stop_at_once() {
     let (results, received) = sync_channel(100);
     let on_result = move |probe: &HttpProbe, result: &ProbeResult| {
         let thread = std::thread::current().name().unwrap_or_default().to_owned();
@@ -98,7 +98,17 @@ fn probes_run_on_their_thread_and_stop_at_once() {
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", mute.local_addr().unwrap());
     let hanging = HttpProbe::new("hanging", &url, 50 * SECOND).unwrap();
-    let prober = Prober::start(vec![(probe("refused"), SECOND), (hanging, SECOND)], on_result).unwrap();
+    let (beat, beats) = sync_channel(0);
+    let alive = move || {
+        // Nobody listens any more when the test goes on.
+        let _ = beat.send(());
+    };
+    let services = vec![(probe("refused"), SECOND), (hanging, SECOND)];
+    let prober = Prober::start(services, SECOND / 1000, alive, on_result).unwrap();
+    for _ in 0..3 {
+        beats.recv_timeout(20 * SECOND).unwrap();
+    }
+    drop(beats);
 
     let first = received.recv_timeout(20 * SECOND).unwrap();
     assert_eq!(first, ("refused".to_owned(), Some("connection refused".to_owned()), "probes".to_owned()));
@@ -114,7 +124,7 @@ fn probes_run_on_their_thread_and_stop_at_once() {
 #[test]
 fn probes_that_would_be_confused_or_never_rest_are_refused() {
     let start = |probes: Vec<(HttpProbe, Duration)>| {
-        Prober::start(probes, |_, _| ()).expect_err("refused").to_string()
+        Prober::start(probes, SECOND, || (), |_, _| ()).expect_err("refused").to_string()
     };
     assert_eq!(
         start(vec![(probe("a"), SECOND), (probe("a"), SECOND)]),

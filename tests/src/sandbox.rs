@@ -168,6 +168,28 @@ fn a_script_that_waits_for_nothing_is_ended_by_a_stop() {
     assert!(ran.took < Duration::from_secs(1), "{:?}", ran.took);
 }
 
+#[test]
+fn the_script_s_process_goes_before_the_agent_when_memory_is_short() {
+    let (_agent, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "tests start programs")]
+    let mut runner = std::process::Command::new(binary())
+        .arg("script-runner")
+        .stdin(std::os::fd::OwnedFd::from(socket))
+        .spawn()
+        .unwrap();
+    let score = || {
+        let path = format!("/proc/{}/oom_score_adj", runner.id());
+        std::fs::read_to_string(path).unwrap().trim().parse::<i32>().unwrap()
+    };
+    let begun = instant();
+    while score() < 500 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    let score = score();
+    runner.kill().and_then(|()| runner.wait()).unwrap();
+    assert!(score >= 500, "{score}");
+}
+
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

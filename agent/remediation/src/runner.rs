@@ -27,6 +27,11 @@ use crate::sandbox::{Ask, Ending, interpreter, to_dynamic};
 const MAX_ADDRESS_SPACE: u64 = 256 << 20;
 const MAX_OPEN_FILES: u64 = 16;
 
+/// How the kernel is to choose when memory is short: this process long before the agent, which has less than 0 where it is a
+/// service. `proc_pid_oom_score_adj(5)`; to raise one's own needs no right.
+const OOM_SCORE_ADJ: i32 = 500;
+const OOM_SCORE_ADJ_FILE: &str = "/proc/self/oom_score_adj";
+
 /// The longest line between the two. A script's values are smaller: a string has at most 64 KiB.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -260,9 +265,19 @@ pub enum ServeError {
 /// The process could not be limited, or standard input is no socket with a job. What is wrong with the script is told
 /// to the parent.
 pub fn serve() -> Result<(), ServeError> {
+    go_first_when_memory_is_short().map_err(ServeError::Confine)?;
     confine().map_err(|error| ServeError::Confine(error.into()))?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(ServeError::Talk)?;
     serve_on(UnixStream::from(socket)).map_err(ServeError::Talk)
+}
+
+/// Never lowers what it has, for which it would need a right. Before the process is made undumpable: then the file is root's.
+fn go_first_when_memory_is_short() -> std::io::Result<()> {
+    let score = std::fs::read_to_string(OOM_SCORE_ADJ_FILE)?;
+    if score.trim().parse().is_ok_and(|score: i32| score >= OOM_SCORE_ADJ) {
+        return Ok(());
+    }
+    std::fs::write(OOM_SCORE_ADJ_FILE, OOM_SCORE_ADJ.to_string())
 }
 
 fn confine() -> Result<(), rustix::io::Errno> {

@@ -209,7 +209,7 @@ impl Agent {
 }
 
 /// Capabilities that a drop-in gave the agent to see more are not for the processes that it starts, such as those of
-/// scripts. A thread has what the one has that starts it, so this comes before all threads.
+/// scripts. A thread has what the one has that starts it, so this comes before all threads that start processes.
 fn keep_capabilities_from_children() -> anyhow::Result<()> {
     rustix::thread::clear_ambient_capability_set()
         .context("keeping the agent's capabilities from the processes that it starts")

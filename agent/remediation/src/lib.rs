@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod functions;
+mod grants;
 mod guard;
 mod history;
 mod ledger;
@@ -17,7 +18,8 @@ mod sandbox;
 mod script;
 mod world;
 
-pub use functions::{Capability, FunctionKind, Grants, HOST_FUNCTIONS, HostFunction};
+pub use functions::{FunctionKind, HOST_FUNCTIONS, HostFunction};
+pub use grants::{Capability, Grants};
 pub use ledger::{Ledger, LedgerError};
 pub use matcher::{Matcher, MatcherError};
 pub use run::Remediator;

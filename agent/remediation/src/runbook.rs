@@ -12,7 +12,7 @@ use executor::Budget;
 use serde::Deserialize;
 use telemetry::{Labels, Stage, format_duration};
 
-use crate::functions::{Capability, Grants};
+use crate::grants::{Capability, Grants};
 use crate::matcher::Matcher;
 
 /// The longest that a script may run; while it does, no other runbook can.

@@ -14,7 +14,8 @@ use rhai::{ASTNode, Engine, Expr, FnCallExpr, OptimizationLevel, Position};
 use sha2::{Digest, Sha256};
 use telemetry::with_causes;
 
-use crate::functions::{Grants, HOST_FUNCTIONS, HostFunction};
+use crate::functions::{HOST_FUNCTIONS, HostFunction};
+use crate::grants::Grants;
 use crate::runbook::Runbook;
 use crate::sandbox::{Ask, ENDINGS, MAX_SCRIPT_BYTES, interpreter};
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use telemetry::{Alert, RunId, RunStep, Timestamp, with_causes};
 
 use super::Remediator;
-use crate::functions::{Arguments, Call, Capability, HOST_FUNCTIONS, HostFunction, Target};
+use crate::functions::{Arguments, Call, HOST_FUNCTIONS, HostFunction, Target};
+use crate::grants::Capability;
 use crate::runbook::Runbook;
 use crate::runner::{Answer, Job, Request, RunnerError, Session};
 use crate::sandbox::Ending;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::functions::Capability;
+use crate::grants::Capability;
 
 fn grants() -> Grants {
     let mut grants = Grants::default();

@@ -45,7 +45,7 @@ impl ExecutorSocket {
     fn unreachable(&self, error: &std::io::Error) -> ActionError {
         let remedy = match error.kind() {
             ErrorKind::NotFound => {
-                "nothing listens there; `systemctl start hostmend-executor.socket`, or correct `executor:` in hostmend.yaml"
+                "nothing listens there; `systemctl restart hostmend-executor.socket`, or correct `executor:` in hostmend.yaml"
             }
             ErrorKind::ConnectionRefused => {
                 "the socket is a dead one; `systemctl restart hostmend-executor.socket`"

@@ -15,8 +15,12 @@ use telemetry::Timestamp;
 
 use crate::{ActionError, ByteCount, Outcome};
 
-/// The most directory entries that are looked at; ten megabytes of memory at worst.
+/// The most directory entries that are looked at.
 const MAX_ENTRIES: usize = 50_000;
+
+/// The most that their names and paths may take in memory. Ordinary names stay far below it; whoever can write below the
+/// directory can make names that do not, and the executor has little memory. Beyond it a sweep is incomplete.
+const MAX_NAME_BYTES: usize = 8 << 20;
 
 /// How deep the walk goes below the directory.
 const MAX_DEPTH: usize = 16;
@@ -59,7 +63,17 @@ struct Walk {
     directories: Vec<PathBuf>,
     candidates: Vec<Candidate>,
     seen: usize,
+    name_bytes: usize,
     incomplete: bool,
+}
+
+impl Walk {
+    /// Whether a name or path of so many bytes may still be kept.
+    fn keeps(&mut self, bytes: usize) -> bool {
+        self.name_bytes += bytes;
+        self.incomplete |= self.name_bytes > MAX_NAME_BYTES;
+        self.name_bytes <= MAX_NAME_BYTES
+    }
 }
 
 #[derive(Default)]
@@ -144,15 +158,24 @@ impl Sweep<'_> {
             walk.seen += 1;
             let Ok(stat) = look(&directory, name) else { continue };
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile if self.is_old(&stat) => walk.candidates.push(Candidate {
-                    written: written(&stat),
-                    directory: number,
-                    name: name.to_owned(),
-                    identity: identity(&stat),
-                }),
+                FileType::RegularFile if self.is_old(&stat) => {
+                    if !walk.keeps(name.count_bytes()) {
+                        return Ok(());
+                    }
+                    walk.candidates.push(Candidate {
+                        written: written(&stat),
+                        directory: number,
+                        name: name.to_owned(),
+                        identity: identity(&stat),
+                    });
+                }
                 FileType::Directory if path.components().count() >= MAX_DEPTH => walk.incomplete = true,
                 FileType::Directory => {
-                    walk.directories.push(path.join(OsStr::from_bytes(name.to_bytes())));
+                    let below = path.join(OsStr::from_bytes(name.to_bytes()));
+                    if !walk.keeps(below.as_os_str().len()) {
+                        return Ok(());
+                    }
+                    walk.directories.push(below);
                 }
                 _ => {}
             }

@@ -147,6 +147,9 @@ impl Asked {
         };
         // systemctl(1), --job-mode: with "fail" only a job that conflicts is in the way. A start, a reload and the restart
         // that Restart= has queued become one with ours; only a stop does not.
+        // A unit that systemd has started too often it would stop and then not start again. How often is the policy's
+        // to say, so systemd counts anew; that it may not know of any failure is no matter.
+        let _ = self.connected.ask(OBJECT, MANAGER, "ResetFailedUnit", &unit.as_str()).await;
         let what = (unit.as_str(), "fail");
         let job = self.connected.ask(OBJECT, MANAGER, "RestartUnit", &what).await.map_err(failed)?;
         result_of(&job, &mut self.ends).await.map_err(failed)

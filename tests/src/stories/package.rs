@@ -24,7 +24,7 @@ fn the_package_installs_and_runs_without_any_edit() {
             ("/etc/hostmend/policy.yaml", "root:root 644"),
             ("/etc/hostmend/scripts", "root:root 755"),
             ("/var/lib/hostmend", "hostmend:hostmend 700"),
-            ("/run/hostmend/executor.sock", "hostmend:hostmend 600"),
+            ("/run/hostmend/executor.sock", "root:hostmend 660"),
         ] {
             let found = host.does(&["stat", "-c", "%U:%G %a", path])?;
             ensure!(found.trim() == expected, "{path} is {found}, not {expected}");

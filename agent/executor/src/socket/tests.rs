@@ -29,7 +29,7 @@ fn a_missing_socket_says_what_to_start() {
     assert_eq!(
         ask(&path, DEADLINE),
         format!(
-            "the executor cannot be reached at {}: nothing listens there; `systemctl start hostmend-executor.socket`, \
+            "the executor cannot be reached at {}: nothing listens there; `systemctl restart hostmend-executor.socket`, \
              or correct `executor:` in hostmend.yaml: No such file or directory (os error 2)",
             path.display()
         )

@@ -220,3 +220,26 @@ fn disk_space(directory: &Path) -> u64 {
         })
         .sum()
 }
+
+#[test]
+fn names_that_would_fill_the_memory_make_a_sweep_incomplete() {
+    let place = tempfile::tempdir().unwrap();
+    let deep: PathBuf = (0..10).map(|_| "d".repeat(250)).collect();
+    fs::create_dir_all(place.path().join(&deep)).unwrap();
+    let deepest = fs::File::open(place.path().join(&deep)).unwrap();
+    let each = deep.as_os_str().len();
+    for at in 0..=MAX_NAME_BYTES / each {
+        rustix::fs::mkdirat(&deepest, format!("{at}"), Mode::from_raw_mode(0o700)).unwrap();
+    }
+    let sweep = Sweep {
+        allowed: place.path(),
+        under: place.path(),
+        written_before: Timestamp::from_secs(1),
+        at_most: ByteCount(1),
+    };
+    let root = sweep.open_root().unwrap();
+    let walk = sweep.walk(&root).unwrap();
+    assert!(walk.incomplete);
+    let kept: usize = walk.directories.iter().map(|path| path.as_os_str().len()).sum();
+    assert!(kept <= MAX_NAME_BYTES, "{kept}");
+}

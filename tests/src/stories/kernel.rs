@@ -33,7 +33,7 @@ fn the_agent_stays_within_the_memory_that_its_unit_grants() {
     emulated_story(&[Debian13], |host| {
         host.install(package())?;
         host.configure("everything")?;
-        host.expect_collections(20, within(60.s()))?;
+        host.expect_collections(10, within(60.s()))?;
         let limit: u64 = host.show("hostmend", "MemoryMax")?.parse()?;
         let peak: u64 =
             host.read("/sys/fs/cgroup/system.slice/hostmend.service/memory.peak")?.trim().parse()?;

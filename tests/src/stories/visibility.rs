@@ -7,11 +7,12 @@ use anyhow::ensure;
 use crate::machine::Release::{Debian12, Debian13};
 use crate::machine::{Machine, Seconds, package, story, within};
 
-/// The series that arrive from now on, over some collections.
+/// The series that arrive over some collections, once what was started by hand has ended and had its last points.
 fn reported(host: &Machine) -> anyhow::Result<BTreeSet<String>> {
-    host.sink.forget_series();
     let before = host.sink.received().collections;
-    host.expect_collections(before + 5, within(20.s()))?;
+    host.expect_collections(before + 4, within(20.s()))?;
+    host.sink.forget_series();
+    host.expect_collections(before + 10, within(20.s()))?;
     Ok(host.sink.received().series)
 }
 

@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
 # Boots systemd as the first process of namespaces of its own, over a root file system that stays as it is.
 #
-#   tests/machine/namespaces.sh ROOT NAME
+#   tests/machine/namespaces.sh ROOT
 #
-# Prints the process number of the machine's systemd as soon as it is known. The machine lives for as long as standard
+# Prints the process number of the machine's systemd and its control group as soon as they are known. The machine lives for as long as standard
 # input stays open, so it ends with whoever holds the other end, however that ends. Everything written to its disk lies
 # in a tmpfs of its own mount namespace and goes with it. Its console is standard error.
 set -euo pipefail
 
 root=$1
-name=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # A pure v2 hierarchy, also where the host is hybrid: the controllers that the host binds to v1 are then missing.
 hierarchy=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 [ -n "$hierarchy" ] || { echo "no cgroup2 hierarchy is mounted: mount -t cgroup2 none DIRECTORY" >&2; exit 1; }
-group=$hierarchy/hostmend-$name
 
 remove_groups() { # remove_groups DIRECTORY
   # The kernel takes a moment to let go of groups whose last process was killed.
@@ -28,13 +26,13 @@ remove_groups() { # remove_groups DIRECTORY
 }
 
 # What machines left whose supervisor was killed itself.
-for old in "$hierarchy"/hostmend-*; do
+for old in "$hierarchy"/hostmend-machine-*; do
   [ -d "$old" ] || continue
   owner=${old##*-}
   [ -e "/proc/$owner" ] || { echo 1 > "$old/cgroup.kill"; remove_groups "$old"; }
 done
 
-group=$group-$$
+group=$hierarchy/hostmend-machine-$$
 mkdir "$group" "$group/harness"
 (
   echo "$BASHPID" > "$group/cgroup.procs"

@@ -108,7 +108,7 @@ pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Res
         return skip("machines", &why);
     }
     for release in releases {
-        told(Machine::boot(*release), &tell);
+        told(*release, Machine::boot(*release), &tell);
     }
 }
 
@@ -118,15 +118,15 @@ pub(crate) fn emulated_story(releases: &[Release], tell: impl Fn(&Machine) -> an
         return skip("emulated machines", &why);
     }
     for release in releases {
-        told(Machine::emulate(*release), &tell);
+        told(*release, Machine::emulate(*release), &tell);
     }
 }
 
-fn told(machine: anyhow::Result<Machine>, tell: impl Fn(&Machine) -> anyhow::Result<()>) {
-    let machine = machine.unwrap_or_else(|error| panic!("booting: {error:#}"));
+fn told(release: Release, machine: anyhow::Result<Machine>, tell: impl Fn(&Machine) -> anyhow::Result<()>) {
+    let machine = machine.unwrap_or_else(|error| panic!("booting {release:?}: {error:#}"));
     let told = tell(&machine).and_then(|()| machine.holds_what_must_always_hold());
     if let Err(error) = told {
-        panic!("{error:#}\n{}", machine.last_words());
+        panic!("on {release:?}: {error:#}\n{}", machine.last_words());
     }
 }
 

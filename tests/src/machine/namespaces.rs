@@ -31,7 +31,6 @@ impl Namespaces {
         let console = tempfile::NamedTempFile::new()?;
         let mut supervisor = command(root().join("tests/machine/namespaces.sh"))
             .arg(over)
-            .arg("machine")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(console.reopen()?)

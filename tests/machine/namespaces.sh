@@ -3,9 +3,9 @@
 #
 #   tests/machine/namespaces.sh ROOT
 #
-# Prints the process number of the machine's systemd and its control group as soon as they are known. The machine lives for as long as standard
-# input stays open, so it ends with whoever holds the other end, however that ends. Everything written to its disk lies
-# in a tmpfs of its own mount namespace and goes with it. Its console is standard error.
+# Prints the process number of the machine's systemd and its control group as soon as they are known. The machine lives
+# for as long as standard input stays open, so it ends with whoever holds the other end, however that ends. Everything
+# written to its disk lies in a tmpfs of its own mount namespace and goes with it. Its console is standard error.
 set -euo pipefail
 
 root=$1

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::ReadError;
+use crate::figures::CursorFigures;
+use crate::position;
 use crate::progress::Progress;
 use crate::scan::{BLOCK, Found, Scanner, Window};
 use crate::segment::{self, Name};
@@ -137,12 +139,14 @@ impl Cursor {
     }
 
     /// Everything before `position` is done with. The position is saved soon; until then a crash has it read again.
-    pub fn acknowledge(&self, position: Position) {
+    /// Says whether the cursor moved: not when it [has passed](Self::has_passed) the position already.
+    pub fn acknowledge(&self, position: Position) -> bool {
         let mut state = self.shared.lock();
         if position.mark.seq > state.end.seq {
-            return;
+            return false;
         }
-        let Some(progress) = self.progress(&mut state) else { return };
+        let Some(progress) = self.progress(&mut state) else { return false };
+        let moves = progress.acknowledged.seq < position.mark.seq;
         progress.advance(position.mark, None);
         if progress.acknowledged == position.mark {
             progress.place = Some((position.segment, position.offset));
@@ -152,6 +156,25 @@ impl Cursor {
         if wake {
             self.shared.work.notify_one();
         }
+        moves
+    }
+
+    /// Whether everything before `position` is acknowledged or lost: a limit may take what was read and is not
+    /// acknowledged yet.
+    pub fn has_passed(&self, position: Position) -> bool {
+        let mut state = self.shared.lock();
+        self.progress(&mut state).is_none_or(|progress| progress.acknowledged.seq >= position.mark.seq)
+    }
+
+    /// What became of the records so far; none once the cursor was removed. Unlike [`Queue::figures`](crate::Queue::figures)
+    /// it reads nothing from disk, and so `oldest` is when the oldest record of that segment was received.
+    pub fn figures(&self) -> Option<CursorFigures> {
+        self.shared.lock().cursor_figures(&self.name, self.incarnation)
+    }
+
+    /// Whether a cursor may have this name.
+    pub fn is_name(name: &str) -> bool {
+        position::is_name(name)
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {

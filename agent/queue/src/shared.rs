@@ -134,6 +134,12 @@ impl State {
         self.cursors.values().filter_map(|progress| progress.wake.clone()).collect()
     }
 
+    /// What became of the records for the cursor `name`, if it is still that one.
+    pub(crate) fn cursor_figures(&self, name: &str, incarnation: u64) -> Option<CursorFigures> {
+        let progress = self.cursors.get(name).filter(|progress| progress.incarnation == incarnation)?;
+        Some(self.figures_of(name, progress))
+    }
+
     fn figures_of(&self, name: &str, progress: &Progress) -> CursorFigures {
         let queued = self.end.since(progress.acknowledged);
         let segment = self.segment_of(progress.acknowledged.seq).filter(|_| queued.records > 0);

@@ -149,3 +149,20 @@ fn the_oldest_queued_record_tells_when_it_was_received() {
     cursor.acknowledge(read[2].position);
     assert_eq!(bench.figures_of("a").oldest, None);
 }
+
+#[test]
+fn what_a_limit_took_after_it_was_read_is_passed_and_cannot_be_acknowledged() {
+    let mut bench = Bench::new(Options { max_bytes: 4 * SEGMENT, ..small() });
+    let cursor = bench.cursor("a");
+    bench.append_numbers(0..2, 20_000);
+    let read = read_all(&cursor);
+    assert!(!cursor.has_passed(read[0].position));
+    assert!(cursor.acknowledge(read[0].position) && !cursor.acknowledge(read[0].position));
+    for number in 2..30 {
+        bench.append_numbers(number..number + 1, 20_000);
+    }
+    assert!(cursor.has_passed(read[1].position) && !cursor.acknowledge(read[1].position));
+    let figures = cursor.figures().unwrap();
+    assert_eq!(figures.delivered, records(1, 20_000));
+    assert_eq!((figures.lost, figures.queued), (bench.figures_of("a").lost, bench.figures_of("a").queued));
+}

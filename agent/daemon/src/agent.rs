@@ -30,7 +30,7 @@ use collectors::{HostRoot, host_resource};
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
 use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy};
 use opentelemetry::trace::TracerProvider;
-use otlp::{Sender, SenderFigures};
+use otlp::{QueueOptions, Sender, SenderFigures};
 use series::Store;
 use telemetry::Signal;
 
@@ -51,6 +51,7 @@ use rules::RulesStage;
 use signals::Unfinished;
 use stage::Stage;
 use state::StateDirectory;
+use state::{QUEUE, default_directory};
 use supervision::Supervision;
 pub(crate) use watcher::{Happening, Watcher};
 
@@ -115,16 +116,18 @@ impl Agent {
         let size = config.size();
         let state = StateDirectory::open(&match config.state_directory {
             Some(path) => path,
-            None => state::default_directory()?,
+            None => default_directory()?,
         })?;
         let host = HostRoot::at("/");
         let resource = resource(&host);
         let heartbeats = Arc::<Heartbeats>::default();
         let pulse = heartbeats.pulse("send");
         let beat = move || pulse.beat(heartbeat::ATTENTION);
-        let sender = Arc::new(Sender::start(config.destinations, heartbeat::ATTENTION, beat)?);
+        let queue = QueueOptions { directory: state.path().join(QUEUE), limits: config.queue };
+        let sender = Arc::new(Sender::start(config.destinations, Some(&queue), heartbeat::ATTENTION, beat)?);
         let telemetry = SelfTelemetry::new(&resource, &sender)?;
         logging::start(log, Some(&telemetry.logs))?;
+        sender.say_what_was_found();
 
         let policy = config.repairs.policy.clone();
         let budgets = Some(state.path().join("budgets.json"));
@@ -246,18 +249,29 @@ fn host_name(resource: &[(String, String)]) -> &str {
     resource.iter().find(|(key, _)| key == "host.name").map_or("this host", |(_, value)| value.as_str())
 }
 
+/// What is on disk is not lost.
 fn say_what_was_lost(figures: &SenderFigures) {
     for destination in &figures.destinations {
         for signal in Signal::ALL {
             let figures = destination.signal(signal);
-            let lost = figures.dropped_queue_full + figures.dropped_refused + figures.dropped_shutdown;
-            if lost > 0 {
+            if figures.queued > 0 {
+                let (waiting, items) = (figures.queued, signal.items());
+                tracing::info!(
+                    destination = destination.name,
+                    "{waiting} {items} wait on disk for the next start"
+                );
+            }
+            if figures.lost() + figures.refused > 0 {
                 tracing::warn!(
                     destination = destination.name,
                     %signal,
                     delivered = figures.delivered,
+                    refused = figures.refused,
+                    bytes = figures.lost_bytes,
+                    age = figures.lost_age,
+                    disk = figures.lost_disk,
+                    damaged = figures.lost_damaged,
                     queue_full = figures.dropped_queue_full,
-                    refused = figures.dropped_refused,
                     shutdown = figures.dropped_shutdown,
                     last_error = destination.last_error,
                     "telemetry was lost"

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use collectors::Options;
 use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
-use otlp::Destination;
+use otlp::{Destination, QueueLimits};
 use probes::HttpProbe;
 use series::Limits;
 use telemetry::{Stage, with_causes};
@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) collect: Collect,
     pub(crate) probes: Vec<(HttpProbe, Duration)>,
     pub(crate) destinations: Vec<Destination>,
+    pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
     pub(crate) judgement: Judgement,
     pub(crate) repairs: Repairs,
@@ -140,6 +141,7 @@ impl Load {
         let collect = section::collect(&file.collect, &base, &mut review);
         let probes = section::probes(&file.probes, &mut review);
         let destinations = destination::all(&file.destinations, &base, &mut review);
+        let queue = destination::queue(&file.queue, &mut review);
         let series = section::series(&file.series, &mut review);
         let judgement = self.judgement(&file, &base, &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
@@ -153,7 +155,17 @@ impl Load {
             own_process: executor.is_some(),
             documents: &self.documents,
         }));
-        Some(Config { state_directory, collect, probes, destinations, series, judgement, repairs, executor })
+        Some(Config {
+            state_directory,
+            collect,
+            probes,
+            destinations,
+            queue,
+            series,
+            judgement,
+            repairs,
+            executor,
+        })
     }
 
     /// Opens a file; a problem is kept and gives `None`.

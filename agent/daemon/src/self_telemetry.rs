@@ -17,6 +17,8 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanBatch, BatchSpanProcess
 use otlp::Sender;
 use telemetry::{Batch, Signal};
 
+use crate::clock;
+
 /// How long spans and records wait for company. A run is over in seconds, and whoever watches wants to see it.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
 
@@ -83,7 +85,7 @@ impl HttpClient for Handover {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let payload = request.into_body();
         let items = otlp::count_items(self.signal, &payload)?;
-        self.sender.offer(&Batch { signal: self.signal, payload, items });
+        self.sender.offer(&Batch { signal: self.signal, payload, items }, clock::now());
         Ok(Response::new(Bytes::new()))
     }
 }
@@ -111,10 +113,10 @@ mod tests {
             headers: Vec::new(),
             timeout: Duration::from_secs(10),
             tls: None,
-            max_queued_bytes: 1 << 20,
         });
-        let sender =
-            Arc::new(Sender::start(vec![destination.unwrap()], Duration::from_secs(10), || ()).unwrap());
+        let sender = Arc::new(
+            Sender::start(vec![destination.unwrap()], None, Duration::from_secs(10), || ()).unwrap(),
+        );
         let resource = [("service.name".to_owned(), "hostmend".to_owned())];
         let telemetry = SelfTelemetry::new(&resource, &sender).unwrap();
 

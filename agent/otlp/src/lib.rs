@@ -23,8 +23,8 @@ pub use encode::MetricsEncoder;
 pub use json::to_json;
 pub use receiver::{Receiver, ReceiverError};
 pub use sender::{
-    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, Protocol, Sender,
-    SenderFigures, SignalFigures, StartError, TlsError, TlsOptions,
+    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, Protocol,
+    QueueLimits, QueueOptions, Sender, SenderFigures, SignalFigures, StartError, TlsError, TlsOptions,
 };
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

@@ -38,8 +38,9 @@ impl Intake {
     pub(crate) fn take(&mut self, buffer: &mut SampleBuffer) {
         self.own.write(buffer);
         mark_departed(&self.previous, buffer);
+        let now = clock::now();
         for batch in self.encoder.encode(buffer) {
-            self.sender.offer(&batch);
+            self.sender.offer(&batch, now);
         }
         let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
         store.append(buffer);

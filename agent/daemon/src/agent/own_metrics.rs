@@ -36,8 +36,16 @@ static SENDER_ITEMS: MetricSpec = own(
     "{item}",
     Instrument::Counter,
     &["hostmend.destination.name", "hostmend.signal", "hostmend.outcome"],
-    "Points, spans and records that left the queue of a destination, by what became of them: delivered, queue_full, \
-     refused, shutdown.",
+    "Points, spans and records that no longer wait for a destination, by what became of them: delivered; refused; lost on \
+     disk to its limit of bytes, of age, of free disk, or damaged; lost in memory, while no disk took them, as queue_full \
+     or by shutdown.",
+);
+static SENDER_NOT_DURABLE: MetricSpec = own(
+    "hostmend.sender.not_durable",
+    "{item}",
+    Instrument::Counter,
+    &["hostmend.destination.name", "hostmend.signal"],
+    "Points, spans and records that no disk took, and that went to a destination from memory.",
 );
 static SENDER_QUEUED: MetricSpec = own(
     "hostmend.sender.queued",
@@ -51,7 +59,7 @@ static SENDER_QUEUED_BYTES: MetricSpec = own(
     "By",
     Instrument::UpDownCounter,
     &["hostmend.destination.name"],
-    "Memory that waits for a destination.",
+    "What waits for a destination, on disk and in memory.",
 );
 static SERIES_COUNT: MetricSpec =
     own("hostmend.series.count", "{series}", Instrument::UpDownCounter, &[], "Series kept for the rules.");
@@ -95,6 +103,7 @@ static INCIDENTS_LEFT_OUT: MetricSpec = own(
 pub(crate) static METRICS: &[&MetricSpec] = &[
     &COLLECTIONS,
     &SENDER_ITEMS,
+    &SENDER_NOT_DURABLE,
     &SENDER_QUEUED,
     &SENDER_QUEUED_BYTES,
     &SERIES_COUNT,
@@ -105,18 +114,18 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &INCIDENTS_LEFT_OUT,
 ];
 
-/// Reads the figures at each collection, and says once when a queue begins to overflow.
+/// Reads the figures at each collection, and says once when telemetry begins to be lost.
 pub(crate) struct OwnMetrics {
     sender: Arc<Sender>,
     shared: Shared,
     started: Timestamp,
-    overflowed: u64,
+    lost: u64,
 }
 
 impl OwnMetrics {
     /// Figures of an agent that `started` then.
     pub(crate) fn new(sender: Arc<Sender>, shared: Shared, started: Timestamp) -> Self {
-        Self { sender, shared, started, overflowed: 0 }
+        Self { sender, shared, started, lost: 0 }
     }
 
     pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
@@ -144,15 +153,19 @@ impl OwnMetrics {
 
     fn write_sender(&mut self, out: &mut SampleBuffer) {
         let destinations = self.sender.figures().destinations;
-        let mut overflowed = 0;
+        let mut lost = 0;
         for destination in &destinations {
             for signal in Signal::ALL {
                 let figures = destination.signal(signal);
-                overflowed += figures.dropped_queue_full;
+                lost += figures.lost();
                 for (outcome, items) in [
                     ("delivered", figures.delivered),
+                    ("refused", figures.refused),
+                    ("bytes", figures.lost_bytes),
+                    ("age", figures.lost_age),
+                    ("disk", figures.lost_disk),
+                    ("damaged", figures.lost_damaged),
                     ("queue_full", figures.dropped_queue_full),
-                    ("refused", figures.dropped_refused),
                     ("shutdown", figures.dropped_shutdown),
                 ] {
                     let attributes =
@@ -168,14 +181,20 @@ impl OwnMetrics {
             }
         }
         for destination in &destinations {
+            for signal in Signal::ALL {
+                let attributes = [Value::Str(&destination.name), Value::Str(signal.as_str())];
+                out.int(&SENDER_NOT_DURABLE, &attributes, destination.signal(signal).not_durable as i64);
+            }
+        }
+        for destination in &destinations {
             out.int(&SENDER_QUEUED_BYTES, &[Value::Str(&destination.name)], destination.queued_bytes as i64);
         }
-        if overflowed > 0 && self.overflowed == 0 {
+        if lost > 0 && self.lost == 0 {
             tracing::warn!(
-                items = overflowed,
-                "a queue is full: the oldest telemetry is dropped and counted"
+                items = lost,
+                "telemetry was lost before a destination took it; hostmend.sender.items says why"
             );
         }
-        self.overflowed = overflowed;
+        self.lost = lost;
     }
 }

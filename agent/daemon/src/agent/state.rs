@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
 
+/// The directory in the state directory in which telemetry waits.
+pub(crate) const QUEUE: &str = "queue";
+
 /// The state directory, owned by this process for as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct StateDirectory {

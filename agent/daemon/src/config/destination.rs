@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use documents::Review;
-use otlp::{Compression, Destination, DestinationError, DestinationOptions, Protocol, TlsOptions};
+use otlp::{
+    Compression, Destination, DestinationError, DestinationOptions, Protocol, QueueLimits, TlsOptions,
+};
 use telemetry::with_causes;
 
 use super::Base;
 
-use super::file::{CompressionName, DestinationSection, ProtocolName, TlsSection};
+use super::file::{CompressionName, DestinationSection, ProtocolName, QueueSection, TlsSection};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// At ten seconds between collections of 1,500 points, uncompressed, about twenty minutes.
-const DEFAULT_MAX_QUEUED_BYTES: usize = 16 << 20;
 
 pub(super) fn all(sections: &[DestinationSection], base: &Base, review: &mut Review) -> Vec<Destination> {
     for (at, section) in sections.iter().enumerate() {
@@ -24,7 +23,32 @@ pub(super) fn all(sections: &[DestinationSection], base: &Base, review: &mut Rev
     sections.iter().filter_map(|section| one(section, base, review)).collect()
 }
 
+/// How much may wait on disk for all of them.
+pub(super) fn queue(section: &QueueSection, review: &mut Review) -> QueueLimits {
+    let default = QueueLimits::default();
+    let limits = QueueLimits {
+        max_bytes: section.max_bytes.as_ref().map_or(default.max_bytes, |value| value.value),
+        max_age: section.max_age.as_ref().and_then(|value| review.duration(value)),
+        min_free_bytes: section.min_free_bytes.as_ref().map_or(default.min_free_bytes, |value| value.value),
+    };
+    if let (Err(error), Some(value)) = (limits.check(), &section.max_bytes) {
+        review.error(value, error.to_string());
+    }
+    if let Some(value) = section.max_age.as_ref().filter(|_| limits.max_age.is_some_and(|age| age.is_zero()))
+    {
+        review.error(
+            value,
+            "everything would be dropped at once; leave max_age out to keep what there is room for",
+        );
+    }
+    limits
+}
+
 fn one(section: &DestinationSection, base: &Base, review: &mut Review) -> Option<Destination> {
+    if let Some(old) = &section.max_queued_bytes {
+        review.error(old, "telemetry waits on disk now, once for all destinations").hint =
+            Some("leave max_queued_bytes out; `queue: { max_bytes: … }` at the top says how much".to_owned());
+    }
     let options = DestinationOptions {
         name: section.name.value.clone(),
         endpoint: section.endpoint.value.clone(),
@@ -39,10 +63,6 @@ fn one(section: &DestinationSection, base: &Base, review: &mut Review) -> Option
         headers: section.headers.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect(),
         timeout: review.duration_or(section.timeout.as_ref(), DEFAULT_TIMEOUT),
         tls: section.tls.as_ref().map(|section| tls(section, base)),
-        max_queued_bytes: section
-            .max_queued_bytes
-            .as_ref()
-            .map_or(DEFAULT_MAX_QUEUED_BYTES, |value| value.value),
     };
     match Destination::new(options) {
         Ok(destination) => Some(destination),

@@ -19,6 +19,8 @@ pub(super) struct AgentFile {
     pub(super) probes: ProbesSection,
     /// OpenTelemetry collectors that everything is sent to, each independently of the others.
     pub(super) destinations: Vec<DestinationSection>,
+    /// How much may wait on disk, below `state_directory`, until the destinations take it.
+    pub(super) queue: QueueSection,
     /// What is kept in memory for rules.
     pub(super) series: SeriesSection,
     /// Prometheus rule files; patterns with `*` and `?`.
@@ -113,8 +115,19 @@ pub(super) struct DestinationSection {
     pub(super) timeout: Option<Spanned<String>>,
     /// Only for `https://` endpoints.
     pub(super) tls: Option<TlsSection>,
-    /// How much may wait in memory while the destination is away, in bytes; the oldest goes first. Default 16 MiB.
-    pub(super) max_queued_bytes: Option<Spanned<usize>>,
+    /// What this key said is said by `queue` now.
+    pub(super) max_queued_bytes: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct QueueSection {
+    /// How much the queue of each signal may take, in bytes. Default 1 GiB.
+    pub(super) max_bytes: Option<Spanned<u64>>,
+    /// What has waited longer is dropped. Without it, only room counts.
+    pub(super) max_age: Option<Spanned<String>>,
+    /// What is left free on the file system, in bytes. Default 256 MiB.
+    pub(super) min_free_bytes: Option<Spanned<u64>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -56,6 +56,15 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
             "collect: { watch: [{ name: a, command: b }, { name: a, command: c }] }\n",
             "1:53: two watches are named \"a\"; name them apart",
         ),
+        (
+            "queue: { max_bytes: 1000000 }\n",
+            "1:21: at most 1000000 bytes in all: there must be room for 4 segments of 4194304",
+        ),
+        (
+            "destinations: [{ name: a, endpoint: \"http://a\", max_queued_bytes: 1000 }]\n",
+            "1:67: telemetry waits on disk now, once for all destinations; leave max_queued_bytes out; \
+             `queue: { max_bytes: … }` at the top says how much",
+        ),
         ("series: { max_series: 0 }\n", "1:23: at least 1 series must fit"),
         ("evaluation_interval: 1ms\n", "1:22: the interval is too short; 100ms is the shortest"),
     ] {

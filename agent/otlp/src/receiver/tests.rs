@@ -48,10 +48,12 @@ fn over_grpc(receiver: &Receiver, payload: Vec<u8>, compression: Compression) ->
         headers: Vec::new(),
         timeout: SOON,
         tls: None,
-        max_queued_bytes: usize::MAX,
     });
-    let sender = Sender::start(vec![destination.unwrap()], SOON, || ()).unwrap();
-    sender.offer(&Batch { signal: Signal::Metrics, payload: Bytes::from(payload), items: 1 });
+    let sender = Sender::start(vec![destination.unwrap()], None, SOON, || ()).unwrap();
+    sender.offer(
+        &Batch { signal: Signal::Metrics, payload: Bytes::from(payload), items: 1 },
+        telemetry::Timestamp::EPOCH,
+    );
     let figures = sender.flush_and_stop(SOON);
     figures.destinations[0].last_error.clone().unwrap_or_default()
 }

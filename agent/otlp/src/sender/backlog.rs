@@ -1,4 +1,4 @@
-//! What waits for one destination, and the count of everything that ever did.
+//! What waits for one destination in memory, because no disk takes it, and the count of everything that ever did.
 //!
 //! No clock, no lock, no I/O. Every batch is in exactly one place, so that for each signal, at every moment,
 //! `accepted = delivered + queued + dropped`. The batch that is being sent is not under the limit: at worst the memory
@@ -8,26 +8,10 @@ use std::collections::VecDeque;
 
 use telemetry::{Batch, Signal};
 
+use crate::sender::figures::SignalFigures;
+
 /// What the bookkeeping of a queued batch costs beside its payload, so that empty batches are bounded as well.
 const BATCH_OVERHEAD: usize = 128;
-
-/// The items of one signal that were offered to one destination, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SignalFigures {
-    /// Everything that was ever offered; the sum of the others.
-    pub accepted: u64,
-    /// Taken by the destination.
-    pub delivered: u64,
-    /// Waiting, or being sent at this moment.
-    pub queued: u64,
-    /// Thrown away because newer items needed the room.
-    pub dropped_queue_full: u64,
-    /// Thrown away because the destination does not want them.
-    pub dropped_refused: u64,
-    /// Thrown away because delivery ended before they were: the agent stopped, or the delivery failed for good, as the
-    /// destination's last error then says.
-    pub dropped_shutdown: u64,
-}
 
 #[derive(Debug)]
 pub(crate) struct Backlog {
@@ -55,6 +39,7 @@ impl Backlog {
     pub(crate) fn offer(&mut self, batch: Batch) {
         let figures = self.of(batch.signal);
         figures.accepted += batch.items;
+        figures.not_durable += batch.items;
         figures.queued += batch.items;
         if self.closed {
             self.drop_for_shutdown(&batch);
@@ -80,7 +65,7 @@ impl Backlog {
             let rejected = rejected.min(batch.items);
             figures.queued -= batch.items;
             figures.delivered += batch.items - rejected;
-            figures.dropped_refused += rejected;
+            figures.refused += rejected;
         }
     }
 
@@ -89,7 +74,7 @@ impl Backlog {
         if let Some(batch) = self.underway.take() {
             let figures = self.of(batch.signal);
             figures.queued -= batch.items;
-            figures.dropped_refused += batch.items;
+            figures.refused += batch.items;
         }
     }
 
@@ -118,6 +103,11 @@ impl Backlog {
     /// What waits, in bytes of memory.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
+    }
+
+    /// Whether nothing waits and nothing is being sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.underway.is_none()
     }
 
     fn make_room(&mut self) {

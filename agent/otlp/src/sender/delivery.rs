@@ -1,20 +1,23 @@
-//! The loop that empties one destination's backlog.
+//! The loop that delivers what waits for one destination.
 //!
-//! Keeps the order: the oldest batch is tried until it is taken, refused or has given way to newer ones. Says once that
-//! a destination fails and once that it works again, however many attempts lie in between. Waits on Tokio's clock.
+//! Keeps the order within a signal: the oldest batch is tried until it is taken, refused or has given way to newer ones.
+//! Says once that a destination fails and once that it works again, however many attempts lie in between. Waits on
+//! Tokio's clock.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::with_causes;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::sender::backoff::Backoff;
 use crate::sender::exporter::{Accepted, ExportError, Exporter};
-use crate::sender::line::Line;
+use crate::sender::feed::Feed;
+use crate::sender::line::{Line, Shipment};
 
 /// How a delivery learns that it is to end: the moment after which nothing more is tried.
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ impl Stop {
 
 pub(crate) struct Delivery {
     line: Arc<Line>,
+    feed: Feed,
     exporter: Box<dyn Exporter>,
     stop: Stop,
     backoff: Backoff,
@@ -57,22 +61,23 @@ enum Link {
 
 impl Delivery {
     pub(crate) fn new(line: Arc<Line>, exporter: Box<dyn Exporter>, stop: Stop) -> Self {
-        Self { line, exporter, stop, backoff: Backoff::default(), link: Link::Sound }
+        let feed = Feed::new(Arc::clone(&line));
+        Self { line, feed, exporter, stop, backoff: Backoff::default(), link: Link::Sound }
     }
 
-    /// As [`Delivery::run`]. Should that panic, it is said at once, and what is left and what is offered from then on is
-    /// dropped and counted.
+    /// As [`Delivery::run`]. Should that panic, it is said at once; what is on disk waits there, and what is in memory
+    /// then or later is dropped and counted.
     pub(crate) async fn watched(self) {
         let line = self.line.clone();
         if let Err(panic) = tokio::spawn(self.run()).await {
             let text = format!("delivery has failed for good: {panic}");
-            error!(destination = line.name(), "telemetry is dropped until the next start: {text}");
+            error!(destination = line.name(), "nothing more is sent until the next start: {text}");
             line.abandon(text);
         }
     }
 
-    /// Delivers until it is told to stop and nothing is left, or the deadline has passed; what is left then is dropped
-    /// and counted.
+    /// Delivers until it is told to stop and nothing is left that could be delivered, or the deadline has passed. What
+    /// is on disk then waits there; what is in memory is dropped and counted.
     async fn run(mut self) {
         let mut stop = self.stop.clone();
         tokio::select! {
@@ -84,36 +89,45 @@ impl Delivery {
 
     async fn empty(&mut self) {
         loop {
-            let Some(batch) = self.line.begin() else {
-                if self.stop.has_begun() {
+            // Asked first: what is appended meanwhile is found below, or by the next look.
+            let is_settled = self.line.is_settled();
+            let Some(shipment) = self.feed.next().await else {
+                let stopping = self.stop.has_begun();
+                if stopping && is_settled {
                     return;
                 }
+                let wait_until = self.feed.wait_until();
                 tokio::select! {
                     () = self.line.offered() => {}
-                    () = self.stop.begun() => {}
+                    () = self.stop.begun(), if !stopping => {}
+                    () = sleep_until(wait_until.unwrap_or_else(Instant::now)), if wait_until.is_some() => {}
                 }
                 continue;
             };
-            match self.exporter.export(&batch).await {
-                Ok(accepted) => self.taken(&accepted),
+            match self.exporter.export(&shipment.batch).await {
+                Ok(accepted) => self.taken(&shipment, &accepted),
                 Err(error @ ExportError::Refused { .. }) => {
                     let text = with_causes(&error);
                     self.say(Link::Refusing, &text);
-                    self.line.refused(text);
+                    self.line.refused(&shipment, text);
+                    self.feed.done(&shipment);
                     self.backoff.after_success();
                 }
                 Err(error @ ExportError::TryLater { retry_after, .. }) => {
                     let text = with_causes(&error);
                     self.say(Link::Unreachable, &text);
-                    self.line.postponed(text);
-                    self.pause(retry_after).await;
+                    self.line.postponed(&shipment, text);
+                    if self.pause(retry_after).await.is_break() {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    fn taken(&mut self, accepted: &Accepted) {
-        self.line.delivered(accepted.rejected_items);
+    fn taken(&mut self, shipment: &Shipment, accepted: &Accepted) {
+        self.line.delivered(shipment, accepted.rejected_items);
+        self.feed.done(shipment);
         self.backoff.after_success();
         if *accepted == Accepted::default() {
             self.say(Link::Sound, "");
@@ -123,17 +137,26 @@ impl Delivery {
         }
     }
 
-    /// Waits before the next attempt. A stop cuts the wait short, but not one that the destination asked for.
-    async fn pause(&mut self, retry_after: Option<Duration>) {
-        let delay = self.backoff.after_failure(retry_after, random());
-        if retry_after.is_some_and(|asked| !asked.is_zero()) || self.stop.has_begun() {
-            sleep(delay).await;
-            return;
+    /// Waits before the next attempt. A stop cuts the wait short, but not one that the destination asked for; and when
+    /// all that is left is on disk, a stop does not wait for a destination that is away.
+    async fn pause(&mut self, retry_after: Option<Duration>) -> ControlFlow<()> {
+        let was_asked = retry_after.is_some_and(|asked| !asked.is_zero());
+        let until = Instant::now() + self.backoff.after_failure(retry_after, random());
+        if !self.stop.has_begun() {
+            tokio::select! {
+                () = sleep_until(until) => return ControlFlow::Continue(()),
+                () = self.stop.begun() => {}
+            }
+            if !was_asked {
+                self.backoff.after_success();
+                return ControlFlow::Continue(());
+            }
         }
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = self.stop.begun() => self.backoff.after_success(),
+        if self.line.can_wait() {
+            return ControlFlow::Break(());
         }
+        sleep_until(until).await;
+        ControlFlow::Continue(())
     }
 
     fn say(&mut self, link: Link, text: &str) {

@@ -42,7 +42,7 @@ pub enum Compression {
 /// What an operator says about a destination, not yet checked.
 #[derive(Clone)]
 pub struct DestinationOptions {
-    /// What it is called in figures and messages.
+    /// What it is called in figures and messages, and by what it is known after a restart.
     pub name: String,
     /// `http://host:port` or `https://host:port`; for HTTP with a base path if need be, to which `/v1/<signal>` is
     /// appended. https means TLS.
@@ -57,15 +57,16 @@ pub struct DestinationOptions {
     pub timeout: Duration,
     /// Certificates, for https only.
     pub tls: Option<TlsOptions>,
-    /// How many bytes may wait for the destination; beyond it the oldest batch is dropped.
-    pub max_queued_bytes: usize,
 }
 
 /// Why a destination cannot be what its options say. The texts are for the operator and hold no header value.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
-    /// The name is empty.
-    #[error("a destination needs a name")]
+    /// The name is empty, or would not do for a file.
+    #[error(
+        "a destination needs a name, of up to 200 letters, digits, `-`, `_` and `.`, not a dot first: what waits for it \
+         is kept under this name"
+    )]
     Name,
     /// The endpoint is no usable address.
     #[error("endpoint {endpoint:?} {problem}")]
@@ -114,7 +115,6 @@ pub struct Destination {
     pub(crate) timeout: Duration,
     /// Trusts nobody when the endpoint is not https.
     pub(crate) tls: Arc<ClientConfig>,
-    pub(crate) max_queued_bytes: usize,
 }
 
 impl Destination {
@@ -124,14 +124,10 @@ impl Destination {
     ///
     /// The first thing that is wrong, in words for the operator.
     pub fn new(options: DestinationOptions) -> Result<Self, DestinationError> {
-        for (option, is_zero) in
-            [("timeout", options.timeout.is_zero()), ("max_queued_bytes", options.max_queued_bytes == 0)]
-        {
-            if is_zero {
-                return Err(DestinationError::Zero { option });
-            }
+        if options.timeout.is_zero() {
+            return Err(DestinationError::Zero { option: "timeout" });
         }
-        if options.name.is_empty() {
+        if !queue::Cursor::is_name(&options.name) {
             return Err(DestinationError::Name);
         }
         let (scheme, authority, base_path) = endpoint(&options.endpoint, options.protocol)
@@ -154,7 +150,6 @@ impl Destination {
             base_path,
             timeout: options.timeout,
             tls: Arc::new(tls),
-            max_queued_bytes: options.max_queued_bytes,
         })
     }
 

@@ -15,11 +15,12 @@ use crate::wire::{bytes_field, text_field, varint_field};
 use crate::{MetricsEncoder, Receiver};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SOON: Duration = Duration::from_secs(10);
 const PROTOCOLS: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 
 fn start(destinations: Vec<Destination>) -> Sender {
-    Sender::start(destinations, SOON, || ()).unwrap()
+    Sender::start(destinations, None, SOON, || ()).unwrap()
 }
 
 fn sender(options: DestinationOptions) -> Sender {
@@ -66,7 +67,7 @@ fn metrics_arrive_as_they_were_encoded_by_either_protocol_compressed_or_not() {
             let sender = sender(DestinationOptions { compression, ..to(receiver.local_address(), protocol) });
             for signal in Signal::ALL {
                 // The services differ by path only; metrics happen to be valid spans and records to the counter.
-                sender.offer(&Batch { signal, ..sent.clone() });
+                sender.offer(&Batch { signal, ..sent.clone() }, NOW);
                 let batch = arrived.recv_timeout(SOON).unwrap();
                 assert_eq!((batch.signal, &batch.payload), (signal, &sent.payload));
             }
@@ -82,7 +83,7 @@ fn each_request_carries_the_headers_that_were_configured_and_says_who_sends_it()
         let stub = Stub::new(|seen| Some(success(seen, b"")));
         let headers = vec![("X-Tenant".to_owned(), "shop a".to_owned())];
         let sender = sender(DestinationOptions { headers, ..to(stub.address, protocol) });
-        sender.offer(&batch(1));
+        sender.offer(&batch(1), NOW);
         let seen = stub.next();
         assert_eq!(text(&seen, "x-tenant"), "shop a");
         let version = env!("CARGO_PKG_VERSION");
@@ -109,7 +110,7 @@ fn compressed_requests_say_so_and_are_smaller() {
         let stub = Stub::new(|seen| Some(success(seen, b"")));
         let compression = Compression::Gzip;
         let sender = sender(DestinationOptions { compression, ..to(stub.address, protocol) });
-        sender.offer(&Batch { payload: payload.clone(), ..batch(1) });
+        sender.offer(&Batch { payload: payload.clone(), ..batch(1) }, NOW);
         let seen = stub.next();
         assert_eq!(text(&seen, header), "gzip");
         assert!(seen.body.len() < 1_000, "{protocol}: {}", seen.body.len());
@@ -122,7 +123,7 @@ fn requests_in_a_row_share_one_connection() {
         let stub = Stub::new(|seen| Some(success(seen, b"")));
         let sender = sender(to(stub.address, protocol));
         for items in 1..=20 {
-            sender.offer(&batch(items));
+            sender.offer(&batch(items), NOW);
         }
         assert_eq!(outcome(&sender).0.delivered, 210);
         assert_eq!(stub.connections(), 1, "{protocol}");
@@ -144,7 +145,7 @@ fn with_tls_both_sides_show_their_certificates() {
         let endpoint = format!("https://{}", stub.address);
         let tls = Some(tls_options("authority.pem", Some("client")));
         let sender = sender(DestinationOptions { tls, ..options(&endpoint, protocol) });
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         stub.next();
         assert_eq!(outcome(&sender).0.delivered, 5, "{protocol}");
     }
@@ -161,7 +162,7 @@ fn a_destination_that_cannot_prove_who_it_is_gets_nothing() {
         let endpoint = format!("https://{}", stub.address);
         let tls = Some(tls_options(ca, client));
         let sender = sender(DestinationOptions { tls, ..options(&endpoint, protocol) });
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         let error = wait_for_error(&sender);
         assert!(error.contains(expected), "{protocol}: {error}");
         let figures = sender.flush_and_stop(Duration::ZERO);
@@ -192,9 +193,9 @@ fn items_rejected_by_a_partial_success_are_counted_and_not_sent_again() {
         let message = message.clone();
         let stub = Stub::new(move |seen| Some(success(seen, &message)));
         let sender = sender(to(stub.address, protocol));
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         let (figures, _) = outcome(&sender);
-        assert_eq!((figures.delivered, figures.dropped_refused), (3, 2), "{protocol}");
+        assert_eq!((figures.delivered, figures.refused), (3, 2), "{protocol}");
     }
 }
 
@@ -215,9 +216,9 @@ fn a_batch_that_is_refused_is_dropped_and_the_reason_kept() {
             Some(if is_grpc(seen) { denied.into_http() } else { http(403, b"no such tenant") })
         });
         let sender = sender(to(stub.address, protocol));
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         let (figures, error) = outcome(&sender);
-        assert_eq!((figures.delivered, figures.dropped_refused), (0, 5));
+        assert_eq!((figures.delivered, figures.refused), (0, 5));
         assert_eq!(error.as_deref(), Some(expected));
     }
 }
@@ -232,7 +233,7 @@ fn a_destination_that_was_unavailable_gets_the_batch_later() {
             _ => Some(success(seen, b"")),
         });
         let sender = sender(to(stub.address, protocol));
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         stub.next();
         let (figures, error) = outcome(&sender);
         assert_eq!(figures.delivered, 5, "{protocol}");
@@ -245,8 +246,8 @@ fn an_answer_or_a_request_above_the_limit_is_not_tried_again() {
     for protocol in PROTOCOLS {
         let stub = Stub::new(|seen| Some(success(seen, &vec![0; LARGEST_ANSWER + 1])));
         let sender = sender(to(stub.address, protocol));
-        sender.offer(&batch(5));
-        assert_eq!(outcome(&sender).0.dropped_refused, 5, "{protocol}");
+        sender.offer(&batch(5), NOW);
+        assert_eq!(outcome(&sender).0.refused, 5, "{protocol}");
     }
     // What a tonic server says, instead of RESOURCE_EXHAUSTED, about a request that is too large for it.
     let stub = Stub::new(|_| {
@@ -254,8 +255,8 @@ fn an_answer_or_a_request_above_the_limit_is_not_tried_again() {
         Some(Status::new(Code::OutOfRange, text).into_http())
     });
     let sender = sender(to(stub.address, Protocol::Grpc));
-    sender.offer(&batch(5));
-    assert_eq!(outcome(&sender).0.dropped_refused, 5);
+    sender.offer(&batch(5), NOW);
+    assert_eq!(outcome(&sender).0.refused, 5);
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn nobody_there_is_a_reason_to_wait_and_the_stop_counts_what_waited() {
     let address = socket.local_addr().unwrap();
     for protocol in PROTOCOLS {
         let sender = sender(to(address, protocol));
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         let error = wait_for_error(&sender);
         assert!(error.contains("Connection refused"), "{protocol}: {error}");
         assert_eq!(sender.figures().destinations[0].signal(Signal::Metrics).queued, 5);
@@ -285,9 +286,9 @@ fn a_destination_that_never_answers_does_not_delay_another() {
             Destination::new(DestinationOptions { timeout, ..to(address, protocol) }).unwrap()
         });
         let sender = start(destinations.to_vec());
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         silent.next();
-        sender.offer(&batch(6));
+        sender.offer(&batch(6), NOW);
         sound.next();
         sound.next();
         assert_eq!(wait_for_error(&sender), "collector cannot take the batch now: no answer within 100ms");
@@ -295,20 +296,6 @@ fn a_destination_that_never_answers_does_not_delay_another() {
         let [silent, sound] = [0, 1].map(|at| figures.destinations[at].signal(Signal::Metrics));
         assert_eq!((silent.dropped_shutdown, sound.accepted), (11, 11), "{protocol}");
     }
-}
-
-#[test]
-fn a_full_backlog_drops_the_oldest_and_counts_it() {
-    let silent = Stub::new(|_| None);
-    let sender = sender(DestinationOptions { max_queued_bytes: 500, ..to(silent.address, Protocol::Grpc) });
-    sender.offer(&batch(1));
-    silent.next();
-    for items in [10, 100, 1_000, 10_000, 100_000] {
-        sender.offer(&batch(items));
-    }
-    // The first is being sent; of the others three fit.
-    let figures = sender.figures().destinations[0].signal(Signal::Metrics);
-    assert_eq!((figures.accepted, figures.queued, figures.dropped_queue_full), (111_111, 111_001, 110));
 }
 
 #[test]
@@ -321,7 +308,7 @@ fn after_an_attempt_without_an_answer_the_next_one_takes_a_new_connection() {
         });
         let timeout = Duration::from_millis(200);
         let sender = sender(DestinationOptions { timeout, ..to(stub.address, protocol) });
-        sender.offer(&batch(5));
+        sender.offer(&batch(5), NOW);
         wait_for_error(&sender);
         assert_eq!(outcome(&sender).0.delivered, 5, "{protocol}");
         assert!(stub.connections() > 1, "{protocol}");
@@ -334,7 +321,7 @@ fn an_idle_connection_holds_up_neither_end() {
         let (arrive, arrived) = sync_channel(10);
         let receiver = Receiver::bind(LOOPBACK, move |batch| arrive.send(batch).unwrap()).unwrap();
         let sender = sender(to(receiver.local_address(), protocol));
-        sender.offer(&MetricsEncoder::new(&[]).encode(&small_host(1)).remove(0));
+        sender.offer(&MetricsEncoder::new(&[]).encode(&small_host(1)).remove(0), NOW);
         arrived.recv_timeout(SOON).unwrap();
         let before = Instant::now();
         receiver.stop(SOON);
@@ -350,7 +337,7 @@ fn a_sender_without_a_destination_lives_and_says_so_until_it_is_stopped() {
         // Nobody listens any more at the end of the test.
         let _ = beat.send(());
     };
-    let sender = Sender::start(Vec::new(), Duration::from_millis(1), alive).unwrap();
+    let sender = Sender::start(Vec::new(), None, Duration::from_millis(1), alive).unwrap();
     for _ in 0..3 {
         beats.recv_timeout(SOON).unwrap();
     }

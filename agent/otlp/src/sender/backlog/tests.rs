@@ -96,7 +96,7 @@ proptest! {
             model.apply(step, number, limit);
             prop_assert!(backlog.waiting_bytes() <= limit);
             for (signal, figures) in Signal::ALL.into_iter().zip(backlog.figures()) {
-                let dropped = figures.dropped_queue_full + figures.dropped_refused + figures.dropped_shutdown;
+                let dropped = figures.refused + figures.lost();
                 prop_assert_eq!(figures.accepted, figures.delivered + figures.queued + dropped);
                 prop_assert_eq!(figures.accepted, model.accepted[signal as usize]);
                 prop_assert_eq!(figures.queued, model.queued(signal));
@@ -125,6 +125,6 @@ fn items_rejected_by_a_partial_success_are_refused_and_the_rest_delivered() {
     let [.., logs] = backlog.figures();
     assert_eq!(
         logs,
-        SignalFigures { accepted: 5, delivered: 2, dropped_refused: 3, ..SignalFigures::default() }
+        SignalFigures { accepted: 5, delivered: 2, refused: 3, not_durable: 5, ..SignalFigures::default() }
     );
 }

@@ -6,6 +6,7 @@ use crate::sender::exporter::BoxFuture;
 use bytes::Bytes;
 use telemetry::{Batch, Signal};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 #[derive(Clone, Debug)]
 enum Answer {
@@ -63,7 +64,7 @@ struct Rig {
 impl Rig {
     /// A delivery of batches with 1, 2, 3, ... items.
     fn new(answers: &[Answer], batches: u64) -> Self {
-        let line = Arc::new(Line::new("scripted", 10_000));
+        let line = Arc::new(Line::new("scripted", 10_000, Vec::new(), Arc::default()));
         let attempts = Attempts::default();
         let answers = answers.iter().cloned().collect();
         let exporter = Scripted { answers, attempts: attempts.clone(), start: Instant::now() };
@@ -162,7 +163,7 @@ async fn a_refused_batch_does_not_hold_up_the_next() {
     let (attempts, figures) = rig.finish(Duration::from_millis(10), MINUTE).await;
     assert_eq!(attempts.len(), 3);
     assert!(attempts.iter().all(|(at, _)| at.is_zero()));
-    assert_eq!((figures.delivered, figures.dropped_refused), (4, 2));
+    assert_eq!((figures.delivered, figures.refused), (4, 2));
     let figures = line.figures();
     assert_eq!(figures.last_error.as_deref(), Some("scripted will never take this batch: no"));
     assert_eq!(figures.consecutive_failures, 0);

@@ -12,7 +12,6 @@ pub(crate) fn options(endpoint: &str, protocol: Protocol) -> DestinationOptions 
         headers: Vec::new(),
         timeout: Duration::from_secs(10),
         tls: None,
-        max_queued_bytes: 1 << 20,
     }
 }
 
@@ -88,13 +87,14 @@ fn headers_that_cannot_be_sent_are_refused_without_their_value() {
 }
 
 #[test]
-fn limits_of_nothing_are_refused() {
+fn names_that_no_file_may_have_and_timeouts_of_nothing_are_refused() {
     let base = || options("http://collector", Protocol::Grpc);
-    assert_eq!(refusal(DestinationOptions { name: String::new(), ..base() }), "a destination needs a name");
+    for name in ["", "../up", "a b", ".hidden"] {
+        let message = refusal(DestinationOptions { name: name.to_owned(), ..base() });
+        assert!(message.starts_with("a destination needs a name, of up to 200 letters"), "{message}");
+    }
     let timeout = Duration::ZERO;
     assert_eq!(refusal(DestinationOptions { timeout, ..base() }), "timeout must be more than 0");
-    let message = refusal(DestinationOptions { max_queued_bytes: 0, ..base() });
-    assert_eq!(message, "max_queued_bytes must be more than 0");
 }
 
 #[test]

@@ -51,7 +51,7 @@ use rules::RulesStage;
 use signals::Unfinished;
 use stage::Stage;
 use state::StateDirectory;
-use state::{QUEUE, default_directory};
+pub(crate) use state::{QUEUE, default_directory};
 use supervision::Supervision;
 pub(crate) use watcher::{Happening, Watcher};
 

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Collect(CollectArgs),
     /// Report every problem in configuration, rules, runbooks, policy and scripts.
     Check(CheckArgs),
+    /// Look at the telemetry that waits on disk, also while the agent runs. Changes nothing.
+    Queue(QueueArgs),
     /// Reference lists, printed from the tables that the program runs on.
     List {
         /// What to list.
@@ -134,6 +136,30 @@ pub(crate) enum CheckFormat {
     Json,
     /// GitHub workflow commands.
     Github,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct QueueArgs {
+    /// What to look at.
+    pub(crate) look: QueueLook,
+
+    /// The directory that holds the queues; without it, `queue` in the configuration's state directory.
+    #[arg(value_name = "DIR", conflicts_with = "config")]
+    pub(crate) directory: Option<PathBuf>,
+
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QueueLook {
+    /// What there is, and how far each destination has come.
+    Inspect,
+    /// Read everything, and say what is damaged; exit code 3 if anything is.
+    Fsck,
+    /// Print every record that can be read as a line of JSON, with the OTLP request in base64.
+    Export,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

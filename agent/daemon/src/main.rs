@@ -14,6 +14,7 @@ mod exit;
 mod list;
 mod logging;
 mod print;
+mod queue_command;
 mod self_telemetry;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Executor(args) => executor_process::run(args, log.unwrap_or("info")),
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),
+        Command::Queue(args) => queue_command::run(args),
         Command::List { what } => list::run(*what),
         Command::ScriptRunner => remediation::serve().map(|()| Exit::Done).map_err(anyhow::Error::from),
         Command::DemoVictim(args) => demo::victim::serve(args),

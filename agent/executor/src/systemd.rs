@@ -33,8 +33,9 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const UNIT_SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// How long systemd may take to be connected to and asked, before the restart and after it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long systemd may take to be connected to and asked, before the restart and after it. A host that needs repair is
+/// often a slow one: with every core taken, systemd has been seen to need more than five seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Jobs that may end between the request and the moment at which its answer has been read. A booting host ends some hundreds.
 const MAX_WAITING_SIGNALS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");

@@ -23,8 +23,9 @@ pub use encode::MetricsEncoder;
 pub use json::to_json;
 pub use receiver::{Receiver, ReceiverError};
 pub use sender::{
-    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, Protocol,
-    QueueLimits, QueueOptions, Sender, SenderFigures, SignalFigures, StartError, TlsError, TlsOptions,
+    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,
+    Protocol, QueueLimits, QueueOptions, Sender, SenderFigures, SignalFigures, StartError, TlsError,
+    TlsOptions,
 };
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

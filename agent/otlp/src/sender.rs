@@ -5,6 +5,7 @@
 //! bounded. Each destination is served by its own task, so a slow one delays nobody else. Knows nothing of what the
 //! batches hold.
 
+mod accept;
 mod answer;
 mod backlog;
 mod backoff;
@@ -30,11 +31,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+pub use accept::NotAccepted;
 pub use destination::{Compression, Destination, DestinationError, DestinationOptions, Protocol};
 pub use disk::{QueueLimits, QueueOptions};
 pub use figures::{DestinationFigures, SenderFigures, SignalFigures};
 pub use tls::{TlsError, TlsOptions};
 
+use accept::Waiting;
 use delivery::{Delivery, Stop};
 use disk::{Disk, Finding};
 use exporter::Exporter;
@@ -135,6 +138,22 @@ impl Sender {
     pub fn offer(&self, batch: &Batch, now: Timestamp) {
         if !self.lines.is_empty() {
             self.disk.append(batch, now, &self.lines);
+        }
+    }
+
+    /// Takes received telemetry, and has `done` told `Ok` once it is as durable as the disk can make it, or why it was
+    /// not accepted. Nothing goes to memory. Never blocks; `done` runs on the thread that writes, or at once on this
+    /// one, and must be quick. Without a destination there is nobody to keep it for, and it is accepted at once.
+    pub fn accept(
+        &self,
+        batch: Batch,
+        now: Timestamp,
+        done: impl FnOnce(Result<(), NotAccepted>) + Send + 'static,
+    ) {
+        if self.lines.is_empty() {
+            done(Ok(()));
+        } else {
+            self.disk.accept(batch, now, Waiting::new(done));
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use queue::{AppendError, Cursor, Entry, Opening, Options, OptionsError, Queue};
 use telemetry::{Batch, Signal, Timestamp, with_causes};
 
+use crate::sender::accept::{NotAccepted, Waiting};
 use crate::sender::line::Line;
 
 const MIB: u64 = 1 << 20;
@@ -67,8 +68,8 @@ impl QueueLimits {
             max_bytes: self.max_bytes,
             max_age: self.max_age,
             min_free_bytes: self.min_free_bytes,
-            // This much memory, for each signal, at a disk that hangs.
-            max_waiting_bytes: 4 * MIB,
+            // This much memory, for each signal, at a disk that hangs. Receivers are told to try again.
+            max_waiting_bytes: 16 * MIB,
             // A crash costs duplicates of a second's deliveries; an idle host writes a position for each batch at most.
             position_interval: Duration::from_secs(1),
             ..Options::default()
@@ -95,6 +96,7 @@ pub(crate) struct Disk {
     /// Whether the latest append of a signal failed, in the order of [`Signal::ALL`].
     failing: Arc<[AtomicBool; Signal::ALL.len()]>,
     limits_applied: AtomicI64,
+    closed: AtomicBool,
 }
 
 impl fmt::Debug for Disk {
@@ -156,15 +158,33 @@ impl Disk {
         };
         let queues = self.queues();
         if let Some(Some(queue)) = queues.get(batch.signal as usize) {
-            let entry = Entry {
-                class: 0,
-                items: u32::try_from(batch.items).unwrap_or(u32::MAX),
-                received: now.as_nanos(),
-                payload: batch.payload.clone(),
-            };
-            queue.append(entry, move |outcome| promise.settle(outcome));
+            queue.append(entry(batch.clone(), now), move |outcome| promise.settle(outcome));
             self.apply_limits(&queues, now);
         }
+    }
+
+    /// Appends a batch that goes nowhere but to disk.
+    pub(crate) fn accept<F>(&self, batch: Batch, now: Timestamp, waiting: Waiting<F>)
+    where
+        F: FnOnce(Result<(), NotAccepted>) + Send + 'static,
+    {
+        let queues = self.queues();
+        let Some(queue) = queues.get(batch.signal as usize) else {
+            return waiting.tell(Err(if self.is_closed() {
+                NotAccepted::Stopping
+            } else {
+                NotAccepted::NoQueue
+            }));
+        };
+        let Some(queue) = queue else { return waiting.tell(Err(NotAccepted::NoQueue)) };
+        queue.append(entry(batch, now), move |outcome| {
+            waiting.tell(outcome.map(|_| ()).map_err(NotAccepted::from));
+        });
+        self.apply_limits(&queues, now);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     fn apply_limits(&self, queues: &[Option<Queue>], now: Timestamp) {
@@ -178,12 +198,22 @@ impl Disk {
 
     /// Commits what waits and lets go of the directories.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         let queues = std::mem::take(&mut *self.queues());
         drop(queues);
     }
 
     fn queues(&self) -> MutexGuard<'_, Vec<Option<Queue>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry(batch: Batch, now: Timestamp) -> Entry {
+    Entry {
+        class: 0,
+        items: u32::try_from(batch.items).unwrap_or(u32::MAX),
+        received: now.as_nanos(),
+        payload: batch.payload,
     }
 }
 

@@ -228,3 +228,58 @@ fn when_the_disk_is_gone_telemetry_goes_from_memory_and_is_counted_as_not_durabl
     assert_eq!((figures.accepted, figures.delivered, figures.lost()), (61, 61, 0));
     assert_eq!(figures.not_durable, 30, "{figures:?}");
 }
+
+/// What `accept` answers.
+fn accepted(sender: &Sender, batch: Batch) -> Result<(), NotAccepted> {
+    let (tell, told) = sync_channel(1);
+    sender.accept(batch, NOW, move |outcome| tell.send(outcome).unwrap());
+    told.recv_timeout(SOON).unwrap()
+}
+
+#[test]
+fn what_was_accepted_is_on_disk_at_that_moment_and_is_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let (receiver, arrived) = collector();
+    let sender = sender(directory.path(), &[("collector", receiver.local_address())]);
+    for items in 1..=5 {
+        accepted(&sender, batch(Signal::Metrics, items)).unwrap();
+    }
+    let mut on_disk = 0;
+    let count = |_, entry: queue::Entry| {
+        on_disk += entry.items;
+        std::ops::ControlFlow::Continue(())
+    };
+    queue::export(&directory.path().join("queue/metrics"), count).unwrap();
+    assert_eq!(on_disk, 15);
+    let figures = metrics(&sender.flush_and_stop(SOON), 0);
+    assert_eq!((figures.accepted, figures.delivered, figures.not_durable), (15, 15, 0));
+    receiver.stop(SOON);
+    assert_eq!(arrived.try_iter().count(), 5);
+    assert!(matches!(accepted(&sender, batch(Signal::Metrics, 1)), Err(NotAccepted::Stopping)));
+}
+
+#[test]
+fn what_no_disk_takes_is_refused_to_the_one_who_sent_it_and_kept_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_socket, away) = nobody();
+    std::fs::create_dir_all(directory.path().join("queue")).unwrap();
+    std::fs::write(directory.path().join("queue/logs"), b"garbage").unwrap();
+    let sender = sender(directory.path(), &[("collector", away)]);
+    let large = |signal| Batch { signal, payload: Bytes::from(vec![0; 5 << 20]), items: 7 };
+    let too_large = accepted(&sender, large(Signal::Metrics)).unwrap_err();
+    assert!(!too_large.is_retryable(), "{too_large}");
+    let no_queue = accepted(&sender, batch(Signal::Logs, 1)).unwrap_err();
+    assert!(no_queue.is_retryable() && matches!(no_queue, NotAccepted::NoQueue), "{no_queue}");
+
+    accepted(&sender, batch(Signal::Metrics, 1)).unwrap();
+    std::fs::remove_dir_all(directory.path().join("queue")).unwrap();
+    let outcomes: Vec<_> = (0..6)
+        .map(|_| {
+            accepted(&sender, Batch { payload: Bytes::from(vec![0; 1 << 20]), ..batch(Signal::Metrics, 10) })
+        })
+        .collect();
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(NotAccepted::Storage(_)))), "{outcomes:?}");
+    let durable = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+    let figures = metrics(&sender.flush_and_stop(Duration::ZERO), 0);
+    assert_eq!((figures.accepted, figures.not_durable), (1 + 10 * durable, 0));
+}

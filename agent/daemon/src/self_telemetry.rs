@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use opentelemetry::logs::{LogRecord, Logger, LoggerProvider};
     use opentelemetry::trace::{Tracer, TracerProvider};
-    use otlp::{Compression, Destination, DestinationOptions, Protocol, Receiver};
+    use otlp::{Destination, DestinationOptions, Protocol, Receiver};
     use std::sync::Mutex;
 
     #[test]
@@ -105,15 +105,8 @@ mod tests {
         let at = "127.0.0.1:0".parse().unwrap();
         let receiver =
             Receiver::bind(at, move |batch| keep.lock().unwrap().push((batch.signal, batch.items))).unwrap();
-        let destination = Destination::new(DestinationOptions {
-            name: "test".to_owned(),
-            endpoint: format!("http://{}", receiver.local_address()),
-            protocol: Protocol::Grpc,
-            compression: Compression::Gzip,
-            headers: Vec::new(),
-            timeout: Duration::from_secs(10),
-            tls: None,
-        });
+        let endpoint = format!("http://{}", receiver.local_address());
+        let destination = Destination::new(DestinationOptions::new("test", endpoint, Protocol::Grpc));
         let sender = Arc::new(
             Sender::start(vec![destination.unwrap()], None, Duration::from_secs(10), || ()).unwrap(),
         );

@@ -24,8 +24,8 @@ pub use json::to_json;
 pub use receiver::{Receiver, ReceiverError};
 pub use sender::{
     Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,
-    Protocol, QueueLimits, QueueOptions, Sender, SenderFigures, SignalFigures, StartError, TlsError,
-    TlsOptions,
+    Protocol, QueueLimits, QueueOptions, Secret, SecretError, Sender, SenderFigures, SignalFigures,
+    StartError, Temporality, TlsError, TlsOptions,
 };
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

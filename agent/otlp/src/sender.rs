@@ -19,6 +19,8 @@ mod figures;
 mod grpc;
 mod http;
 mod line;
+mod material;
+mod secret;
 mod tls;
 
 use std::fmt;
@@ -32,15 +34,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 pub use accept::NotAccepted;
-pub use destination::{Compression, Destination, DestinationError, DestinationOptions, Protocol};
+pub use destination::{
+    Compression, Destination, DestinationError, DestinationOptions, Protocol, Temporality,
+};
 pub use disk::{QueueLimits, QueueOptions};
 pub use figures::{DestinationFigures, SenderFigures, SignalFigures};
+pub use secret::{Secret, SecretError};
 pub use tls::{TlsError, TlsOptions};
 
 use accept::Waiting;
 use delivery::{Delivery, Stop};
 use disk::{Disk, Finding};
-use exporter::Exporter;
+use exporter::exporter;
 use line::Line;
 
 /// A resolver or a disk that hangs keeps a thread; beyond these, names are looked up and queues read one after the other.
@@ -188,11 +193,7 @@ fn delivery(
     line: Arc<Line>,
     stopped: &watch::Receiver<Option<Instant>>,
 ) -> (Arc<Line>, Delivery) {
-    let exporter: Box<dyn Exporter> = match destination.protocol {
-        Protocol::Grpc => Box::new(grpc::GrpcExporter::new(destination)),
-        Protocol::HttpProtobuf => Box::new(http::HttpExporter::new(destination)),
-    };
-    (line.clone(), Delivery::new(line, exporter, Stop(stopped.clone())))
+    (line.clone(), Delivery::new(line, exporter(destination), Stop(stopped.clone())))
 }
 
 impl fmt::Debug for Sender {

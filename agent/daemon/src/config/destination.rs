@@ -49,20 +49,23 @@ fn one(section: &DestinationSection, base: &Base, review: &mut Review) -> Option
         review.error(old, "telemetry waits on disk now, once for all destinations").hint =
             Some("leave max_queued_bytes out; `queue: { max_bytes: … }` at the top says how much".to_owned());
     }
+    let protocol = match section.protocol {
+        ProtocolName::Grpc => Protocol::Grpc,
+        ProtocolName::HttpProtobuf => Protocol::HttpProtobuf,
+    };
     let options = DestinationOptions {
-        name: section.name.value.clone(),
-        endpoint: section.endpoint.value.clone(),
-        protocol: match section.protocol {
-            ProtocolName::Grpc => Protocol::Grpc,
-            ProtocolName::HttpProtobuf => Protocol::HttpProtobuf,
-        },
         compression: match section.compression {
             CompressionName::None => Compression::None,
             CompressionName::Gzip => Compression::Gzip,
         },
-        headers: section.headers.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect(),
+        headers: section
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.value.clone().into()))
+            .collect(),
         timeout: review.duration_or(section.timeout.as_ref(), DEFAULT_TIMEOUT),
         tls: section.tls.as_ref().map(|section| tls(section, base)),
+        ..DestinationOptions::new(&section.name.value, &section.endpoint.value, protocol)
     };
     match Destination::new(options) {
         Ok(destination) => Some(destination),

@@ -41,13 +41,9 @@ const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
 /// The answer over gRPC to a request with these bytes: empty for OK, else the code and its text.
 fn over_grpc(receiver: &Receiver, payload: Vec<u8>, compression: Compression) -> String {
     let destination = Destination::new(DestinationOptions {
-        name: "receiver".to_owned(),
-        endpoint: format!("http://{}", receiver.local_address()),
-        protocol: Protocol::Grpc,
         compression,
-        headers: Vec::new(),
         timeout: SOON,
-        tls: None,
+        ..DestinationOptions::new("receiver", format!("http://{}", receiver.local_address()), Protocol::Grpc)
     });
     let sender = Sender::start(vec![destination.unwrap()], None, SOON, || ()).unwrap();
     sender.offer(

@@ -19,6 +19,9 @@ pub(crate) enum Failure {
         retry_after: Option<Duration>,
         reason: String,
     },
+    TooLarge {
+        reason: String,
+    },
     Never {
         reason: String,
     },
@@ -35,6 +38,7 @@ impl Failure {
             Self::Later { retry_after, reason } => {
                 ExportError::TryLater { destination, retry_after, source: reason.into() }
             }
+            Self::TooLarge { reason } => ExportError::TooLarge { destination, reason },
             Self::Never { reason } => ExportError::Refused { destination, reason },
             Self::Silence { timeout } => ExportError::TryLater {
                 destination,
@@ -64,7 +68,7 @@ pub(crate) fn of_grpc(status: &Status) -> Failure {
     // tonic tells of a message above a limit, its own or, as a server, the request's, by OUT_OF_RANGE, which OTLP
     // counts among the retryable ones; the next attempt would be as large.
     if status.code() == Code::OutOfRange && status.message().contains("message length too large") {
-        return Failure::Never { reason };
+        return Failure::TooLarge { reason };
     }
     let retry_after = retry_info(status.details()).unwrap_or_default();
     match status.code() {
@@ -75,8 +79,18 @@ pub(crate) fn of_grpc(status: &Status) -> Failure {
         | Code::Unavailable
         | Code::DataLoss => Failure::Later { retry_after, reason },
         Code::ResourceExhausted if retry_after.is_some() => Failure::Later { retry_after, reason },
+        Code::ResourceExhausted if is_about_size(status.message()) => Failure::TooLarge { reason },
         _ => Failure::Never { reason },
     }
+}
+
+/// Whether the message of a `RESOURCE_EXHAUSTED` says that the request is too large, and not that a quota is used up:
+/// then the parts of the request would only be more requests.
+fn is_about_size(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    // grpc-go and grpc-core: "received message larger than max"; grpc-java: "exceeds maximum size"; tonic: "size limit,
+    // of N bytes, exceeded".
+    ["larger than", "too large", "too big", "size"].iter().any(|words| message.contains(words))
 }
 
 /// The meaning of an HTTP answer with this status, these headers and this body.
@@ -88,6 +102,7 @@ pub(crate) fn of_http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
     let reason = format!("it answered {}", named(name.trim_end(), &error_text(headers, body)));
     match status.as_u16() {
         429 | 502 | 503 | 504 => Err(Failure::Later { retry_after: retry_after(headers), reason }),
+        413 => Err(Failure::TooLarge { reason }),
         _ => Err(Failure::Never { reason }),
     }
 }

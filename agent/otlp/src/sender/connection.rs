@@ -27,12 +27,12 @@ where
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(destination.timeout));
-    let connector = HttpsConnector::from((tcp, destination.tls.clone()));
+    tcp.set_connect_timeout(Some(destination.options.connect_timeout));
+    let connector = HttpsConnector::from((tcp, destination.material.tls.clone()));
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .http2_only(destination.protocol == Protocol::Grpc)
+        .http2_only(destination.options.protocol == Protocol::Grpc)
         .build(connector)
 }
 

@@ -44,7 +44,7 @@ impl Stop {
 pub(crate) struct Delivery {
     line: Arc<Line>,
     feed: Feed,
-    exporter: Box<dyn Exporter>,
+    exporter: Arc<dyn Exporter>,
     stop: Stop,
     backoff: Backoff,
     link: Link,
@@ -60,7 +60,7 @@ enum Link {
 }
 
 impl Delivery {
-    pub(crate) fn new(line: Arc<Line>, exporter: Box<dyn Exporter>, stop: Stop) -> Self {
+    pub(crate) fn new(line: Arc<Line>, exporter: Arc<dyn Exporter>, stop: Stop) -> Self {
         let feed = Feed::new(Arc::clone(&line));
         Self { line, feed, exporter, stop, backoff: Backoff::default(), link: Link::Sound }
     }
@@ -106,7 +106,7 @@ impl Delivery {
             };
             match self.exporter.export(&shipment.batch).await {
                 Ok(accepted) => self.taken(&shipment, &accepted),
-                Err(error @ ExportError::Refused { .. }) => {
+                Err(error @ (ExportError::Refused { .. } | ExportError::TooLarge { .. })) => {
                     let text = with_causes(&error);
                     self.say(Link::Refusing, &text);
                     self.line.refused(&shipment, text);

@@ -1,9 +1,14 @@
 //! The seam between the delivery loop and a protocol.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::Batch;
+
+use crate::sender::destination::{Destination, Protocol};
+use crate::sender::grpc::GrpcExporter;
+use crate::sender::http::HttpExporter;
 
 /// A future that is called through a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -11,16 +16,26 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Any error, kept for its text and its causes.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Sends a batch to one destination, once.
+/// Sends batches to one destination, each once.
+///
+/// Several may be under way at once; how many is for the delivery loop to say.
 ///
 /// Retrying, waiting and counting belong to the delivery loop. An exporter keeps no buffer: a batch it was given is
 /// still in the backlog until it says `Ok`.
-pub(crate) trait Exporter: Send {
+pub(crate) trait Exporter: Send + Sync {
     /// The destination's name, as configured.
     fn name(&self) -> &str;
 
     /// Sends `batch` and says what became of it. Dropping the future abandons the attempt.
-    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>>;
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>>;
+}
+
+/// What sends to `destination`, in its protocol.
+pub(crate) fn exporter(destination: Destination) -> Arc<dyn Exporter> {
+    match destination.options.protocol {
+        Protocol::Grpc => Arc::new(GrpcExporter::new(destination)),
+        Protocol::HttpProtobuf => Arc::new(HttpExporter::new(destination)),
+    }
 }
 
 /// The destination took the batch, perhaps without some of its items (OTLP partial success).
@@ -44,6 +59,14 @@ pub(crate) enum ExportError {
         retry_after: Option<Duration>,
         /// What went wrong.
         source: BoxError,
+    },
+    /// It is too much at once for the destination, or for our own limit. Its parts may be taken.
+    #[error("the batch is too large for {destination}: {reason}")]
+    TooLarge {
+        /// The destination's name.
+        destination: String,
+        /// The destination's words, or ours.
+        reason: String,
     },
     /// Sending it again would be refused again. The batch is dropped and counted.
     #[error("{destination} will never take this batch: {reason}")]

@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, header};
 use telemetry::Batch;
+use tokio::sync::Mutex;
 use tonic::Request;
 use tonic::body::Body;
 use tonic::client::Grpc;
@@ -16,37 +17,39 @@ use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
 
 pub(crate) struct GrpcExporter {
     destination: Destination,
-    service: Grpc<HttpClient<Body>>,
+    /// Another one after an attempt without an answer.
+    service: Mutex<Grpc<HttpClient<Body>>>,
 }
 
 impl GrpcExporter {
     pub(crate) fn new(destination: Destination) -> Self {
-        Self { service: service(&destination), destination }
+        Self { service: Mutex::new(service(&destination)), destination }
     }
 
-    async fn call(&mut self, batch: &Batch) -> Result<Accepted, Failure> {
-        let mut headers = self.destination.headers.clone();
+    async fn call(&self, batch: &Batch) -> Result<Accepted, Failure> {
+        let mut headers = self.destination.material.headers.clone();
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         let mut request = Request::new(batch.payload.clone());
         *request.metadata_mut() = MetadataMap::from_headers(headers);
-        let answer = self.service.unary(request, grpc_path_and_query(batch.signal), RawCodec).await;
+        let mut service = self.service.lock().await.clone();
+        let answer = service.unary(request, grpc_path_and_query(batch.signal), RawCodec).await;
         answer.map(|response| accepted(response.get_ref())).map_err(|status| of_grpc(&status))
     }
 }
 
 impl Exporter for GrpcExporter {
     fn name(&self) -> &str {
-        &self.destination.name
+        self.destination.name()
     }
 
-    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
         Box::pin(async move {
-            let timeout = self.destination.timeout;
+            let timeout = self.destination.options.timeout;
             let result = in_time(timeout, self.call(batch)).await;
             if matches!(result, Err(Failure::Silence { .. })) {
-                self.service = service(&self.destination);
+                *self.service.lock().await = service(&self.destination);
             }
-            result.map_err(|failure| failure.of(&self.destination.name))
+            result.map_err(|failure| failure.of(self.destination.name()))
         })
     }
 }
@@ -55,7 +58,7 @@ fn service(destination: &Destination) -> Grpc<HttpClient<Body>> {
     let service = Grpc::with_origin(client(destination), destination.uri(None))
         .max_decoding_message_size(LARGEST_ANSWER)
         .accept_compressed(CompressionEncoding::Gzip);
-    match destination.compression {
+    match destination.options.compression {
         Compression::None => service,
         Compression::Gzip => service.send_compressed(CompressionEncoding::Gzip),
     }

@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use telemetry::{Batch, with_causes};
+use tokio::sync::Mutex;
 
 use crate::sender::answer::{Failure, in_time, of_http};
 use crate::sender::connection::{HttpClient, LARGEST_ANSWER, USER_AGENT, client};
@@ -15,12 +16,13 @@ use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
 
 pub(crate) struct HttpExporter {
     destination: Destination,
-    client: HttpClient<Full<Bytes>>,
+    /// Another one after an attempt without an answer.
+    client: Mutex<HttpClient<Full<Bytes>>>,
 }
 
 impl HttpExporter {
     pub(crate) fn new(destination: Destination) -> Self {
-        Self { client: client(&destination), destination }
+        Self { client: Mutex::new(client(&destination)), destination }
     }
 
     fn request(&self, batch: &Batch) -> Request<Full<Bytes>> {
@@ -29,9 +31,9 @@ impl HttpExporter {
         *request.uri_mut() = self.destination.uri(Some(batch.signal));
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        headers.extend(self.destination.headers.clone());
+        headers.extend(self.destination.material.headers.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        let body = match self.destination.compression {
+        let body = match self.destination.options.compression {
             Compression::None => batch.payload.clone(),
             Compression::Gzip => {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -45,7 +47,8 @@ impl HttpExporter {
     async fn call(&self, batch: &Batch) -> Result<Accepted, Failure> {
         let later =
             |error: &dyn std::error::Error| Failure::Later { retry_after: None, reason: with_causes(error) };
-        let answer = self.client.request(self.request(batch)).await.map_err(|error| later(&error))?;
+        let client = self.client.lock().await.clone();
+        let answer = client.request(self.request(batch)).await.map_err(|error| later(&error))?;
         let (head, body) = answer.into_parts();
         let body = match Limited::new(body, LARGEST_ANSWER).collect().await {
             Ok(body) => body.to_bytes(),
@@ -62,17 +65,17 @@ impl HttpExporter {
 
 impl Exporter for HttpExporter {
     fn name(&self) -> &str {
-        &self.destination.name
+        self.destination.name()
     }
 
-    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
         Box::pin(async move {
-            let timeout = self.destination.timeout;
+            let timeout = self.destination.options.timeout;
             let result = in_time(timeout, self.call(batch)).await;
             if matches!(result, Err(Failure::Silence { .. })) {
-                self.client = client(&self.destination);
+                *self.client.lock().await = client(&self.destination);
             }
-            result.map_err(|failure| failure.of(&self.destination.name))
+            result.map_err(|failure| failure.of(self.destination.name()))
         })
     }
 }

@@ -81,7 +81,7 @@ fn metrics_arrive_as_they_were_encoded_by_either_protocol_compressed_or_not() {
 fn each_request_carries_the_headers_that_were_configured_and_says_who_sends_it() {
     for protocol in PROTOCOLS {
         let stub = Stub::new(|seen| Some(success(seen, b"")));
-        let headers = vec![("X-Tenant".to_owned(), "shop a".to_owned())];
+        let headers = vec![("X-Tenant".to_owned(), "shop a".into())];
         let sender = sender(DestinationOptions { headers, ..to(stub.address, protocol) });
         sender.offer(&batch(1), NOW);
         let seen = stub.next();

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 #[derive(Debug, PartialEq, Eq)]
 enum Retry {
     No,
+    InParts,
     Whenever,
     After(Duration),
 }
@@ -17,6 +18,7 @@ impl From<Failure> for Retry {
         match failure {
             Failure::Later { retry_after: None, .. } | Failure::Silence { .. } => Self::Whenever,
             Failure::Later { retry_after: Some(delay), .. } => Self::After(delay),
+            Failure::TooLarge { .. } => Self::InParts,
             Failure::Never { .. } => Self::No,
         }
     }
@@ -87,6 +89,19 @@ fn an_exhausted_destination_is_asked_again_only_if_it_says_when() {
 }
 
 #[test]
+fn a_request_that_is_too_large_for_the_destination_may_be_sent_in_parts() {
+    for (code, text) in [
+        (Code::ResourceExhausted, "grpc: received message larger than max (5000000 vs. 4194304)"),
+        (Code::ResourceExhausted, "gRPC message exceeds maximum size 4194304: 5000000"),
+        (Code::ResourceExhausted, "Error decompressing: size limit, of 4194304 bytes, exceeded"),
+        (Code::OutOfRange, "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes"),
+    ] {
+        assert_eq!(Retry::from(of_grpc(&Status::new(code, text))), Retry::InParts, "{text}");
+    }
+    assert_eq!(Retry::from(of_grpc(&Status::resource_exhausted("quota exceeded"))), Retry::No);
+}
+
+#[test]
 fn the_reason_names_the_code_as_grpc_spells_it_and_fits_on_a_line() {
     let status = Status::resource_exhausted(format!("disk\nfull {}", "x".repeat(1000)));
     let Failure::Never { reason } = of_grpc(&status) else { panic!("retried") };
@@ -103,12 +118,13 @@ fn http(status: u16, headers: &[(&'static str, &'static str)]) -> Result<Accepte
 
 #[test]
 fn only_four_http_statuses_are_retried() {
-    for status in (300..600).filter(|status| ![429, 502, 503, 504].contains(status)) {
+    for status in (300..600).filter(|status| ![413, 429, 502, 503, 504].contains(status)) {
         assert_eq!(Retry::from(http(status, &[]).unwrap_err()), Retry::No, "{status}");
     }
     for status in [429, 502, 503, 504] {
         assert_eq!(Retry::from(http(status, &[]).unwrap_err()), Retry::Whenever, "{status}");
     }
+    assert_eq!(Retry::from(http(413, &[]).unwrap_err()), Retry::InParts);
     for status in [200, 202, 204] {
         assert_eq!(http(status, &[]), Ok(Accepted::default()), "{status}");
     }

@@ -23,7 +23,7 @@ type Attempts = Arc<Mutex<Vec<(Duration, u64)>>>;
 
 /// Answers as told, then takes everything.
 struct Scripted {
-    answers: VecDeque<Answer>,
+    answers: Mutex<VecDeque<Answer>>,
     attempts: Attempts,
     start: Instant,
 }
@@ -33,9 +33,9 @@ impl Exporter for Scripted {
         "scripted"
     }
 
-    fn export<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
+    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
         self.attempts.lock().unwrap().push((self.start.elapsed(), batch.items));
-        let answer = self.answers.pop_front().unwrap_or(Answer::Take);
+        let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Answer::Take);
         let destination = "scripted".to_owned();
         Box::pin(async move {
             match answer {
@@ -66,10 +66,10 @@ impl Rig {
     fn new(answers: &[Answer], batches: u64) -> Self {
         let line = Arc::new(Line::new("scripted", 10_000, Vec::new(), Arc::default()));
         let attempts = Attempts::default();
-        let answers = answers.iter().cloned().collect();
+        let answers = Mutex::new(answers.iter().cloned().collect());
         let exporter = Scripted { answers, attempts: attempts.clone(), start: Instant::now() };
         let (stop, stopped) = watch::channel(None);
-        let delivery = Delivery::new(line.clone(), Box::new(exporter), Stop(stopped));
+        let delivery = Delivery::new(line.clone(), Arc::new(exporter), Stop(stopped));
         for items in 1..=batches {
             line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items });
         }

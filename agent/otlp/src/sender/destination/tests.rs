@@ -1,18 +1,11 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::TlsOptions;
 use proptest::prelude::*;
 
 pub(crate) fn options(endpoint: &str, protocol: Protocol) -> DestinationOptions {
-    DestinationOptions {
-        name: "collector".to_owned(),
-        endpoint: endpoint.to_owned(),
-        protocol,
-        compression: Compression::None,
-        headers: Vec::new(),
-        timeout: Duration::from_secs(10),
-        tls: None,
-    }
+    DestinationOptions::new("collector", endpoint, protocol)
 }
 
 pub(crate) fn testdata(file: &str) -> PathBuf {
@@ -76,12 +69,12 @@ fn headers_that_cannot_be_sent_are_refused_without_their_value() {
         ("Content-Type", "text/plain", Protocol::HttpProtobuf, "set by the protocol"),
         ("token-bin", "secret", Protocol::Grpc, "binary metadata"),
     ] {
-        let headers = vec![(name.to_owned(), value.to_owned())];
+        let headers = vec![(name.to_owned(), value.into())];
         let message = refusal(DestinationOptions { headers, ..options("http://collector", protocol) });
         assert!(message.starts_with(&format!("header {name:?} ")) && message.contains(expected), "{message}");
         assert!(!message.contains(value), "{message}");
     }
-    let headers = vec![("authorization".to_owned(), "Bearer secret".to_owned())];
+    let headers = vec![("authorization".to_owned(), "Bearer secret".into())];
     let options = DestinationOptions { headers, ..options("http://collector", Protocol::Grpc) };
     assert!(!format!("{:?}", Destination::new(options).unwrap()).contains("secret"));
 }

@@ -1,7 +1,7 @@
 //! The wire: what hostmend collected becomes OTLP here, leaves here and, from others, arrives here.
 //!
 //! The only crate that knows protobuf and gRPC. It encodes ([`MetricsEncoder`], [`to_json`]), sends ([`Sender`]),
-//! receives ([`Receiver`]) and looks into requests without decoding them ([`count_items`], [`MetricsSummary`]).
+//! receives ([`Receiver`]) and looks into requests without decoding them ([`count_items`], [`MetricsSummary`], [`view`]).
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod receiver;
 mod scope;
 mod sender;
 mod summary;
+pub mod view;
 mod wire;
 
 #[cfg(test)]

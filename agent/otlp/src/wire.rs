@@ -11,7 +11,7 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    const fn new(reason: &'static str) -> Self {
+    pub(crate) const fn new(reason: &'static str) -> Self {
         Self { reason }
     }
 }
@@ -21,8 +21,10 @@ impl Malformed {
 pub(crate) enum Field<'a> {
     /// Wire type 0.
     Varint(u64),
-    /// Wire type 1 or 5.
-    Fixed,
+    /// Wire type 1.
+    Fixed64(u64),
+    /// Wire type 5; nobody asks for its value.
+    Fixed32,
     /// Wire type 2: a text, bytes or a message.
     Bytes(&'a [u8]),
 }
@@ -42,6 +44,13 @@ impl<'a> Fields<'a> {
         let (taken, rest) = split.ok_or(Malformed::new("a field is longer than its message"))?;
         self.rest = rest;
         Ok(taken)
+    }
+
+    fn fixed64(&mut self) -> Result<u64, Malformed> {
+        let (bytes, rest) =
+            self.rest.split_first_chunk().ok_or(Malformed::new("a field is longer than its message"))?;
+        self.rest = rest;
+        Ok(u64::from_le_bytes(*bytes))
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {
@@ -65,12 +74,12 @@ impl<'a> Fields<'a> {
         let number = number.ok_or(Malformed::new("a field number is out of range"))?;
         let field = match key & 7 {
             0 => Field::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Field::Fixed)?,
+            1 => Field::Fixed64(self.fixed64()?),
             2 => {
                 let length = self.varint()?;
                 Field::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Field::Fixed)?,
+            5 => self.take(4).map(|_| Field::Fixed32)?,
             _ => return Err(Malformed::new("a field has a wire type that proto3 does not use")),
         };
         Ok((number, field))

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, RwLock, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use collectors::{HostRoot, host_resource};
+use collectors::HostRoot;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
 use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy};
 use opentelemetry::trace::TracerProvider;
@@ -36,7 +36,7 @@ use telemetry::Signal;
 
 use crate::config::{self, Config};
 use crate::exit::Exit;
-use crate::self_telemetry::SelfTelemetry;
+use crate::self_telemetry::{SelfTelemetry, Shares};
 use crate::{clock, logging};
 
 use books::Books;
@@ -63,19 +63,14 @@ const ACTION_WITHIN: Duration = Duration::from_secs(320);
 pub(crate) type SharedExecutor = Arc<Mutex<dyn Actuator>>;
 
 /// `hostmend run`.
-pub(crate) fn run(path: &Path, log: &str) -> anyhow::Result<Exit> {
+pub(crate) fn run(path: &Path, log: Option<&str>) -> anyhow::Result<Exit> {
     let Some(config) = config::load_or_report(path)? else { return Ok(Exit::Errors) };
+    let log = log.or(config.own_telemetry.log_level).unwrap_or("info");
     let stop = signals::stop_requests(Unfinished::AGENT)?;
     let agent = Agent::start(config, log, Watcher::default())?;
     let died = agent.wait(&stop);
     agent.stop();
     died.map_or(Ok(Exit::Done), |stage| bail!("the thread {stage} ended; the agent cannot go on without it"))
-}
-
-/// The attributes of everything that this host sends.
-pub(crate) fn resource(host: &HostRoot) -> Vec<(String, String)> {
-    let attributes = host_resource(host, env!("CARGO_PKG_VERSION"));
-    attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// What the stages share.
@@ -89,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) missed_rounds: Arc<AtomicU64>,
     pub(crate) phase: Arc<PhaseBoard>,
     pub(crate) heartbeats: Arc<Heartbeats>,
+    pub(crate) own_shares: Arc<Shares>,
     pub(crate) watcher: Watcher,
 }
 
@@ -119,14 +115,14 @@ impl Agent {
             None => default_directory()?,
         })?;
         let host = HostRoot::at("/");
-        let resource = resource(&host);
+        let resource = config.identity.own(&host);
         let heartbeats = Arc::<Heartbeats>::default();
         let pulse = heartbeats.pulse("send");
         let beat = move || pulse.beat(heartbeat::ATTENTION);
         let queue = QueueOptions { directory: state.path().join(QUEUE), limits: config.queue };
         let sender = Arc::new(Sender::start(config.destinations, Some(&queue), heartbeat::ATTENTION, beat)?);
-        let telemetry = SelfTelemetry::new(&resource, &sender)?;
-        logging::start(log, Some(&telemetry.logs))?;
+        let telemetry = SelfTelemetry::new(&config.own_telemetry, &resource, &sender)?;
+        logging::start(log, telemetry.logs.as_ref())?;
         sender.say_what_was_found();
 
         let policy = config.repairs.policy.clone();
@@ -141,6 +137,7 @@ impl Agent {
             missed_rounds: Arc::default(),
             phase: Arc::default(),
             heartbeats: Arc::clone(&heartbeats),
+            own_shares: Arc::clone(&telemetry.shares),
             watcher,
         };
         let (report, ended) = bounded(1);
@@ -150,7 +147,8 @@ impl Agent {
         let tracer = telemetry.traces.tracer("hostmend");
         let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path())?;
         let rules = RulesStage::new(config.judgement, clock::now(), shared.clone());
-        let intake = Intake::new(&resource, Arc::clone(&sender), shared.clone());
+        let intake =
+            Intake::new(&resource, config.own_telemetry.metrics, Arc::clone(&sender), shared.clone());
         let watcher = shared.watcher.clone();
         let prober = collect::start_probes(config.probes, heartbeats.pulse("probes"))?;
         let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, watcher)?;

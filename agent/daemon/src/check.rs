@@ -16,7 +16,7 @@ use crate::print;
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let (problems, files) = if args.files.is_empty() {
-        let loaded = config::load(&args.config, Trust::invoking_user());
+        let loaded = config::load(&args.config, Trust::invoking_user(), &config::variables());
         (loaded.problems, loaded.files)
     } else {
         (args.files.iter().flat_map(|file| one(file)).collect(), args.files.len())
@@ -74,7 +74,7 @@ fn one(path: &Path) -> Vec<Problem> {
         | Kind { units: Some(_), .. }
         | Kind { signals: Some(_), .. }
         | Kind { directories: Some(_), .. } => Policy::read(&document).map(|_| Vec::new()),
-        _ => Ok(config::load(path, Trust::Anyone).problems),
+        _ => Ok(config::load(path, Trust::Anyone, &config::variables()).problems),
     };
     problems.unwrap_or_else(|problems| problems)
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
         },
     };
     let host = HostRoot::at("/");
-    let resource = crate::agent::resource(&host);
+    let resource = config.identity.own(&host);
     let collect = config.collect;
     let mut collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
         .context("opening the collectors")?;

@@ -7,6 +7,7 @@ mod coherence;
 mod destination;
 mod file;
 mod judgement;
+mod resource;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,11 @@ use series::Limits;
 use telemetry::{Stage, with_causes};
 
 pub(crate) use judgement::{Judgement, Repairs};
+pub(crate) use resource::Identity;
 
 use crate::cli::DEFAULT_CONFIGURATION;
 use crate::print;
+use crate::self_telemetry::environment::{Settings, Variables};
 use coherence::Whole;
 use file::AgentFile;
 
@@ -40,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) state_directory: Option<PathBuf>,
     pub(crate) collect: Collect,
     pub(crate) probes: Vec<(HttpProbe, Duration)>,
+    pub(crate) identity: Identity,
+    pub(crate) own_telemetry: Settings,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
@@ -101,19 +106,26 @@ pub(crate) struct Loaded {
     pub(crate) files: usize,
 }
 
-/// Loads the configuration file at `path` and everything it names.
-pub(crate) fn load(path: &Path, trust: Trust) -> Loaded {
+/// Loads the configuration file at `path` and everything it names. `variables` say what the file does not.
+pub(crate) fn load(path: &Path, trust: Trust, variables: &Variables) -> Loaded {
     let mut load = Load { trust, problems: Vec::new(), files: 0, documents: BTreeMap::new() };
-    let config = load.config(path);
+    let config = load.config(path, variables);
     let failed = load.problems.iter().any(|problem| problem.severity == Severity::Error);
     Loaded { config: config.filter(|_| !failed), problems: load.problems, files: load.files }
 }
 
 /// Loads the configuration for use; prints its problems to standard error. `None` when there are errors.
 pub(crate) fn load_or_report(path: &Path) -> std::io::Result<Option<Config>> {
-    let loaded = load(path, Trust::invoking_user());
+    let loaded = load(path, Trust::invoking_user(), &variables());
     print::err(&documents::render(&loaded.problems, Format::Text))?;
     Ok(loaded.config)
+}
+
+/// The variables of OpenTelemetry that the process was given.
+pub(crate) fn variables() -> Variables {
+    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let named = all.filter(|(name, _)| name.starts_with("OTEL_"));
+    named.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
 }
 
 /// The state of one loading.
@@ -126,7 +138,7 @@ struct Load {
 }
 
 impl Load {
-    fn config(&mut self, path: &Path) -> Option<Config> {
+    fn config(&mut self, path: &Path, variables: &Variables) -> Option<Config> {
         let document = self.open(path)?;
         let file: AgentFile = match yaml::parse(&document) {
             Ok(file) => file,
@@ -140,6 +152,8 @@ impl Load {
         let state_directory = file.state_directory.as_ref().map(|value| base.path(&value.value));
         let collect = section::collect(&file.collect, &base, &mut review);
         let probes = section::probes(&file.probes, &mut review);
+        let own_telemetry = resource::own_telemetry(&file.own_telemetry, variables, &mut review);
+        let identity = resource::identity(&file.resource, &own_telemetry, &mut review);
         let destinations = destination::all(&file.destinations, &base, &mut review);
         let queue = destination::queue(&file.queue, &mut review);
         let series = section::series(&file.series, &mut review);
@@ -159,6 +173,8 @@ impl Load {
             state_directory,
             collect,
             probes,
+            identity,
+            own_telemetry,
             destinations,
             queue,
             series,

@@ -86,7 +86,8 @@ impl<'a> Tour<'a> {
         interrupted: Channel<&'static str>,
         arrived: &'a Arrived,
     ) -> anyhow::Result<Self> {
-        let loaded = config::load(&set.path().join("hostmend.yaml"), Trust::invoking_user());
+        let file = set.path().join("hostmend.yaml");
+        let loaded = config::load(&file, Trust::invoking_user(), &BTreeMap::new());
         let Some(config) = loaded.config else {
             let problems = documents::render(&loaded.problems, Format::Text);
             bail!("the demo's own configuration has problems:\n{problems}");

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let log = cli.log.as_deref();
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args, log.unwrap_or("error")),
-        Command::Run(args) => agent::run(&args.config, log.unwrap_or("info")),
+        Command::Run(args) => agent::run(&args.config, log),
         Command::Executor(args) => executor_process::run(args, log.unwrap_or("info")),
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),

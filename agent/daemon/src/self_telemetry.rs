@@ -1,71 +1,78 @@
 //! The agent's own traces and log records, on the same way out as everything else.
 //!
 //! The OpenTelemetry SDK makes and batches them; its exporter believes that it speaks HTTP, but the client it was given
-//! hands the encoded request to our sender. So they share the destinations, the queue and the counting.
+//! hands the encoded request to our sender. So they share the destinations, the queue and the counting, but take no more
+//! than their share. What the way out itself has to say is kept from it by the filter in [`crate::logging`].
+
+pub(crate) mod environment;
+mod handover;
+mod share;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
 use opentelemetry::KeyValue;
-use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{LogExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{BatchConfigBuilder as LogBatch, BatchLogProcessor, SdkLoggerProvider};
-use opentelemetry_sdk::trace::{BatchConfigBuilder as SpanBatch, BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder as SpanBatch, BatchSpanProcessor, Sampler, SdkTracerProvider,
+};
 use otlp::Sender;
-use telemetry::{Batch, Signal};
+use telemetry::Signal;
 
-use crate::clock;
+use environment::Settings;
+use handover::Handover;
+pub(crate) use share::Shares;
 
-/// How long spans and records wait for company. A run is over in seconds, and whoever watches wants to see it.
-const BATCH_DELAY: Duration = Duration::from_secs(1);
-
-/// Spans or records that may wait; the SDK drops and reports what comes beyond. A run makes about twenty.
-const MAX_WAITING: usize = 2_048;
+/// The exporter's patience with the handover, which never waits. Given so that no variable is read for it.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Providers for the agent's own traces and logs.
 pub(crate) struct SelfTelemetry {
+    /// Makes spans that nobody keeps, where no traces are wanted.
     pub(crate) traces: SdkTracerProvider,
-    pub(crate) logs: SdkLoggerProvider,
+    /// Absent where no records are wanted.
+    pub(crate) logs: Option<SdkLoggerProvider>,
+    /// What the signals may take of the way out.
+    pub(crate) shares: Arc<Shares>,
 }
 
 impl SelfTelemetry {
     /// Telemetry with these resource attributes, handed to `sender`.
-    pub(crate) fn new(attributes: &[(String, String)], sender: &Arc<Sender>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        settings: &Settings,
+        attributes: &[(String, String)],
+        sender: &Arc<Sender>,
+    ) -> anyhow::Result<Self> {
         let attributes = attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
-        let spans = SpanExporter::builder()
-            .with_http()
-            .with_http_client(Handover { signal: Signal::Traces, sender: Arc::clone(sender) })
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint("http://sender/v1/traces")
-            .build()?;
-        let records = LogExporter::builder()
-            .with_http()
-            .with_http_client(Handover { signal: Signal::Logs, sender: Arc::clone(sender) })
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint("http://sender/v1/logs")
-            .build()?;
-        let span_batch =
-            SpanBatch::default().with_scheduled_delay(BATCH_DELAY).with_max_queue_size(MAX_WAITING).build();
-        let record_batch =
-            LogBatch::default().with_scheduled_delay(BATCH_DELAY).with_max_queue_size(MAX_WAITING).build();
-        let spans = BatchSpanProcessor::builder(spans).with_batch_config(span_batch).build();
-        let records = BatchLogProcessor::builder(records).with_batch_config(record_batch).build();
-        Ok(Self {
-            traces: SdkTracerProvider::builder()
-                .with_resource(resource.clone())
-                .with_span_processor(spans)
-                .build(),
-            logs: SdkLoggerProvider::builder().with_resource(resource).with_log_processor(records).build(),
-        })
+        let shares = Arc::<Shares>::default();
+        let handover = |signal| Handover { signal, sender: Arc::clone(sender), shares: Arc::clone(&shares) };
+        let traces = SdkTracerProvider::builder().with_resource(resource.clone());
+        let traces = if settings.traces {
+            traces
+                .with_sampler(settings.sampler.clone())
+                .with_span_limits(settings.limits)
+                .with_span_processor(spans(settings, handover(Signal::Traces))?)
+        } else {
+            traces.with_sampler(Sampler::AlwaysOff)
+        };
+        let logs = settings.logs.then(|| {
+            let processor = records(settings, handover(Signal::Logs))?;
+            let provider = SdkLoggerProvider::builder().with_resource(resource);
+            Ok::<_, ExporterBuildError>(provider.with_log_processor(processor).build())
+        });
+        Ok(Self { traces: traces.build(), logs: logs.transpose()?, shares })
     }
 
     /// Hands over what still waits, and ends.
     pub(crate) fn stop(self, within: Duration) {
-        for result in [self.traces.shutdown_with_timeout(within), self.logs.shutdown_with_timeout(within)] {
+        let traces = self.traces.shutdown_with_timeout(within);
+        let logs = self.logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(within));
+        for result in [traces, logs] {
             if let Err(error) = result {
                 tracing::debug!(%error, "own telemetry was not handed over in full");
             }
@@ -73,21 +80,35 @@ impl SelfTelemetry {
     }
 }
 
-/// Takes an encoded request from the SDK and gives it to the sender.
-#[derive(Debug)]
-struct Handover {
-    signal: Signal,
-    sender: Arc<Sender>,
+// Everything that the SDK would otherwise take from a variable is given to its builders.
+fn spans(settings: &Settings, handover: Handover) -> Result<BatchSpanProcessor, ExporterBuildError> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(handover)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://sender/v1/traces")
+        .with_timeout(HANDED_OVER_WITHIN)
+        .build()?;
+    let batch = SpanBatch::default()
+        .with_scheduled_delay(settings.spans.delay)
+        .with_max_queue_size(settings.spans.waiting)
+        .with_max_export_batch_size(settings.spans.in_a_batch);
+    Ok(BatchSpanProcessor::builder(exporter).with_batch_config(batch.build()).build())
 }
 
-#[async_trait::async_trait]
-impl HttpClient for Handover {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let payload = request.into_body();
-        let items = otlp::count_items(self.signal, &payload)?;
-        self.sender.offer(&Batch { signal: self.signal, payload, items }, clock::now());
-        Ok(Response::new(Bytes::new()))
-    }
+fn records(settings: &Settings, handover: Handover) -> Result<BatchLogProcessor, ExporterBuildError> {
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_http_client(handover)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://sender/v1/logs")
+        .with_timeout(HANDED_OVER_WITHIN)
+        .build()?;
+    let batch = LogBatch::default()
+        .with_scheduled_delay(settings.records.delay)
+        .with_max_queue_size(settings.records.waiting)
+        .with_max_export_batch_size(settings.records.in_a_batch);
+    Ok(BatchLogProcessor::builder(exporter).with_batch_config(batch.build()).build())
 }
 
 #[cfg(test)]
@@ -111,10 +132,10 @@ mod tests {
             Sender::start(vec![destination.unwrap()], None, Duration::from_secs(10), || ()).unwrap(),
         );
         let resource = [("service.name".to_owned(), "hostmend".to_owned())];
-        let telemetry = SelfTelemetry::new(&resource, &sender).unwrap();
+        let telemetry = SelfTelemetry::new(&Settings::default(), &resource, &sender).unwrap();
 
         telemetry.traces.tracer("test").in_span("work", |_| {});
-        let logger = telemetry.logs.logger("test");
+        let logger = telemetry.logs.as_ref().unwrap().logger("test");
         let mut record = logger.create_log_record();
         record.set_body("done".into());
         logger.emit(record);
@@ -126,5 +147,43 @@ mod tests {
         assert_eq!(arrived, [(Signal::Traces, 1), (Signal::Logs, 1)]);
         let delivered = |signal| figures.destinations[0].signal(signal).delivered;
         assert_eq!((delivered(Signal::Traces), delivered(Signal::Logs)), (1, 1));
+    }
+
+    #[test]
+    fn a_storm_of_own_records_at_a_destination_that_fails_stays_within_its_share() {
+        // Nobody listens where a listener has just gone.
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let options = DestinationOptions::new("gone", format!("http://{gone}"), Protocol::Grpc);
+        let destination = Destination::new(options);
+        let sender = Arc::new(
+            Sender::start(vec![destination.unwrap()], None, Duration::from_secs(10), || ()).unwrap(),
+        );
+        let telemetry = SelfTelemetry::new(&Settings::default(), &[], &sender).unwrap();
+        let logger = telemetry.logs.as_ref().unwrap().logger("test");
+        for _ in 0..20 {
+            for _ in 0..500 {
+                let mut record = logger.create_log_record();
+                record.set_body("x".repeat(1_000).into());
+                logger.emit(record);
+            }
+            telemetry.logs.as_ref().unwrap().force_flush().unwrap();
+        }
+        let figures = sender.figures().destinations[0].signal(Signal::Logs);
+        let dropped = telemetry.shares.dropped(Signal::Logs);
+        assert_eq!(figures.accepted + dropped, 10_000);
+        assert!((500..2_000).contains(&figures.accepted), "{figures:?}");
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_made() {
+        let sender = Arc::new(Sender::start(Vec::new(), None, Duration::from_secs(10), || ()).unwrap());
+        let settings = Settings { traces: false, logs: false, ..Settings::default() };
+        let telemetry = SelfTelemetry::new(&settings, &[], &sender).unwrap();
+        assert!(telemetry.logs.is_none());
+        telemetry.traces.tracer("test").in_span("work", |context| {
+            use opentelemetry::trace::TraceContextExt;
+            assert!(!context.span().is_recording());
+        });
+        telemetry.stop(Duration::from_secs(1));
     }
 }

@@ -30,13 +30,21 @@ pub struct MetricsEncoder {
     resources: Vec<(&'static EntitySpec, Vec<u8>)>,
     buffer: Vec<u8>,
     limit: usize,
+    without: Option<&'static EntitySpec>,
 }
 
 impl MetricsEncoder {
     /// An encoder for the host with these resource attributes (`host.id`, `service.name`, ...), which every entity's
     /// resource carries beside its own.
     pub fn new(host_attributes: &[(String, String)]) -> Self {
-        Self { host: host_attributes.to_vec(), resources: Vec::new(), buffer: Vec::new(), limit: BATCH_LIMIT }
+        let (resources, buffer, without) = (Vec::new(), Vec::new(), None);
+        Self { host: host_attributes.to_vec(), resources, buffer, limit: BATCH_LIMIT, without }
+    }
+
+    /// The same, leaving out entities of this kind.
+    #[must_use]
+    pub fn without(self, kind: &'static EntitySpec) -> Self {
+        Self { without: Some(kind), ..self }
     }
 
     /// The requests that carry all of `samples`: none when there is no sample, mostly one.
@@ -44,7 +52,9 @@ impl MetricsEncoder {
         let mut batches = Vec::new();
         let mut out = std::mem::take(&mut self.buffer);
         let mut items = 0;
-        for entity in samples.entities() {
+        let without = self.without;
+        let left_out = |kind| without.is_some_and(|without| std::ptr::eq(without, kind));
+        for entity in samples.entities().filter(|entity| !left_out(entity.spec)) {
             let before = out.len();
             self.entity(&mut out, entity);
             if out.len() > self.limit && before > 0 {

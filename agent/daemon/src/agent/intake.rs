@@ -6,7 +6,7 @@ use otlp::{MetricsEncoder, Sender};
 use telemetry::{SampleBuffer, mark_departed};
 
 use crate::agent::Shared;
-use crate::agent::own_metrics::OwnMetrics;
+use crate::agent::own_metrics::{AGENT, OwnMetrics};
 use crate::clock;
 
 /// Ships collections and keeps them for the rules.
@@ -21,9 +21,16 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(resource: &[(String, String)], sender: Arc<Sender>, shared: Shared) -> Self {
+    /// An intake for a host with this resource. `own_figures` says whether those of the agent are sent as well.
+    pub(crate) fn new(
+        resource: &[(String, String)],
+        own_figures: bool,
+        sender: Arc<Sender>,
+        shared: Shared,
+    ) -> Self {
+        let encoder = MetricsEncoder::new(resource);
         Self {
-            encoder: MetricsEncoder::new(resource),
+            encoder: if own_figures { encoder } else { encoder.without(&AGENT) },
             own: OwnMetrics::new(Arc::clone(&sender), shared.clone(), clock::now()),
             sender,
             shared,

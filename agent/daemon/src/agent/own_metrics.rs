@@ -11,7 +11,7 @@ use telemetry::{
 use crate::agent::Shared;
 
 /// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
-static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
+pub(crate) static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
 
 const fn own(
     name: &'static str,
@@ -61,6 +61,13 @@ static SENDER_QUEUED_BYTES: MetricSpec = own(
     &["hostmend.destination.name"],
     "What waits for a destination, on disk and in memory.",
 );
+static OWN_DROPPED: MetricSpec = own(
+    "hostmend.own_telemetry.dropped",
+    "{item}",
+    Instrument::Counter,
+    &["hostmend.signal"],
+    "Spans and records of the agent itself that were not sent because they came in greater number than is its share.",
+);
 static SERIES_COUNT: MetricSpec =
     own("hostmend.series.count", "{series}", Instrument::UpDownCounter, &[], "Series kept for the rules.");
 static SERIES_EVICTED: MetricSpec = own(
@@ -106,6 +113,7 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &SENDER_NOT_DURABLE,
     &SENDER_QUEUED,
     &SENDER_QUEUED_BYTES,
+    &OWN_DROPPED,
     &SERIES_COUNT,
     &SERIES_EVICTED,
     &SERIES_REJECTED,
@@ -133,6 +141,10 @@ impl OwnMetrics {
         let collections = self.shared.collections.fetch_add(1, Ordering::Relaxed) + 1;
         out.int(&COLLECTIONS, &[], collections as i64);
         self.write_sender(out);
+        for signal in [Signal::Traces, Signal::Logs] {
+            let dropped = self.shared.own_shares.dropped(signal);
+            out.int(&OWN_DROPPED, &[Value::Str(signal.as_str())], dropped as i64);
+        }
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let (kept, evicted) = (store.series_count(), store.evicted());
         let (rejected, jumps) = (store.rejections(), store.clock_jumps());

@@ -17,6 +17,11 @@ pub(super) struct AgentFile {
     pub(super) collect: CollectSection,
     /// Services that are asked whether they answer.
     pub(super) probes: ProbesSection,
+    /// Who is speaking.
+    pub(super) resource: ResourceSection,
+    /// How much the agent says about itself, by the names of OpenTelemetry's variables; what stands here stands before
+    /// the environment.
+    pub(super) own_telemetry: BTreeMap<String, Spanned<String>>,
     /// OpenTelemetry collectors that everything is sent to, each independently of the others.
     pub(super) destinations: Vec<DestinationSection>,
     /// How much may wait on disk, below `state_directory`, until the destinations take it.
@@ -93,6 +98,24 @@ pub(super) struct HttpProbeSection {
     pub(super) timeout: Option<Spanned<String>>,
     /// Default `10s`.
     pub(super) interval: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ResourceSection {
+    /// Attributes of this host, for its own telemetry and for received telemetry that lacks them.
+    pub(super) attributes: BTreeMap<String, Spanned<String>>,
+    /// What is found out about the host. Default: everything.
+    pub(super) detect: Option<Vec<DetectorName>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DetectorName {
+    /// `host.id`, `host.name`, `host.arch`.
+    Host,
+    /// `os.type`, `os.name`, `os.version` and the like.
+    Os,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,7 @@ fn load_text(text: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hostmend.yaml");
     std::fs::write(&path, text).unwrap();
-    load(&path, Trust::invoking_user())
+    load(&path, Trust::invoking_user(), &Variables::new())
 }
 
 /// The problems without the directory.
@@ -111,7 +111,7 @@ fn problems_with(more: &str, rule: &str, runbook: &str, policy: &str) -> Vec<Str
     );
     write("policy.yaml", policy);
     write("s.rhai", "fn remediate(ctx) { fixed(\"\") }\n");
-    let loaded = load(&directory.path().join("hostmend.yaml"), Trust::invoking_user());
+    let loaded = load(&directory.path().join("hostmend.yaml"), Trust::invoking_user(), &Variables::new());
     let problems = loaded.problems.iter().map(ToString::to_string);
     problems.map(|text| text.rsplit('/').next().unwrap().to_owned()).collect()
 }

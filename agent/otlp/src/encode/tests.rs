@@ -150,3 +150,11 @@ fn an_entity_that_names_itself_keeps_its_name() {
         ]
     );
 }
+
+#[test]
+fn entities_that_are_not_wanted_are_not_encoded_and_not_counted() {
+    let mut encoder = MetricsEncoder::new(&host_attributes()).without(&crate::samples::PROCESS);
+    let batches = encoder.encode(&small_host(3));
+    assert_eq!(batches.iter().map(|batch| batch.items).collect::<Vec<_>>(), [3]);
+    assert_eq!(decode(&batches[0]).resource_metrics.len(), 1);
+}

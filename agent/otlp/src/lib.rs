@@ -22,7 +22,11 @@ mod samples;
 pub use count::count_items;
 pub use encode::MetricsEncoder;
 pub use json::to_json;
-pub use receiver::{Receiver, ReceiverError};
+pub use receiver::{
+    AddressError, Answer, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ListenerFigures, OriginOfListener,
+    PreparedListeners, Received, Receiver, ReceiverError, ReceiverFigures, ReceiverLimits, Refusal, Reply,
+    ServerTls, Sink, User,
+};
 pub use sender::{
     Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,
     Protocol, QueueLimits, QueueOptions, Secret, SecretError, Sender, SenderFigures, SignalFigures,

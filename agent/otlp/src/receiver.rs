@@ -1,40 +1,81 @@
-//! Receives OTLP over gRPC and HTTP on one port, from a thread of its own.
+//! Receives OTLP over gRPC and HTTP, on TCP addresses and Unix sockets, from a thread of its own.
 //!
-//! Hands on what arrives as it arrived, counted but not decoded. Everything that a client can make grow is bounded: a
-//! request before and after decompression, the requests and connections at once, and the time that each may take.
+//! Hands on what arrives as it arrived, checked and counted but not decoded, and answers when it is told that the bytes
+//! are durable. Everything that a client can make grow is bounded: a request before and after decompression, all
+//! requests together, connections, streams, and the time that each may take. Beyond a limit a request is refused so that
+//! its sender tries again. Every address speaks both gRPC and HTTP.
 
-mod answer;
+mod body;
+mod budget;
 mod connection;
+mod figures;
+mod listener;
+mod peer;
+mod refused;
+mod request;
+mod response;
+mod sink;
+mod slot;
+mod socket;
+mod tls;
+mod unpack;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use telemetry::{Batch, Signal};
-use tokio::sync::watch;
+use telemetry::Batch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
-use crate::count::count_items;
-use crate::wire::Malformed;
+use crate::sender::tls::TlsError;
+use budget::{InFlight, Places};
+use connection::House;
+use figures::Counters;
+use request::Hall;
+use slot::{Current, Slot};
+use socket::Bound;
 
-/// Why a receiver cannot start. The texts are for the operator.
+pub use figures::{ListenerFigures, ReceiverFigures};
+pub use listener::{AddressError, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ReceiverLimits, User};
+pub use sink::{Answer, OriginOfListener, Received, Refusal, Reply, Sink};
+pub use tls::ServerTls;
+
+/// Why a receiver cannot start or change. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiverError {
     /// Another program listens there.
     #[error("{address} is in use by another program; stop that program or choose another address")]
     AddressInUse {
         /// Where it was to listen.
-        address: SocketAddr,
+        address: ListenAddress,
+    },
+    /// Two listeners want the same address.
+    #[error("two listeners have the address {address}; choose another for one of them")]
+    AddressTwice {
+        /// Where they were to listen.
+        address: ListenAddress,
     },
     /// The address cannot be listened on for another reason.
     #[error("listening on {address}")]
     Bind {
         /// Where it was to listen.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
+    },
+    /// The certificates of a listener cannot be used.
+    #[error("setting up TLS of the listener {listener}")]
+    Tls {
+        /// Its name.
+        listener: String,
+        /// Why.
+        source: Box<TlsError>,
     },
     /// The system gives no thread or no event queue.
     #[error("starting the thread that receives telemetry")]
@@ -44,31 +85,78 @@ pub enum ReceiverError {
     },
 }
 
-/// Where batches go, and in doing so are counted.
-struct Sink(Box<dyn Fn(Batch) + Send + Sync>);
-
-impl Sink {
-    fn take(&self, signal: Signal, payload: Bytes) -> Result<(), Malformed> {
-        let items = count_items(signal, &payload)?;
-        // A request without items is a legitimate way to ask whether somebody is there.
-        if items > 0 {
-            (self.0)(Batch { signal, payload, items });
-        }
-        Ok(())
-    }
-}
-
 /// Receives telemetry until it is stopped or dropped.
-#[derive(Debug)]
 pub struct Receiver {
-    address: SocketAddr,
-    /// How long connections may take to finish, once it is time.
-    stop: watch::Sender<Option<Duration>>,
+    house: Arc<House>,
+    runtime: Handle,
+    open: Mutex<OpenListeners>,
+    stop: Option<oneshot::Sender<Stop>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What is listened to now.
+#[derive(Default)]
+struct OpenListeners {
+    addresses: BTreeMap<ListenAddress, OpenAddress>,
+    /// By name, in the order of the configuration.
+    counters: Vec<(String, Arc<Counters>)>,
+}
+
+struct OpenAddress {
+    slot: Arc<Slot>,
+    /// Of a TCP address, with the port that was picked.
+    tcp: Option<SocketAddr>,
+    /// Set when it is time to end; closed when the last connection has ended.
+    stop: watch::Sender<bool>,
+}
+
+/// How to end.
+struct Stop {
+    grace: Duration,
+    addresses: Vec<watch::Sender<bool>>,
+}
+
+/// A new configuration whose sockets are bound and whose certificates are read. Dropping it changes nothing.
+pub struct PreparedListeners {
+    listeners: Vec<(Listener, Arc<Current>)>,
+    bound: BTreeMap<ListenAddress, Bound>,
+    limits: ReceiverLimits,
+}
+
 impl Receiver {
-    /// Listens on `address` (port 0 picks one) and calls `on_batch` with each request that holds items.
+    /// Starts the thread `receive`, which listens and calls `sink` with each request that holds items.
+    ///
+    /// # Errors
+    ///
+    /// An address cannot be listened on, certificates cannot be used, or the thread cannot be started.
+    pub fn start(
+        listeners: Vec<Listener>,
+        limits: ReceiverLimits,
+        sink: Sink,
+    ) -> Result<Self, ReceiverError> {
+        let starting = |source| ReceiverError::Start { source };
+        let in_flight = Arc::new(InFlight::new(0));
+        let house = House::new(Hall { sink, in_flight }, Arc::new(Places::new(0)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(starting)?;
+        let (stop, stopped) = oneshot::channel();
+        let mut receiver = Self {
+            house: Arc::new(house),
+            runtime: runtime.handle().clone(),
+            open: Mutex::default(),
+            stop: Some(stop),
+            thread: None,
+        };
+        receiver.apply(receiver.prepare(listeners, limits)?)?;
+        let thread = std::thread::Builder::new()
+            .name("receive".to_owned())
+            .spawn(move || runtime.block_on(finish(stopped)))
+            .map_err(starting)?;
+        receiver.thread = Some(thread);
+        Ok(receiver)
+    }
+
+    /// Listens on `address` (port 0 picks one) and calls `on_batch` with each request that holds items; what it was
+    /// called with counts as durable.
     ///
     /// `on_batch` runs on the thread `receive`, before the client gets its answer, and must not block.
     ///
@@ -79,31 +167,141 @@ impl Receiver {
         address: SocketAddr,
         on_batch: impl Fn(Batch) + Send + Sync + 'static,
     ) -> Result<Self, ReceiverError> {
-        let binding = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ReceiverError::AddressInUse { address },
-            _ => ReceiverError::Bind { address, source },
-        };
-        let starting = |source| ReceiverError::Start { source };
-        let listener = TcpListener::bind(address).map_err(binding)?;
-        listener.set_nonblocking(true).map_err(binding)?;
-        let local = listener.local_addr().map_err(binding)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(starting)?;
-        let listener = {
-            let _entered = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(starting)?
-        };
-        let (stop, stopped) = watch::channel(None);
-        let sink = Arc::new(Sink(Box::new(on_batch)));
-        let thread = std::thread::Builder::new()
-            .name("receive".to_owned())
-            .spawn(move || runtime.block_on(connection::accept(listener, sink, stopped)))
-            .map_err(starting)?;
-        Ok(Self { address: local, stop, thread: Some(thread) })
+        let listener = Listener::new("receiver", vec![ListenAddress::Tcp(address)]);
+        let sink: Sink = Arc::new(move |received: Received, reply: Reply| {
+            let Received { signal, payload, items, .. } = received;
+            on_batch(Batch { signal, payload, items });
+            reply.send(Ok(Answer::default()));
+        });
+        Self::start(vec![listener], ReceiverLimits::default(), sink)
     }
 
-    /// Where it listens, with the port that was picked.
+    /// The first TCP address, with the port that was picked; `0.0.0.0:0` when there is none.
     pub fn local_address(&self) -> SocketAddr {
-        self.address
+        let first = self.open().addresses.values().find_map(|open| open.tcp);
+        first.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Where it listens, with the ports that were picked.
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        let open = self.open();
+        let picked = |(address, open): (&ListenAddress, &OpenAddress)| {
+            open.tcp.map_or_else(|| address.clone(), ListenAddress::Tcp)
+        };
+        open.addresses.iter().map(picked).collect()
+    }
+
+    /// Binds the addresses of `listeners` that are not listened on yet and reads certificates. Nothing changes before
+    /// [`Receiver::apply`].
+    ///
+    /// # Errors
+    ///
+    /// An address cannot be listened on, or certificates cannot be used.
+    pub fn prepare(
+        &self,
+        listeners: Vec<Listener>,
+        limits: ReceiverLimits,
+    ) -> Result<PreparedListeners, ReceiverError> {
+        let open = self.open();
+        let mut seen = Vec::new();
+        let mut prepared = PreparedListeners { listeners: Vec::new(), bound: BTreeMap::new(), limits };
+        for listener in listeners {
+            for address in &listener.addresses {
+                if seen.contains(address) {
+                    return Err(ReceiverError::AddressTwice { address: address.clone() });
+                }
+                seen.push(address.clone());
+                if !open.addresses.contains_key(address) {
+                    prepared.bound.insert(address.clone(), Bound::new(address, listener.socket_mode)?);
+                }
+            }
+            let known = open.counters.iter().find(|(name, _)| *name == listener.name);
+            let counters = known.map(|(_, counters)| counters.clone()).unwrap_or_default();
+            let current = Current::new(&listener, limits, counters).map_err(|source| ReceiverError::Tls {
+                listener: listener.name.clone(),
+                source: Box::new(source),
+            })?;
+            prepared.listeners.push((listener, Arc::new(current)));
+        }
+        Ok(prepared)
+    }
+
+    /// Makes `prepared` the configuration. Sockets of addresses that stay remain open with their connections; addresses
+    /// that are no more are closed, the requests under way there still answered.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot wait for a new socket; then nothing has changed.
+    pub fn apply(&self, prepared: PreparedListeners) -> Result<(), ReceiverError> {
+        let PreparedListeners { listeners, bound, limits } = prepared;
+        let _entered = self.runtime.enter();
+        let mut new = BTreeMap::new();
+        for (address, bound) in bound {
+            let tcp = bound.tcp_address();
+            let listening = bound.listen().map_err(|source| ReceiverError::Start { source })?;
+            new.insert(address, (tcp, listening));
+        }
+        // Compressed and decompressed, the largest request takes twice its size, or it would never fit.
+        let in_flight = limits.max_in_flight_bytes.max(2 * limits.max_request_bytes) + ROOM_TO_STEP;
+        self.house.hall.in_flight.set_limit(in_flight);
+        self.house.places.set_limit(limits.max_connections);
+        let mut open = self.open();
+        let mut old = std::mem::take(&mut *open);
+        for (listener, current) in listeners {
+            open.counters.push((listener.name, current.counters.clone()));
+            for address in listener.addresses {
+                let kept = old.addresses.remove(&address);
+                let fresh = new.remove(&address);
+                let place = match (kept, fresh) {
+                    (Some(kept), _) => {
+                        kept.slot.set(current.clone());
+                        if let ListenAddress::Unix(path) = &address
+                            && let Err(error) = socket::set_mode(path, listener.socket_mode)
+                        {
+                            tracing::error!("setting the mode of {address}: {error}");
+                        }
+                        kept
+                    }
+                    (None, Some((tcp, listening))) => {
+                        let slot = Arc::new(Slot::new(current.clone()));
+                        let (stop, stopped) = watch::channel(false);
+                        tokio::spawn(connection::accept(
+                            listening,
+                            slot.clone(),
+                            self.house.clone(),
+                            stopped,
+                        ));
+                        OpenAddress { slot, tcp, stop }
+                    }
+                    (None, None) => unreachable!("an address that is not open has been bound"),
+                };
+                open.addresses.insert(address, place);
+            }
+        }
+        for gone in old.addresses.into_values() {
+            gone.stop.send_replace(true);
+        }
+        Ok(())
+    }
+
+    /// [`Receiver::prepare`] and [`Receiver::apply`]: all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// As these.
+    pub fn reconfigure(&self, listeners: Vec<Listener>, limits: ReceiverLimits) -> Result<(), ReceiverError> {
+        self.apply(self.prepare(listeners, limits)?)
+    }
+
+    /// What it has done.
+    pub fn figures(&self) -> ReceiverFigures {
+        let listeners = self.open().counters.iter().map(|(name, counters)| counters.figures(name)).collect();
+        ReceiverFigures {
+            listeners,
+            connections: self.house.places.taken(),
+            connection_waits: self.house.places.waits(),
+            in_flight_bytes: self.house.hall.in_flight.used(),
+        }
     }
 
     /// Takes no new connection, finishes the requests under way for at most `grace`, and ends.
@@ -111,8 +309,17 @@ impl Receiver {
         self.end(grace);
     }
 
+    fn open(&self) -> MutexGuard<'_, OpenListeners> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn end(&mut self, grace: Duration) {
-        self.stop.send_replace(Some(grace));
+        let open = std::mem::take(&mut *self.open());
+        let addresses = open.addresses.into_values().map(|address| address.stop).collect();
+        if let Some(stop) = self.stop.take() {
+            // It no longer waits if it panicked, which joining it tells.
+            let _ = stop.send(Stop { grace, addresses });
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -121,12 +328,34 @@ impl Receiver {
     }
 }
 
+/// What a decompressor asks for in advance comes on top of the limit.
+const ROOM_TO_STEP: usize = 1 << 20;
+
+/// Waits until it is time, and then until all connections have ended, or not longer than they are given. What has not
+/// ended by then is cut off when the runtime goes.
+async fn finish(stopped: oneshot::Receiver<Stop>) {
+    let Ok(Stop { grace, addresses }) = stopped.await else { return };
+    for stop in &addresses {
+        stop.send_replace(true);
+    }
+    let all_closed = async {
+        for stop in &addresses {
+            stop.closed().await;
+        }
+    };
+    let _ = timeout(grace, all_closed).await;
+}
+
 /// Ends at once; requests under way are cut off.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.end(Duration::ZERO);
-        }
+        self.end(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
 

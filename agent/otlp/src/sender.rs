@@ -21,7 +21,7 @@ mod http;
 mod line;
 mod material;
 mod secret;
-mod tls;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,8 @@
 //! The wire: what hostmend collected becomes OTLP here, leaves here and, from others, arrives here.
 //!
 //! The only crate that knows protobuf and gRPC. It encodes ([`MetricsEncoder`], [`to_json`]), sends ([`Sender`]),
-//! receives ([`Receiver`]) and looks into requests without decoding them ([`count_items`], [`MetricsSummary`], [`view`]).
+//! receives ([`Receiver`]), looks into requests without decoding them ([`count_items`], [`check_strictly`],
+//! [`MetricsSummary`], [`view`]) and changes them as bytes ([`Splice`], [`split()`], [`concatenate`]).
 
 #![forbid(unsafe_code)]
 
@@ -9,13 +10,19 @@ mod codec;
 mod count;
 mod encode;
 mod json;
+mod proto;
 mod receiver;
 mod scope;
 mod sender;
+mod splice;
+mod split;
+mod strict;
 mod summary;
 pub mod view;
 mod wire;
 
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod samples;
 
@@ -32,5 +39,8 @@ pub use sender::{
     Protocol, QueueLimits, QueueOptions, Secret, SecretError, Sender, SenderFigures, SignalFigures,
     StartError, Temporality, TlsError, TlsOptions,
 };
+pub use splice::Splice;
+pub use split::{concatenate, split};
+pub use strict::{FieldError, check_strictly};
 pub use summary::MetricsSummary;
 pub use wire::Malformed;

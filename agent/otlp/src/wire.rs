@@ -14,6 +14,10 @@ impl Malformed {
     pub(crate) const fn new(reason: &'static str) -> Self {
         Self { reason }
     }
+
+    pub(crate) const fn reason(self) -> &'static str {
+        self.reason
+    }
 }
 
 /// The value of one field.
@@ -21,15 +25,34 @@ impl Malformed {
 pub(crate) enum Field<'a> {
     /// Wire type 0.
     Varint(u64),
-    /// Wire type 1.
+    /// Wire type 1: a double or an integer of 64 bits.
     Fixed64(u64),
-    /// Wire type 5; nobody asks for its value.
-    Fixed32,
+    /// Wire type 5: a float or an integer of 32 bits.
+    Fixed32(u32),
     /// Wire type 2: a text, bytes or a message.
     Bytes(&'a [u8]),
 }
 
+impl<'a> Field<'a> {
+    /// The content of a message, text or bytes.
+    pub(crate) fn bytes(self) -> Result<&'a [u8], Malformed> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(Malformed::new("a message was expected and a number found")),
+        }
+    }
+}
+
+/// One field with the bytes that it takes, key and length included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a> {
+    pub(crate) number: u32,
+    pub(crate) value: Field<'a>,
+    pub(crate) bytes: &'a [u8],
+}
+
 /// The fields of one message in the order in which they lie there. Ends after the first error.
+#[derive(Clone)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -39,6 +62,21 @@ impl<'a> Fields<'a> {
         Self { rest: message }
     }
 
+    /// The bytes behind the field that was read last.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The same fields, each with the bytes that it takes.
+    pub(crate) fn raw(mut self) -> impl Iterator<Item = Result<Raw<'a>, Malformed>> {
+        std::iter::from_fn(move || {
+            let before = self.rest;
+            let field = self.next()?;
+            let bytes = before.get(..before.len() - self.rest.len()).unwrap_or_default();
+            Some(field.map(|(number, value)| Raw { number, value, bytes }))
+        })
+    }
+
     fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
         let split = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let (taken, rest) = split.ok_or(Malformed::new("a field is longer than its message"))?;
@@ -46,14 +84,31 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    fn fixed64(&mut self) -> Result<u64, Malformed> {
-        let (bytes, rest) =
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) =
             self.rest.split_first_chunk().ok_or(Malformed::new("a field is longer than its message"))?;
         self.rest = rest;
-        Ok(u64::from_le_bytes(*bytes))
+        Ok(*taken)
     }
 
-    fn varint(&mut self) -> Result<u64, Malformed> {
+    /// Reads a number without a key before it, as packed fields hold them.
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        // Keys and most lengths take one byte or two.
+        match *self.rest {
+            [one, ref rest @ ..] if one < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(one))
+            }
+            [one, two, ref rest @ ..] if two < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(one & 0x7f) | u64::from(two) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0_u64;
         for (at, byte) in self.rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * at);
@@ -68,18 +123,19 @@ impl<'a> Fields<'a> {
         Err(Malformed::new("a number does not end"))
     }
 
+    #[inline]
     fn field(&mut self) -> Result<(u32, Field<'a>), Malformed> {
         let key = self.varint()?;
         let number = u32::try_from(key >> 3).ok().filter(|number| (1..1 << 29).contains(number));
         let number = number.ok_or(Malformed::new("a field number is out of range"))?;
         let field = match key & 7 {
             0 => Field::Varint(self.varint()?),
-            1 => Field::Fixed64(self.fixed64()?),
+            1 => Field::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => {
                 let length = self.varint()?;
                 Field::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Field::Fixed32)?,
+            5 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
             _ => return Err(Malformed::new("a field has a wire type that proto3 does not use")),
         };
         Ok((number, field))
@@ -89,6 +145,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Field<'a>), Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -108,12 +165,9 @@ pub(crate) fn for_each<'a>(
     mut visit: impl FnMut(&'a [u8]) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
     for field in Fields::of(message) {
-        match field? {
-            (found, Field::Bytes(inner)) if found == number => visit(inner)?,
-            (found, _) if found == number => {
-                return Err(Malformed::new("a message was expected and a number found"));
-            }
-            _ => {}
+        let (found, value) = field?;
+        if found == number {
+            visit(value.bytes()?)?;
         }
     }
     Ok(())
@@ -121,6 +175,8 @@ pub(crate) fn for_each<'a>(
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
+#[cfg(test)]
+const FIXED32: u32 = 5;
 const LENGTH_DELIMITED: u32 = 2;
 
 /// How many bytes `value` takes as a varint.
@@ -128,7 +184,7 @@ pub(crate) const fn varint_length(value: u64) -> usize {
     (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -147,6 +203,12 @@ pub(crate) fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
 
 pub(crate) fn fixed64_field(out: &mut Vec<u8>, field: u32, value: u64) {
     key(out, field, FIXED64);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+#[cfg(test)]
+pub(crate) fn fixed32_field(out: &mut Vec<u8>, field: u32, value: u32) {
+    key(out, field, FIXED32);
     out.extend_from_slice(&value.to_le_bytes());
 }
 

@@ -18,6 +18,7 @@ mod splice;
 mod split;
 mod strict;
 mod summary;
+pub mod tap;
 pub mod view;
 mod wire;
 

@@ -226,7 +226,7 @@ fn write(
     let mut first = None;
     let mut now_written = BTreeSet::new();
     for (labels, value) in series {
-        match store.append_sample(&labels, Origin::Rule, at, value) {
+        match store.append_sample(&labels, &Origin::Rule, at, value) {
             Ok(()) => {
                 now_written.insert(labels);
             }

@@ -50,15 +50,19 @@ const PER_UNITS: [(&str, &str); 7] = [
 
 /// The name under which Prometheus knows a metric: `system_cpu_time_seconds_total` for `system.cpu.time`.
 pub fn prometheus_name(spec: &MetricSpec) -> String {
-    let mut tokens: Vec<Cow<'_, str>> = spec
-        .name
+    prometheus_name_of(spec.name, spec.unit, spec.instrument)
+}
+
+/// The name under which Prometheus knows a metric that is not one of ours.
+pub fn prometheus_name_of(name: &str, unit_of: &str, instrument: Instrument) -> String {
+    let mut tokens: Vec<Cow<'_, str>> = name
         .split(|c: char| !c.is_ascii_alphanumeric() && c != ':')
         .filter(|token| !token.is_empty())
         .map(Cow::Borrowed)
         .collect();
-    let (main, per) = match spec.unit.split_once('/') {
+    let (main, per) = match unit_of.split_once('/') {
         Some((main, per)) => (main, per),
-        None => (spec.unit, ""),
+        None => (unit_of, ""),
     };
     let main = unit(main, &UNITS);
     let per = unit(per, &PER_UNITS);
@@ -68,9 +72,9 @@ pub fn prometheus_name(spec: &MetricSpec) -> String {
             tokens.push(Cow::Owned(token));
         }
     }
-    let last = match spec.instrument {
+    let last = match instrument {
         Instrument::Counter => Some("total"),
-        Instrument::Gauge if spec.unit == "1" => Some("ratio"),
+        Instrument::Gauge if unit_of == "1" => Some("ratio"),
         Instrument::Gauge | Instrument::UpDownCounter => None,
     };
     if let Some(last) = last {

@@ -64,6 +64,12 @@ impl Timeline {
         self.times.as_slice().last().copied()
     }
 
+    /// The number and the time of the collection that is `back` before the last.
+    pub(crate) fn tick(&self, back: usize) -> Option<(u64, i64)> {
+        let at = self.times.len().checked_sub(back + 1)?;
+        Some((self.base + at as u64, *self.times().get(at)?))
+    }
+
     pub(crate) fn base(&self) -> u64 {
         self.base
     }

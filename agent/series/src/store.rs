@@ -5,6 +5,7 @@
 
 mod ended;
 mod identity;
+mod outside;
 mod ownership;
 mod rejected;
 mod slots;
@@ -21,14 +22,17 @@ use crate::matcher::{MatchOp, Matcher};
 use crate::ring::{Bounds, Ring, Samples, Timeline};
 use crate::{STALE, is_stale};
 use ended::Ended;
+use outside::Outsiders;
+pub use outside::{Outside, OutsideFigures};
 pub use rejected::{Rejected, Rejections};
 use slots::Slots;
 
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Series at most. A further one takes the place of the series that ended longest ago; while none has ended, it is
-    /// refused. Both are counted. Aliases do not count.
+    /// Series of the host and of rules at most. A further one takes the place of the series that ended longest ago;
+    /// while none has ended, it is refused. Both are counted. Aliases do not count, nor does what comes from outside: each
+    /// origin there has a budget of its own.
     pub max_series: usize,
     /// How long a sample is kept after it was taken.
     pub retention: Duration,
@@ -89,6 +93,7 @@ pub struct Store {
     by_labels: HashMap<Labels, SeriesId, RandomState>,
     by_fingerprint: HashMap<u64, u32, RandomState>,
     ended: Ended,
+    outsiders: Outsiders,
     timeline: Timeline,
     generation: u64,
     evicted: u64,
@@ -107,6 +112,7 @@ impl Store {
             by_labels: HashMap::default(),
             by_fingerprint: HashMap::default(),
             ended: Ended::default(),
+            outsiders: Outsiders::default(),
             timeline: Timeline::default(),
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
             evicted: 0,
@@ -142,7 +148,7 @@ impl Store {
                 match self.append_point(&entity, &point, tick, at) {
                     Ok(true) => done.samples += 1,
                     Ok(false) => {}
-                    Err(reason) => self.rejections.count(reason),
+                    Err(reason) => self.rejections.count(&reason),
                 }
             }
         }
@@ -176,12 +182,14 @@ impl Store {
             self.remove(number);
         }
         self.ended = Ended::default();
+        self.outsiders.forget_ends();
         for number in ended {
-            self.ended.note(number, &self.series);
+            self.note_end(number);
         }
     }
 
-    /// Appends one sample of a series that is known by its labels: what a rule has computed.
+    /// Appends one sample of a series that is known by its labels: what a rule has computed. What comes from outside is for
+    /// [`Store::append_outside`].
     ///
     /// # Errors
     ///
@@ -190,12 +198,13 @@ impl Store {
     pub fn append_sample(
         &mut self,
         labels: &Labels,
-        origin: Origin,
+        origin: &Origin,
         at: Timestamp,
         value: f64,
     ) -> Result<(), Rejected> {
+        debug_assert!(!origin.is_outside(), "append_outside is for {origin}");
         let result = self.try_append_sample(labels, origin, at.as_millis(), value);
-        if let Err(reason) = result {
+        if let Err(reason) = &result {
             self.rejections.count(reason);
         }
         result
@@ -210,11 +219,11 @@ impl Store {
         let id = self.by_labels.get(labels).copied().ok_or(Rejected::Unknown)?;
         let series = self.series.get_mut(id.series).ok_or(Rejected::Unknown)?;
         if at.as_millis() <= series.ring.last() {
-            self.rejections.count(Rejected::NotNewer);
+            self.rejections.count(&Rejected::NotNewer);
             return Err(Rejected::NotNewer);
         }
         series.ring.push_own(&self.timeline, at.as_millis(), STALE);
-        self.ended.note(id.series, &self.series);
+        self.note_end(id.series);
         Ok(())
     }
 
@@ -301,8 +310,8 @@ impl Store {
     /// # Panics
     ///
     /// The id is of another generation and its series is gone.
-    pub fn origin(&self, id: SeriesId) -> Origin {
-        self.series.get(id.series).expect("an id of this generation has a series").origin
+    pub fn origin(&self, id: SeriesId) -> &Origin {
+        &self.series.get(id.series).expect("an id of this generation has a series").origin
     }
 
     /// How many series there are, aliases not counted.
@@ -363,7 +372,7 @@ impl Store {
         if is_stale(value) {
             self.by_fingerprint.remove(&point.fingerprint);
             series.fingerprint = None;
-            self.ended.note(number, &self.series);
+            self.note_end(number);
         }
         Ok(true)
     }
@@ -371,7 +380,7 @@ impl Store {
     fn try_append_sample(
         &mut self,
         labels: &Labels,
-        origin: Origin,
+        origin: &Origin,
         at: i64,
         value: f64,
     ) -> Result<(), Rejected> {
@@ -380,8 +389,8 @@ impl Store {
             None => self.begin(labels, origin, Ring::own())?,
         };
         let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
-        if series.origin != origin {
-            return Err(Rejected::Foreign { owner: series.origin });
+        if series.origin != *origin {
+            return Err(Rejected::Foreign { owner: series.origin.clone() });
         }
         if at <= series.ring.last() {
             return Err(Rejected::NotNewer);
@@ -390,7 +399,7 @@ impl Store {
         let cutoff = at.saturating_sub(millis(self.limits.retention));
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
         if is_stale(value) {
-            self.ended.note(number, &self.series);
+            self.note_end(number);
         }
         Ok(())
     }

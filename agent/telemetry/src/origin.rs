@@ -1,24 +1,36 @@
 //! Where a series comes from, which decides how far it may be trusted.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 /// Where a series or an alert comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Measured on this host by the agent: collectors and probes.
     Host,
     /// Computed by a rule.
     Rule,
+    /// Received by the OTLP listener of this name, or made of what it received. Whoever reaches the listener may have
+    /// sent it.
+    Otlp(Arc<str>),
+}
+
+impl Origin {
+    /// Whether it is neither measured nor computed here, but said by somebody.
+    pub const fn is_outside(&self) -> bool {
+        matches!(self, Self::Otlp(_))
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Host => "host",
-            Self::Rule => "rule",
-        })
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Rule => f.write_str("rule"),
+            Self::Otlp(listener) => write!(f, "otlp:{listener}"),
+        }
     }
 }

@@ -25,7 +25,7 @@ impl Host {
 
     fn has(&mut self, name: &str, web: &str, value: f64) {
         let labels: Labels = [("__name__", name), ("web", web)].into_iter().collect();
-        self.store.append_sample(&labels, Origin::Host, self.now, value).unwrap();
+        self.store.append_sample(&labels, &Origin::Host, self.now, value).unwrap();
     }
 
     fn lacks(&mut self, name: &str, web: &str) {
@@ -140,7 +140,7 @@ fn an_evaluation_that_fails_ends_no_series_and_changes_no_alert() {
     assert_eq!(words(&host.round()), ["Over firing"]);
     // A second series on the side of the one makes the match ambiguous.
     let labels: Labels = [("__name__", "limit"), ("web", "a"), ("more", "b")].into_iter().collect();
-    host.store.append_sample(&labels, Origin::Host, host.now, 1.0).unwrap();
+    host.store.append_sample(&labels, &Origin::Host, host.now, 1.0).unwrap();
     let round = host.round();
     assert_eq!(round.transitions, []);
     let errors = errors(&round);

@@ -66,7 +66,7 @@ fn fill(data: &Data) -> Store {
     });
     for (labels, points) in data {
         for (at, value) in points {
-            store.append_sample(labels, Origin::Rule, Timestamp::from_millis(*at), *value).unwrap();
+            store.append_sample(labels, &Origin::Rule, Timestamp::from_millis(*at), *value).unwrap();
         }
     }
     store

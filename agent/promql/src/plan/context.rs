@@ -122,7 +122,7 @@ mod tests {
         for number in 0..1_000 {
             let bound = format!("none-{number}");
             let labels: Labels = [("__name__", "x_bucket"), ("le", bound.as_str())].into_iter().collect();
-            store.append_sample(&labels, Origin::Rule, now, 1.0).unwrap();
+            store.append_sample(&labels, &Origin::Rule, now, 1.0).unwrap();
         }
         let mut query = Query::new("histogram_quantile(0.5, x_bucket)").unwrap();
         query.instant(&store, now).unwrap();

@@ -168,7 +168,7 @@ fn values_that_become_labels_do_not_pile_up() {
         for number in 0..1_000_i64 {
             let labels: Labels = [("__name__", "x"), ("n", &number.to_string())].into_iter().collect();
             let value = (round * 1_000 + number) as f64;
-            store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(round), value).unwrap();
+            store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(round), value).unwrap();
         }
         assert_eq!(lines(&mut query, &store, round).len(), 1_000);
         assert!(query.sets.len() <= MAX_SETS + 2_000);
@@ -180,7 +180,7 @@ fn a_long_chain_of_operators_over_many_series_is_refused_in_time() {
     let mut store = Store::new(Limits::default());
     for number in 0..Limits::default().max_series {
         let labels = [("__name__", "many"), ("n", &number.to_string())].into_iter().collect();
-        store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
+        store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
     }
     let chain = |length: usize| "quantile by (n) (0.5, ".repeat(length) + "many" + &")".repeat(length);
     let at = Timestamp::from_secs(10);

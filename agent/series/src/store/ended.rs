@@ -32,7 +32,7 @@ impl Ended {
     }
 
     /// Takes the series that ended longest ago out of the queue.
-    fn take_first(&mut self, all: &Slots<Series>) -> Option<u32> {
+    pub(super) fn take_first(&mut self, all: &Slots<Series>) -> Option<u32> {
         while let Some((at, number)) = self.ends.pop_first() {
             if ended_at(all, number) == Some(at) {
                 return Some(number);
@@ -47,6 +47,19 @@ fn ended_at(all: &Slots<Series>, number: u32) -> Option<i64> {
 }
 
 impl Store {
+    /// Queues the end of a series among those that it may make room for.
+    pub(super) fn note_end(&mut self, number: u32) {
+        let Some(series) = self.series.get(number) else { return };
+        let queue = if series.origin.is_outside() {
+            self.outsiders.ended_of(&series.origin)
+        } else {
+            Some(&mut self.ended)
+        };
+        if let Some(queue) = queue {
+            queue.note(number, &self.series);
+        }
+    }
+
     /// Gives up the series that ended longest ago, and says whether there was one.
     pub(super) fn evict(&mut self) -> bool {
         let Some(number) = self.ended.take_first(&self.series) else { return false };

@@ -1,7 +1,7 @@
 //! Who owns a name.
 //!
-//! A label set is the name of one series at most. Facts about the host go before what a rule computed, which loses its
-//! series to them; among host series the first keeps an alias.
+//! A label set is the name of one series at most. Facts about the host go before what a rule computed or somebody sent,
+//! which lose their series to them; among host series the first keeps an alias.
 
 use telemetry::{EntityView, Labels, Origin, PointView};
 
@@ -19,14 +19,14 @@ impl Store {
     ) -> Result<u32, Rejected> {
         let labels = otel_labels(entity, point);
         if let Some(owner) = self.by_labels.get(&labels).map(|id| id.series) {
-            // What a rule computed gives way: nothing shadows a fact about the host.
+            // What a rule computed or somebody sent gives way: nothing shadows a fact about the host.
             if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
                 self.remember(point.fingerprint, owner);
                 return Ok(owner);
             }
             self.remove(owner);
         }
-        let number = self.begin(&labels, Origin::Host, Ring::shared(tick))?;
+        let number = self.begin(&labels, &Origin::Host, Ring::shared(tick))?;
         let alias = prometheus_labels(point, &labels);
         if alias != labels {
             self.add_alias(number, alias);
@@ -46,11 +46,18 @@ impl Store {
     }
 
     /// A new series under a name that nobody has. In a full store it takes the place of the one that ended longest ago.
-    pub(super) fn begin(&mut self, labels: &Labels, origin: Origin, ring: Ring) -> Result<u32, Rejected> {
-        if self.series.len() >= self.limits.max_series && !self.evict() {
+    pub(super) fn begin(&mut self, labels: &Labels, origin: &Origin, ring: Ring) -> Result<u32, Rejected> {
+        if origin.is_outside() {
+            self.admit(origin)?;
+        } else if self.series.len() - self.outsiders.series() >= self.limits.max_series && !self.evict() {
             return Err(Rejected::TooManySeries { limit: self.limits.max_series });
         }
-        let number = self.series.insert(Series { ring, origin, entries: Vec::new(), fingerprint: None });
+        let number = self.series.insert(Series {
+            ring,
+            origin: origin.clone(),
+            entries: Vec::new(),
+            fingerprint: None,
+        });
         self.add_entry(number, labels.clone(), false);
         Ok(number)
     }
@@ -66,7 +73,7 @@ impl Store {
         self.add_entry(number, alias, true);
     }
 
-    fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
+    pub(super) fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
         let entry = self.entries.insert(Entry { labels: labels.clone(), series: number, alias });
         self.generation += 1;
         self.index.insert(entry, &labels, self.generation);
@@ -79,6 +86,7 @@ impl Store {
     /// Gives up a series with all its names.
     pub(super) fn remove(&mut self, number: u32) {
         let Some(series) = self.series.remove(number) else { return };
+        self.outsiders.left(&series.origin);
         if let Some(fingerprint) = series.fingerprint {
             self.by_fingerprint.remove(&fingerprint);
         }

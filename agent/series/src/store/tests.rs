@@ -4,6 +4,7 @@ use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, Value, ValueType};
 use super::*;
 
 mod ended;
+mod outside;
 
 static CPU_TIME: MetricSpec = MetricSpec {
     name: "system.cpu.time",
@@ -165,8 +166,8 @@ fn what_is_not_newer_is_refused_and_counted() {
     store.append(&cycle(20, &[("idle", 1.0)]));
     assert_eq!(store.append(&cycle(20, &[("idle", 9.0)])), Appended { samples: 0, rejected: 2 });
     let labels: Labels = [(METRIC_NAME, "ALERTS")].into_iter().collect();
-    store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(20), 1.0).unwrap();
-    let late = store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(19), 1.0);
+    store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(20), 1.0).unwrap();
+    let late = store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(19), 1.0);
     assert_eq!(late, Err(Rejected::NotNewer));
     assert_eq!(store.mark_stale(&labels, Timestamp::from_secs(20)), Err(Rejected::NotNewer));
     assert_eq!(store.rejections(), Rejections { not_newer: 4, ..Rejections::default() });
@@ -180,14 +181,14 @@ fn a_clock_set_back_costs_the_samples_after_it_and_no_more() {
     let newborn: Labels = [(METRIC_NAME, "newborn")].into_iter().collect();
     for second in [10, 20, 30, 40] {
         store.append(&cycle(second, &[("idle", second as f64)]));
-        store.append_sample(&rule, Origin::Rule, Timestamp::from_secs(second + 1), 1.0).unwrap();
+        store.append_sample(&rule, &Origin::Rule, Timestamp::from_secs(second + 1), 1.0).unwrap();
     }
-    store.append_sample(&newborn, Origin::Rule, Timestamp::from_secs(40), 1.0).unwrap();
+    store.append_sample(&newborn, &Origin::Rule, Timestamp::from_secs(40), 1.0).unwrap();
     let ids = ["system.cpu.time", "system.uptime", "rule"].map(|series| store.select(&name(series))[0]);
 
     assert_eq!(store.append(&cycle(25, &[("idle", 25.0)])), Appended { samples: 2, rejected: 0 });
     store.append(&cycle(35, &[("idle", 35.0)]));
-    store.append_sample(&rule, Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
+    store.append_sample(&rule, &Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
 
     let seconds = |id: &SeriesId| all(&store, *id).iter().map(|(at, _)| *at).collect::<Vec<_>>();
     assert_eq!(ids.each_ref().map(seconds), [vec![10, 20, 25, 35], vec![10, 20, 25, 35], vec![11, 21, 35]]);
@@ -229,7 +230,7 @@ fn a_full_store_refuses_new_series_and_keeps_the_old() {
     let done = store.append(&cycle(20, &[("idle", 1.0), ("user", 2.0)]));
     assert_eq!(done, Appended { samples: 2, rejected: 1 });
     let other: Labels = [(METRIC_NAME, "other")].into_iter().collect();
-    let refused = store.append_sample(&other, Origin::Rule, Timestamp::from_secs(10), 1.0);
+    let refused = store.append_sample(&other, &Origin::Rule, Timestamp::from_secs(10), 1.0);
     assert_eq!(refused, Err(Rejected::TooManySeries { limit: 2 }));
     let mut ending = cycle(30, &[("idle", 1.0)]);
     ending.gone(&CPU_TIME, &[Value::Str("user")]);
@@ -241,15 +242,15 @@ fn a_full_store_refuses_new_series_and_keeps_the_old() {
 fn a_rule_cannot_take_the_name_of_a_host_series_and_gives_way_to_one() {
     let mut store = Store::new(limits());
     let alias: Labels = [(METRIC_NAME, "system_uptime_seconds")].into_iter().collect();
-    store.append_sample(&alias, Origin::Rule, Timestamp::from_secs(5), 1.0).unwrap();
+    store.append_sample(&alias, &Origin::Rule, Timestamp::from_secs(5), 1.0).unwrap();
     store.append(&cycle(10, &[]));
-    let refused = store.append_sample(&alias, Origin::Rule, Timestamp::from_secs(15), 1.0);
+    let refused = store.append_sample(&alias, &Origin::Rule, Timestamp::from_secs(15), 1.0);
     assert_eq!(refused, Err(Rejected::Foreign { owner: Origin::Host }));
     assert_eq!(store.rejections(), Rejections { foreign: 1, ..Rejections::default() });
     let ids = store.select(&name("system_uptime_seconds"));
     assert_eq!(
         ids.iter().map(|id| (store.origin(*id), all(&store, *id))).collect::<Vec<_>>(),
-        [(Origin::Host, vec![(10, 10.0)])]
+        [(&Origin::Host, vec![(10, 10.0)])]
     );
 }
 
@@ -285,7 +286,7 @@ fn ids_of_a_metric_stay_good_while_only_others_come_and_go() {
     let mut seen = HashSet::from([store.generation_of(&other)]);
     for second in [1_000, 3_000] {
         let labels: Labels = [(METRIC_NAME, "other")].into_iter().collect();
-        store.append_sample(&labels, Origin::Rule, Timestamp::from_secs(second), 1.0).unwrap();
+        store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(second), 1.0).unwrap();
         assert!(seen.insert(store.generation_of(&other)));
         store.expire(Timestamp::from_secs(second + 601));
         assert_eq!(store.generation_of(&other), 0);

@@ -48,11 +48,11 @@ fn in_a_full_store_the_series_that_ended_longest_ago_makes_room() {
 fn a_series_that_came_back_is_not_evicted_for_its_former_end() {
     let mut store = Store::new(Limits { max_series: 3, ..limits() });
     store.append(&modes(10, &["a", "b"], &[]));
-    store.append_sample(&rule("r"), Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
+    store.append_sample(&rule("r"), &Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
     store.mark_stale(&rule("r"), Timestamp::from_secs(15)).unwrap();
     store.append(&modes(20, &["b"], &["a"]));
     store.append(&modes(30, &["a"], &["b"]));
-    store.append_sample(&rule("r"), Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
+    store.append_sample(&rule("r"), &Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
     let done = store.append(&modes(40, &["a", "c", "d"], &[]));
     assert_eq!(done, Appended { samples: 2, rejected: 1 });
     assert_eq!(kept(&store), ["a", "c", "r"]);
@@ -62,7 +62,7 @@ fn a_series_that_came_back_is_not_evicted_for_its_former_end() {
 fn what_a_rule_no_longer_computes_makes_room_too() {
     let mut store = Store::new(Limits { max_series: 1, ..limits() });
     for (second, mode, value) in [(10, "a", 1.0), (20, "a", STALE), (30, "b", 1.0)] {
-        store.append_sample(&rule(mode), Origin::Rule, Timestamp::from_secs(second), value).unwrap();
+        store.append_sample(&rule(mode), &Origin::Rule, Timestamp::from_secs(second), value).unwrap();
     }
     store.mark_stale(&rule("b"), Timestamp::from_secs(40)).unwrap();
     store.append(&modes(50, &["c"], &[]));
@@ -75,7 +75,7 @@ fn a_selector_is_told_that_its_series_made_room() {
     store.append(&modes(10, &["a"], &[]));
     store.append(&modes(20, &[], &["a"]));
     let before = store.generation_of(&name("system.cpu.time"));
-    store.append_sample(&rule("r"), Origin::Rule, Timestamp::from_secs(25), 1.0).unwrap();
+    store.append_sample(&rule("r"), &Origin::Rule, Timestamp::from_secs(25), 1.0).unwrap();
     assert_ne!(store.generation_of(&name("system.cpu.time")), before);
     assert_eq!(store.select(&name("system_cpu_time_seconds_total")), []);
 }
@@ -158,7 +158,7 @@ fn take(store: &mut Store, now: i64, step: Step) {
             store.append(&modes(now, &[], &[MODES[mode]]));
         }
         Step::Rule { mode, ends: false } => {
-            let _ = store.append_sample(&rule(MODES[mode]), Origin::Rule, at, 1.0);
+            let _ = store.append_sample(&rule(MODES[mode]), &Origin::Rule, at, 1.0);
         }
         Step::Rule { mode, ends: true } => {
             let _ = store.mark_stale(&rule(MODES[mode]), at);

@@ -1,0 +1,179 @@
+//! Series from outside: what somebody sent, or what was made of it.
+//!
+//! Each origin has a budget, so a flood of new series costs its sender alone: the host's series and those of other
+//! origins stay as they are. Such a series bears no name of the host's, and loses its labels to the host when they
+//! clash all the same. Samples come with times of their own; those of the last collection's time share its timeline.
+
+use std::collections::BTreeMap;
+
+use telemetry::{Labels, Origin, Timestamp};
+
+use super::ended::Ended;
+use super::{Rejected, Rejections, Store, millis};
+use crate::host_names::HostNames;
+use crate::is_stale;
+use crate::ring::Ring;
+
+/// A series from outside, by its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Who said it.
+    pub origin: Origin,
+    /// The canonical name.
+    pub labels: Labels,
+    /// A further name, which it gets if nobody has it.
+    pub alias: Option<Labels>,
+    /// Whether it counts from zero, so that it was zero at the collection before its first sample: without this, what
+    /// makes a counter appear would be no increase.
+    pub from_zero: bool,
+}
+
+/// What an origin has, and what it was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutsideFigures {
+    /// Series kept now.
+    pub series: usize,
+    /// Series kept at most.
+    pub budget: usize,
+    /// Samples that were not kept since the start.
+    pub rejections: Rejections,
+}
+
+#[derive(Debug, Default)]
+struct Outsider {
+    figures: OutsideFigures,
+    ended: Ended,
+}
+
+/// What there is of each origin outside, and the names that are not theirs.
+#[derive(Debug, Default)]
+pub(super) struct Outsiders {
+    host_names: HostNames,
+    origins: BTreeMap<Origin, Outsider>,
+}
+
+impl Outsiders {
+    /// How many series come from outside.
+    pub(super) fn series(&self) -> usize {
+        self.origins.values().map(|outsider| outsider.figures.series).sum()
+    }
+
+    pub(super) fn left(&mut self, origin: &Origin) {
+        if let Some(outsider) = self.origins.get_mut(origin) {
+            outsider.figures.series = outsider.figures.series.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn ended_of(&mut self, origin: &Origin) -> Option<&mut Ended> {
+        self.origins.get_mut(origin).map(|outsider| &mut outsider.ended)
+    }
+
+    pub(super) fn forget_ends(&mut self) {
+        self.origins.values_mut().for_each(|outsider| outsider.ended = Ended::default());
+    }
+}
+
+impl Store {
+    /// Says which names series from outside may not bear, from now on.
+    pub fn set_host_names(&mut self, names: HostNames) {
+        self.outsiders.host_names = names;
+    }
+
+    /// Says how many series an origin outside may have; without a budget it has none. What is there beyond a lower one stays
+    /// until it ends or ages.
+    pub fn set_budget(&mut self, origin: Origin, max_series: usize) {
+        self.outsiders.origins.entry(origin).or_default().figures.budget = max_series;
+    }
+
+    /// What each origin outside has and was refused.
+    pub fn outside(&self) -> impl Iterator<Item = (&Origin, OutsideFigures)> {
+        self.outsiders.origins.iter().map(|(origin, outsider)| (origin, outsider.figures))
+    }
+
+    /// Appends one sample of a series from outside; a stale marker ends it.
+    ///
+    /// # Errors
+    ///
+    /// The sample is refused, and counted for its origin: it is too old or not newer than the newest of its series, the
+    /// name is the host's, the labels belong to another series, or the origin has spent its budget and none of its
+    /// series has ended.
+    pub fn append_outside(&mut self, series: &Outside, at: Timestamp, value: f64) -> Result<(), Rejected> {
+        let result = self.try_append_outside(series, at.as_millis(), value);
+        if let Err(reason) = &result
+            && let Some(outsider) = self.outsiders.origins.get_mut(&series.origin)
+        {
+            outsider.figures.rejections.count(reason);
+        }
+        result
+    }
+
+    fn try_append_outside(&mut self, outside: &Outside, at: i64, value: f64) -> Result<(), Rejected> {
+        let last = self.timeline.tick(0);
+        let cutoff = last.map_or(at, |(_, last)| last).saturating_sub(millis(self.limits.retention));
+        if at <= cutoff {
+            return Err(Rejected::TooOld);
+        }
+        let tick = last.filter(|(_, last)| *last == at).map(|(tick, _)| tick);
+        let number = match self.by_labels.get(&outside.labels) {
+            Some(id) => id.series,
+            None if is_stale(value) => return Ok(()),
+            None => self.begin_outside(outside, tick)?,
+        };
+        let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
+        if series.origin != outside.origin {
+            return Err(Rejected::Foreign { owner: series.origin.clone() });
+        }
+        if at <= series.ring.last() {
+            return Err(Rejected::NotNewer);
+        }
+        match tick {
+            Some(tick) => series.ring.push_tick(&self.timeline, tick, at, value),
+            None => series.ring.push_own(&self.timeline, at, value),
+        }
+        series.ring.trim(cutoff, self.limits.max_samples_per_series);
+        if is_stale(value) {
+            self.note_end(number);
+        }
+        Ok(())
+    }
+
+    fn begin_outside(&mut self, outside: &Outside, tick: Option<u64>) -> Result<u32, Rejected> {
+        let mut names = std::iter::once(&outside.labels).chain(&outside.alias);
+        if names.any(|labels| self.outsiders.host_names.has(labels.metric_name())) {
+            return Err(Rejected::HostName);
+        }
+        let ring = match (tick, self.timeline.tick(1)) {
+            (Some(_), Some((before, at))) if outside.from_zero => {
+                let mut ring = Ring::shared(before);
+                ring.push_tick(&self.timeline, before, at, 0.0);
+                ring
+            }
+            (Some(tick), _) => Ring::shared(tick),
+            (None, _) => Ring::own(),
+        };
+        let number = self.begin(&outside.labels, &outside.origin, ring)?;
+        if let Some(alias) = &outside.alias
+            && !self.by_labels.contains_key(alias)
+        {
+            self.add_entry(number, alias.clone(), true);
+        }
+        Ok(number)
+    }
+
+    /// Lets a further series of an origin in, in the place of the one that ended longest ago if need be.
+    pub(super) fn admit(&mut self, origin: &Origin) -> Result<(), Rejected> {
+        let Some(outsider) = self.outsiders.origins.get_mut(origin) else {
+            return Err(Rejected::OverBudget { limit: 0 });
+        };
+        if outsider.figures.series >= outsider.figures.budget {
+            let limit = outsider.figures.budget;
+            let ended = outsider.ended.take_first(&self.series).ok_or(Rejected::OverBudget { limit })?;
+            self.remove(ended);
+            self.evicted += 1;
+        }
+        if let Some(outsider) = self.outsiders.origins.get_mut(origin) {
+            outsider.figures.series += 1;
+        }
+        Ok(())
+    }
+}

@@ -35,7 +35,12 @@ fn span(number: u64) -> Span {
             attribute("server.address", text("orders.internal.example")),
             attribute("http.response.status_code", Value::IntValue(200)),
             attribute("client.address", text("192.0.2.17")),
-            attribute("user_agent.original", text("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")),
+            attribute(
+                "user_agent.original",
+                text(
+                    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0, as browsers say since 1994",
+                ),
+            ),
         ],
         status: Some(Status { code: i32::from(number.is_multiple_of(50)) * 2, ..Status::default() }),
         ..Span::default()

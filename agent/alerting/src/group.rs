@@ -99,6 +99,16 @@ struct RuleRun {
     written: BTreeSet<Labels>,
 }
 
+impl RuleRun {
+    fn end(mut self, store: &mut Store, now: Timestamp) -> Vec<Transition> {
+        for ended in &self.written {
+            // Refused only if the series has aged out.
+            let _ = store.mark_stale(ended, now);
+        }
+        self.state.clear(now)
+    }
+}
+
 impl GroupState {
     /// A group without history. It is first due after `now`, and then every `default_interval` if it has no interval
     /// of its own.
@@ -107,6 +117,43 @@ impl GroupState {
         let interval = group.interval.unwrap_or(default_interval);
         let schedule = Schedule::new((&group.file, &group.name), interval, now);
         Self { group, rules, schedule }
+    }
+
+    /// Goes on as `group`, the same group as its file says now. A rule that is still there, known by its kind, name and
+    /// labels, keeps its alerts and series, as in Prometheus, even if it judges by another expression from now on. Rules
+    /// that are gone end. Returns what became of their alerts.
+    #[must_use]
+    pub fn go_on_as(
+        mut self,
+        group: RuleGroup,
+        default_interval: Duration,
+        store: &mut Store,
+        now: Timestamp,
+    ) -> (Self, Vec<Transition>) {
+        let mut next = Self::new(group, default_interval, now);
+        if next.schedule.has_the_slots_of(&self.schedule) {
+            next.schedule = self.schedule.clone();
+        }
+        let mut before: Vec<Option<(Rule, RuleRun)>> = std::mem::take(&mut self.group.rules)
+            .into_iter()
+            .zip(std::mem::take(&mut self.rules))
+            .map(Some)
+            .collect();
+        for (rule, run) in next.group.rules.iter().zip(&mut next.rules) {
+            let found =
+                before.iter_mut().find(|slot| slot.as_ref().is_some_and(|(old, _)| rule.continues(old)));
+            if let Some((_, kept)) = found.and_then(Option::take) {
+                *run = kept;
+            }
+        }
+        let gone = before.into_iter().flatten().map(|(_, run)| run);
+        let transitions = gone.flat_map(|run| run.end(store, now)).collect();
+        (next, transitions)
+    }
+
+    /// Ends the group: its alerts are over and its series have ended.
+    pub fn end(self, store: &mut Store, now: Timestamp) -> Vec<Transition> {
+        self.rules.into_iter().flat_map(|run| run.end(store, now)).collect()
     }
 
     /// The group.

@@ -91,6 +91,22 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether this is the other rule, perhaps changed: of the same kind, name and labels, by which its series and alerts
+    /// are known.
+    pub(crate) fn continues(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Alerting(new), Self::Alerting(old)) => {
+                (&new.name, &new.labels) == (&old.name, &old.labels)
+            }
+            (Self::Recording(new), Self::Recording(old)) => {
+                (&new.name, &new.labels) == (&old.name, &old.labels)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl AlertingRule {
     /// The alert's name.
     pub fn name(&self) -> &str {

@@ -55,6 +55,11 @@ impl Schedule {
         Timestamp::from_nanos(self.last.as_nanos().saturating_add(self.interval))
     }
 
+    /// Whether both lie at the same times.
+    pub(crate) fn has_the_slots_of(&self, other: &Self) -> bool {
+        (self.interval, self.phase) == (other.interval, other.phase)
+    }
+
     /// How many slots have been left out.
     pub(crate) fn missed(&self) -> u64 {
         self.missed

@@ -81,7 +81,7 @@ impl RuleState {
         self.active.values().map(|active| &active.alert)
     }
 
-    fn clear(&mut self, now: Timestamp) -> Vec<Transition> {
+    pub(crate) fn clear(&mut self, now: Timestamp) -> Vec<Transition> {
         std::mem::take(&mut self.active).into_values().map(|active| active.end(now)).collect()
     }
 }

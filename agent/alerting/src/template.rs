@@ -33,6 +33,7 @@ pub struct TemplateError {
 /// A parsed template.
 #[derive(Clone, Debug)]
 pub struct Template {
+    source: String,
     parts: Vec<Part>,
 }
 
@@ -71,7 +72,7 @@ impl Template {
     /// Actions that do not end, and everything but `$labels`, `$labels.name`, `$value`, texts and the functions listed
     /// in the message.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        parse::template(text).map(|parts| Self { parts })
+        parse::template(text).map(|parts| Self { source: text.to_owned(), parts })
     }
 
     /// The text for one sample. A failure is part of the text.
@@ -89,6 +90,13 @@ impl Template {
             }
         }
         Ok(text)
+    }
+}
+
+/// Templates are the same if they are written the same.
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
     }
 }
 

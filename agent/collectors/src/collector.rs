@@ -63,7 +63,7 @@ pub static COLLECTORS: &[CollectorSpec] = &[
 ];
 
 /// What an operator may set about the collectors.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Directories whose contents are added up, as absolute paths on the host.
     pub directories: Vec<PathBuf>,

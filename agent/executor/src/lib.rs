@@ -33,5 +33,5 @@ pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject, UnitRu
 pub use protected::is_plain_path;
 pub use server::{ExecutorServer, ServerOptions, Stopped};
 pub use socket::ExecutorSocket;
-pub use thread::{Actuator, ExecutorThread};
+pub use thread::{Actuator, ExecutorThread, PolicyInForce};
 pub use unit_name::{UnitName, UnitNameError};

@@ -4,6 +4,7 @@
 //! at a time; whoever asks waits for the answer, but never longer than the deadline.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +37,21 @@ enum Request {
     StopStarted { deadline: Deadline, done: Sender<()> },
 }
 
+/// Where the policy of a running [`ExecutorThread`] can be replaced, also while it performs an action.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyInForce(Arc<Mutex<Option<Policy>>>);
+
+impl PolicyInForce {
+    /// The next action is judged by `policy`. What was spent under rules that it has too stays spent.
+    pub fn replace(&self, policy: Policy) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(policy);
+    }
+
+    fn take(&self) -> Option<Policy> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// An [`Executor`] on a thread named `executor`. Dropping it ends the thread, after the action in hand, and the
 /// processes it started whose rule says so.
 #[derive(Debug)]
@@ -43,6 +59,7 @@ pub struct ExecutorThread {
     requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
     deadline: Duration,
+    policy: PolicyInForce,
 }
 
 impl ExecutorThread {
@@ -60,9 +77,16 @@ impl ExecutorThread {
         deadline: Duration,
     ) -> std::io::Result<Self> {
         let (requests, incoming) = bounded(WAITING_ACTIONS);
-        let serve = move || serve(Executor::new(policy, budgets), &incoming, clock);
+        let next_policy = PolicyInForce::default();
+        let next = next_policy.clone();
+        let serve = move || serve(Executor::new(policy, budgets), &incoming, &next, clock);
         let thread = std::thread::Builder::new().name("executor".into()).spawn(serve)?;
-        Ok(Self { requests: Some(requests), thread: Some(thread), deadline })
+        Ok(Self { requests: Some(requests), thread: Some(thread), deadline, policy: next_policy })
+    }
+
+    /// Where its policy can be replaced.
+    pub fn policy(&self) -> PolicyInForce {
+        self.policy.clone()
     }
 }
 
@@ -113,8 +137,16 @@ impl Drop for ExecutorThread {
     }
 }
 
-fn serve(mut executor: Executor, incoming: &Receiver<Request>, clock: fn() -> Timestamp) {
+fn serve(
+    mut executor: Executor,
+    incoming: &Receiver<Request>,
+    next: &PolicyInForce,
+    clock: fn() -> Timestamp,
+) {
     for request in incoming {
+        if let Some(policy) = next.take() {
+            executor.judge_by(policy);
+        }
         match request {
             Request::Perform { action, answer } => {
                 let outcome = executor.perform(&action, clock());

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use telemetry::{Batch, Timestamp};
+use telemetry::{Batch, Signal, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -160,6 +160,11 @@ impl Sender {
         } else {
             self.disk.accept(batch, now, Waiting::new(done));
         }
+    }
+
+    /// The signals of which the disk did not take the latest batch.
+    pub fn not_durable_now(&self) -> Vec<Signal> {
+        self.disk.failing()
     }
 
     /// What has become of everything offered so far.

@@ -54,7 +54,7 @@ pub enum ProbeError {
 }
 
 /// An HTTP GET of one URL. Redirects are not followed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
     name: String,
     url: String,

@@ -57,6 +57,11 @@ impl Remediator {
         Self { runbooks, scripts, ledger, sandbox, told: HashMap::new(), runs: 0 }
     }
 
+    /// Answers by other runbooks and scripts from now on. What is remembered of runs and alerts stays.
+    pub fn answer_by(&mut self, runbooks: Vec<Runbook>, scripts: BTreeMap<String, Script>) {
+        (self.runbooks, self.scripts) = (runbooks, scripts);
+    }
+
     /// The journal.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

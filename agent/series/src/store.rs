@@ -121,6 +121,17 @@ impl Store {
         }
     }
 
+    /// How much is kept.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Keeps so much from now on. Series above a lower limit stay until they end; new ones are refused meanwhile. Samples
+    /// that are too old or too many go with the next that comes.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Appends what a collection saw, and forgets what has become too old.
     ///
     /// A point without a value ([`Number::Gone`]) appends a stale marker. Host series get their labels when first

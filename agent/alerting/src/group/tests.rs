@@ -40,6 +40,15 @@ impl Host {
         round
     }
 
+    /// The group is now as `next` has it; says what became of alerts.
+    fn go_on_as(&mut self, next: GroupState) -> Vec<String> {
+        let before = std::mem::replace(&mut self.group, next);
+        let next = std::mem::replace(&mut self.group, Host::new("rules: []").group);
+        let (group, ended) = before.go_on_as(next.group, ROUND, &mut self.store, self.now);
+        self.group = group;
+        ended.iter().map(|it| format!("{} {}", it.alert().name(), it.alert().state)).collect()
+    }
+
     /// What a query would see of `name` at the time of the last round.
     fn series(&self, name: &str) -> Vec<String> {
         let last = self.now.minus(ROUND).as_millis();
@@ -262,4 +271,42 @@ fn a_group_is_due_by_its_own_interval_or_else_by_the_given_one() {
         assert_eq!(host.group.due(first), Some(first));
         assert_eq!(host.group.next_due().since(first), Duration::from_secs(expected));
     }
+}
+
+#[test]
+fn a_rule_that_is_still_there_after_a_reload_keeps_its_alerts_and_one_that_is_gone_ends() {
+    let mut host = Host::new(
+        "rules:
+  - {alert: Busy, expr: load > 1, for: 20s}
+  - {alert: Gone, expr: load > 1}
+  - {record: web:gone, expr: load}",
+    );
+    host.has("load", "a", 3.0);
+    assert_eq!(words(&host.round()), ["Busy pending", "Gone firing"]);
+    let next =
+        Host::new("rules: [{alert: New, expr: load > 9}, {alert: Busy, expr: load > 2, for: 20s}]").group;
+    let ended = host.go_on_as(next);
+    assert_eq!(ended, ["Gone resolved"]);
+    assert_eq!(words(&host.round()), Vec::<String>::new(), "still pending, since the first round");
+    assert_eq!(host.series("web:gone"), Vec::<String>::new());
+    assert_eq!(words(&host.round()), ["Busy firing"]);
+    let next = Host::new("rules: [{alert: Busy, expr: load > 2, labels: {severity: page}}]").group;
+    assert_eq!(host.go_on_as(next), ["Busy resolved"], "other labels are another alert");
+    assert_eq!(words(&host.round()), ["Busy firing"]);
+    let store = &mut host.store;
+    let ended = host.group.end(store, host.now);
+    assert_eq!(
+        ended.iter().map(|it| it.alert().state).collect::<Vec<_>>(),
+        [telemetry::AlertState::Resolved]
+    );
+}
+
+#[test]
+fn a_group_that_is_reloaded_is_due_when_it_was() {
+    let mut host = Host::new("rules: [{alert: Busy, expr: load > 1}]");
+    let due = host.group.next_due();
+    host.now = due.plus(Duration::from_secs(1));
+    assert!(host.group.due(host.now).is_some());
+    host.go_on_as(Host::new("rules: [{alert: Busy, expr: load > 2}]").group);
+    assert_eq!((host.group.due(host.now), host.group.next_due()), (None, due.plus(ROUND)));
 }

@@ -58,3 +58,18 @@ fn nobody_waits_longer_than_the_deadline() {
     }
     assert_eq!(executor.perform(&action), Err(ActionError::NoAnswer { waited: Duration::from_millis(500) }));
 }
+
+#[test]
+fn a_policy_is_replaced_while_the_thread_runs_and_what_was_spent_stays_spent() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = process(&directory.path().join("web.pid"), "[/bin/sleep, \"1000\"]").replace("9 per", "1 per");
+    let mut executor = start("processes: []", Duration::from_secs(20));
+    let action = Action::RestartProcess { process: "web".into() };
+    assert!(matches!(executor.perform(&action), Err(ActionError::Refused { .. })));
+    let policy = |text: &str| Policy::read(&Document::from_text(Path::new("policy.yaml"), text)).unwrap();
+    executor.policy().replace(policy(&text));
+    assert!(executor.perform(&action).is_ok());
+    executor.policy().replace(policy(&text));
+    let refused = executor.perform(&action).unwrap_err().to_string();
+    assert!(refused.contains("1 per 1h"), "{refused}");
+}

@@ -141,6 +141,12 @@ impl Disk {
         taken.collect()
     }
 
+    /// The signals of which the latest append failed.
+    pub(crate) fn failing(&self) -> Vec<Signal> {
+        let failing = Signal::ALL.into_iter().zip(self.failing.iter());
+        failing.filter(|(_, fails)| fails.load(Ordering::Relaxed)).map(|(signal, _)| signal).collect()
+    }
+
     /// How many appends have no outcome yet.
     pub(crate) fn underway(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.underway)

@@ -2,17 +2,22 @@
 //!
 //! Everything is opened before anything starts, so that what cannot work fails at the start, with a name.
 
+mod api;
 mod books;
 mod collect;
 mod firing;
 mod heartbeat;
 mod incident_files;
 mod intake;
+mod mailbox;
 pub(crate) mod own_metrics;
+mod parts;
 mod phase;
+mod reload;
 mod remediate;
 mod rules;
 mod run_trace;
+mod runs_in_hand;
 pub(crate) mod signals;
 mod stage;
 mod state;
@@ -28,32 +33,45 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use collectors::HostRoot;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
-use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy};
+use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy, PolicyInForce};
 use opentelemetry::trace::TracerProvider;
 use otlp::{QueueOptions, Sender, SenderFigures};
 use series::Store;
 use telemetry::Signal;
 
-use crate::config::{self, Config};
+use crate::config::{self, ApiPlaces, Config, Judgement, Repairs};
 use crate::exit::Exit;
 use crate::self_telemetry::{SelfTelemetry, Shares};
 use crate::{clock, logging};
 
+pub(crate) use api::ROUTES;
+use api::{Api, DiskWatch, Facts, Listening};
 use books::Books;
-use collect::CollectStage;
+use collect::{CollectStage, NewInputs};
 use firing::FiringBoard;
 use heartbeat::Heartbeats;
 use incident_files::IncidentFiles;
 use intake::Intake;
+use mailbox::Mailbox;
+use own_metrics::Figures;
+use parts::InForce;
 use phase::{Phase, PhaseBoard, STOP_WITHIN};
+use reload::{ReloadRequest, Reloads};
 use remediate::RemediateStage;
 use rules::RulesStage;
+use runs_in_hand::RunsInHand;
 use signals::Unfinished;
 use stage::Stage;
 use state::StateDirectory;
 pub(crate) use state::{QUEUE, default_directory};
 use supervision::Supervision;
 pub(crate) use watcher::{Happening, Watcher};
+
+/// The socket of the local API in its directory.
+pub(crate) const API_SOCKET: &str = "api.sock";
+
+/// Where the package has the socket of the service's agent.
+pub(crate) const SYSTEMS_API_SOCKET: &str = "/run/hostmend/api.sock";
 
 /// How long one action may take before the run goes on without its answer: the longest `stop_timeout` or `restart_timeout`
 /// and a margin.
@@ -67,7 +85,8 @@ pub(crate) fn run(path: &Path, log: Option<&str>) -> anyhow::Result<Exit> {
     let Some(config) = config::load_or_report(path)? else { return Ok(Exit::Errors) };
     let log = log.or(config.own_telemetry.log_level).unwrap_or("info");
     let stop = signals::stop_requests(Unfinished::AGENT)?;
-    let agent = Agent::start(config, log, Watcher::default())?;
+    let mut agent = Agent::start(config, log, Watcher::default())?;
+    signals::reload_at_hangup(agent.reloads.clone())?;
     let died = agent.wait(&stop);
     agent.stop();
     died.map_or(Ok(Exit::Done), |stage| bail!("the thread {stage} ended; the agent cannot go on without it"))
@@ -85,6 +104,10 @@ pub(crate) struct Shared {
     pub(crate) phase: Arc<PhaseBoard>,
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) own_shares: Arc<Shares>,
+    pub(crate) runs: Arc<RunsInHand>,
+    pub(crate) disk: Arc<DiskWatch>,
+    /// Connections and requests that the API turned away.
+    pub(crate) turned_away: Arc<AtomicU64>,
     pub(crate) watcher: Watcher,
 }
 
@@ -98,6 +121,14 @@ pub(crate) struct Agent {
     telemetry: SelfTelemetry,
     sender: Arc<Sender>,
     supervision: Supervision,
+    in_force: InForce,
+    reloads: Reloads,
+    asked: Receiver<ReloadRequest>,
+    new_inputs: Arc<Mailbox<NewInputs>>,
+    new_judgement: Arc<Mailbox<Option<Judgement>>>,
+    new_repairs: Arc<Mailbox<Option<Repairs>>>,
+    policy: Option<PolicyInForce>,
+    api: Api,
     _state: StateDirectory,
 }
 
@@ -109,11 +140,14 @@ impl Agent {
     /// What could not be opened or started, by name.
     pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
         keep_capabilities_from_children()?;
-        let size = config.size();
+        let (started, size) = (clock::now(), config.size());
+        let in_force = InForce::of(&config);
+        let (reloads, asked) = Reloads::new(&config);
         let state = StateDirectory::open(&match config.state_directory {
             Some(path) => path,
             None => default_directory()?,
         })?;
+        let listening = Listening::open(&api_socket(&config.api, state.path()), config.api.listen)?;
         let host = HostRoot::at("/");
         let resource = config.identity.own(&host);
         let heartbeats = Arc::<Heartbeats>::default();
@@ -127,7 +161,7 @@ impl Agent {
 
         let policy = config.repairs.policy.clone();
         let budgets = Some(state.path().join("budgets.json"));
-        let executor = reach_executor(config.executor, policy, budgets)?;
+        let (executor, policy_in_force) = reach_executor(config.executor, policy, budgets)?;
         let shared = Shared {
             store: Arc::new(RwLock::new(Store::new(config.series))),
             books: Arc::new(Books::new(IncidentFiles::open(state.path(), host_name(&resource))?)),
@@ -138,6 +172,9 @@ impl Agent {
             phase: Arc::default(),
             heartbeats: Arc::clone(&heartbeats),
             own_shares: Arc::clone(&telemetry.shares),
+            runs: Arc::default(),
+            disk: Arc::default(),
+            turned_away: Arc::default(),
             watcher,
         };
         let (report, ended) = bounded(1);
@@ -145,13 +182,25 @@ impl Agent {
         let (stop_inputs, inputs_stopped) = bounded(0);
 
         let tracer = telemetry.traces.tracer("hostmend");
-        let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path())?;
-        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone());
+        let new_repairs = Arc::<Mailbox<_>>::default();
+        let runs = RemediateStage::open(
+            config.repairs,
+            shared.clone(),
+            tracer,
+            state.path(),
+            Arc::clone(&new_repairs),
+        )?;
+        let new_judgement = Arc::<Mailbox<_>>::default();
+        let rules =
+            RulesStage::new(config.judgement, clock::now(), shared.clone(), Arc::clone(&new_judgement));
+        let figures = Figures::new(Arc::clone(&sender), shared.clone(), started);
+        let own_figures = config.own_telemetry.metrics;
         let intake =
-            Intake::new(&resource, config.own_telemetry.metrics, Arc::clone(&sender), shared.clone());
-        let watcher = shared.watcher.clone();
+            Intake::new(&resource, own_figures, Arc::clone(&sender), shared.clone(), figures.clone());
+        let new_inputs = Arc::<Mailbox<_>>::default();
         let prober = collect::start_probes(config.probes, heartbeats.pulse("probes"))?;
-        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, watcher)?;
+        let next = Arc::clone(&new_inputs);
+        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, &shared, next)?;
 
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
@@ -159,11 +208,37 @@ impl Agent {
         let pulse = heartbeats.pulse("collect");
         let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped, &pulse))?;
 
+        let facts = Facts {
+            shared: shared.clone(),
+            sender: Arc::clone(&sender),
+            figures,
+            reloads: reloads.clone(),
+            state: state.path().to_owned(),
+        };
+        let api = Api::start(listening, Arc::new(facts), heartbeats.pulse("api"))?;
         shared.phase.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), %size, "running");
         let supervision = Supervision::start(heartbeats, format!("running: {size}"));
         let inputs = vec![collecting, rules];
-        Ok(Self { shared, inputs, runs, stop_inputs, ended, telemetry, sender, supervision, _state: state })
+        Ok(Self {
+            shared,
+            inputs,
+            runs,
+            stop_inputs,
+            ended,
+            telemetry,
+            sender,
+            supervision,
+            in_force,
+            reloads,
+            asked,
+            new_inputs,
+            new_judgement,
+            new_repairs,
+            policy: policy_in_force,
+            api,
+            _state: state,
+        })
     }
 
     /// What performs actions, for whoever wants one performed beside the runs.
@@ -171,14 +246,18 @@ impl Agent {
         &self.shared.executor
     }
 
-    /// Waits until the agent is asked to stop, or until a stage ends by itself; then its name is returned.
-    pub(crate) fn wait(&self, stop: &Receiver<&'static str>) -> Option<&'static str> {
-        select! {
-            recv(stop) -> signal => {
-                tracing::info!(signal = signal.unwrap_or("nothing"), "stopping");
-                None
+    /// Waits until the agent is asked to stop, or until a stage ends by itself; then its name is returned. Reloads when it
+    /// is asked to.
+    pub(crate) fn wait(&mut self, stop: &Receiver<&'static str>) -> Option<&'static str> {
+        loop {
+            select! {
+                recv(stop) -> signal => {
+                    tracing::info!(signal = signal.unwrap_or("nothing"), "stopping");
+                    return None;
+                }
+                recv(self.ended) -> stage => return stage.ok(),
+                recv(self.asked) -> request => if let Ok(request) = request { self.reload(request) },
             }
-            recv(self.ended) -> stage => stage.ok(),
         }
     }
 
@@ -204,6 +283,7 @@ impl Agent {
         self.telemetry.stop(share / 4);
         let figures = self.sender.flush_and_stop(share.saturating_sub(begun.elapsed()));
         say_what_was_lost(&figures);
+        drop(self.api);
         self.shared.phase.enter(Phase::Stopped);
         tracing::info!(collections = self.shared.collections.load(Ordering::Relaxed), "stopped");
     }
@@ -216,17 +296,27 @@ fn keep_capabilities_from_children() -> anyhow::Result<()> {
         .context("keeping the agent's capabilities from the processes that it starts")
 }
 
-/// The executor behind its socket, or on a thread where it has none.
+/// The executor behind its socket, or on a thread where it has none; then with the policy that it judges by.
 fn reach_executor(
     socket: Option<PathBuf>,
     policy: Policy,
     budgets: Option<PathBuf>,
-) -> anyhow::Result<SharedExecutor> {
+) -> anyhow::Result<(SharedExecutor, Option<PolicyInForce>)> {
     if let Some(socket) = socket {
-        return Ok(Arc::new(Mutex::new(ExecutorSocket::at(socket, ACTION_WITHIN))));
+        return Ok((Arc::new(Mutex::new(ExecutorSocket::at(socket, ACTION_WITHIN))), None));
     }
     let thread = ExecutorThread::start(policy, budgets, clock::now, ACTION_WITHIN);
-    Ok(Arc::new(Mutex::new(thread.context("starting the thread executor")?)))
+    let thread = thread.context("starting the thread executor")?;
+    let policy = thread.policy();
+    Ok((Arc::new(Mutex::new(thread)), Some(policy)))
+}
+
+/// Where the local API listens: where the configuration says, in the directory that systemd made for that, or in `state`.
+fn api_socket(places: &ApiPlaces, state: &Path) -> PathBuf {
+    places.socket.clone().unwrap_or_else(|| {
+        let systemds = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+        systemds.unwrap_or_else(|| state.to_owned()).join(API_SOCKET)
+    })
 }
 
 /// Ends the processes whose policy says that they end with the executor. Not when an action is still under way: it

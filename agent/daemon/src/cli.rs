@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Collect(CollectArgs),
     /// Report every problem in configuration, rules, runbooks, policy and scripts.
     Check(CheckArgs),
+    /// How the running agent fares: what came in, what is owed to whom, what was lost and why, what fires.
+    Status(StatusArgs),
+    /// Have the running agent read its configuration anew; what is wrong leaves the old one in force.
+    Reload(ReloadArgs),
     /// Look at the telemetry that waits on disk, also while the agent runs. Changes nothing.
     Queue(QueueArgs),
     /// Reference lists, printed from the tables that the program runs on.
@@ -62,6 +66,38 @@ pub(crate) struct ConfigArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) config: PathBuf,
+}
+
+/// Which running agent is meant.
+#[derive(Args, Debug)]
+pub(crate) struct AgentArgs {
+    /// The configuration file of the agent.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
+    pub(crate) config: PathBuf,
+
+    /// The socket of the agent; without it, where its configuration says.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    /// Print it for a program.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReloadArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    /// Wait for the result and print it; exit code 3 if the files have errors, 1 if they cannot be put in force.
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Args, Debug)]
@@ -172,6 +208,8 @@ pub(crate) enum Listing {
     Functions,
     /// Every PromQL function.
     PromqlFunctions,
+    /// Everything that the local API answers.
+    Api,
 }
 
 #[derive(Args, Debug)]

@@ -12,6 +12,7 @@ mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,7 +41,10 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// Everything the agent is told.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
+    /// The file that it was read from.
+    pub(crate) file: PathBuf,
     pub(crate) state_directory: Option<PathBuf>,
+    pub(crate) api: ApiPlaces,
     pub(crate) collect: Collect,
     pub(crate) probes: Vec<(HttpProbe, Duration)>,
     pub(crate) identity: Identity,
@@ -71,8 +75,15 @@ impl Config {
     }
 }
 
+/// Where the local API listens, as far as the configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ApiPlaces {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 /// What is collected.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collect {
     pub(crate) interval: Duration,
     pub(crate) disabled: BTreeSet<String>,
@@ -128,6 +139,26 @@ pub(crate) fn variables() -> Variables {
     named.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
 }
 
+/// Where a running agent can be asked.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) state_directory: Option<PathBuf>,
+}
+
+/// What the configuration file says of it, whatever else is wrong there: nothing, if it cannot be read at all.
+pub(crate) fn where_the_agent_listens(path: &Path) -> Whereabouts {
+    let file = Document::open(path, Trust::Anyone).ok();
+    let Some(file) = file.and_then(|document| yaml::parse::<AgentFile>(&document).ok()) else {
+        return Whereabouts::default();
+    };
+    let base = Base::of(path);
+    Whereabouts {
+        socket: file.api.socket.map(|socket| base.path(&socket.value)),
+        state_directory: file.state_directory.map(|directory| base.path(&directory.value)),
+    }
+}
+
 /// The state of one loading.
 struct Load {
     trust: Trust,
@@ -150,6 +181,7 @@ impl Load {
         let base = Base::of(path);
         let mut review = Review::new(&document);
         let state_directory = file.state_directory.as_ref().map(|value| base.path(&value.value));
+        let api = section::api(&file.api, &base, &mut review);
         let collect = section::collect(&file.collect, &base, &mut review);
         let probes = section::probes(&file.probes, &mut review);
         let own_telemetry = resource::own_telemetry(&file.own_telemetry, variables, &mut review);
@@ -170,7 +202,9 @@ impl Load {
             documents: &self.documents,
         }));
         Some(Config {
+            file: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             state_directory,
+            api,
             collect,
             probes,
             identity,

@@ -8,7 +8,7 @@ use remediation::HOST_FUNCTIONS;
 use series::{prometheus_label, prometheus_name};
 use telemetry::{Instrument, MetricSpec};
 
-use crate::agent::own_metrics;
+use crate::agent::{ROUTES, own_metrics};
 use crate::cli::Listing;
 use crate::exit::Exit;
 use crate::print;
@@ -19,6 +19,7 @@ pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
         Listing::Collectors => collectors(),
         Listing::Functions => functions(),
         Listing::PromqlFunctions => promql_functions(),
+        Listing::Api => api(),
     })?;
     Ok(Exit::Done)
 }
@@ -71,6 +72,21 @@ fn functions() -> String {
 fn promql_functions() -> String {
     FUNCTIONS.iter().fold(String::new(), |mut text, function| {
         let _ = writeln!(text, "{}\n    {}", promql_signature(function), function.summary);
+        text
+    })
+}
+
+fn api() -> String {
+    ROUTES.iter().fold(String::new(), |mut text, route| {
+        let _ = writeln!(text, "{} {}", route.method, route.path);
+        let groups = route.needs.groups();
+        let who = match groups.split_last() {
+            None => "anyone".to_owned(),
+            Some((last, [])) => format!("group {last}"),
+            Some((last, others)) => format!("group {} or {last}", others.join(", ")),
+        };
+        let also = if route.for_watchers { "; also at api.listen" } else { "" };
+        let _ = writeln!(text, "    To {}. For {who}{also}.", route.summary);
         text
     })
 }

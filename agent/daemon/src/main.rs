@@ -12,10 +12,14 @@ mod demo;
 mod executor_process;
 mod exit;
 mod list;
+mod local_client;
 mod logging;
 mod print;
 mod queue_command;
+mod reload_command;
 mod self_telemetry;
+mod status;
+mod status_command;
 
 use std::process::ExitCode;
 
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         Command::Executor(args) => executor_process::run(args, log.unwrap_or("info")),
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),
+        Command::Status(args) => status_command::run(args),
+        Command::Reload(args) => reload_command::run(args),
         Command::Queue(args) => queue_command::run(args),
         Command::List { what } => list::run(*what),
         Command::ScriptRunner => remediation::serve().map(|()| Exit::Done).map_err(anyhow::Error::from),

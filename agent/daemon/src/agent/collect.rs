@@ -1,7 +1,7 @@
 //! The thread `collect`: a tick, the collectors, the results of probes, and on to the intake.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,11 +10,25 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use probes::{HttpProbe, ProbeResult, Prober};
 use telemetry::{SampleBuffer, with_causes};
 
-use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
+use crate::agent::Shared;
+use crate::agent::heartbeat::{ATTENTION, Heartbeats, Pulse, WORK_WITHIN};
 use crate::agent::intake::Intake;
+use crate::agent::mailbox::Mailbox;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Collect;
+
+/// What a reload has the stage collect from now on.
+#[derive(Default)]
+pub(crate) struct NewInputs {
+    /// Other collectors, and how often they are asked.
+    pub(crate) collection: Option<(Collection, Duration)>,
+    /// Other probes.
+    pub(crate) prober: Option<NewProber>,
+}
+
+/// Asks other services, or none any more.
+pub(crate) struct NewProber(pub(crate) Option<Prober>);
 
 /// Collects until it is stopped.
 pub(crate) struct CollectStage {
@@ -25,6 +39,8 @@ pub(crate) struct CollectStage {
     /// Wakes the rules. One wake-up that waits is as good as many.
     arrived: Sender<()>,
     watcher: Watcher,
+    next: Arc<Mailbox<NewInputs>>,
+    heartbeats: Arc<Heartbeats>,
 }
 
 impl CollectStage {
@@ -35,11 +51,21 @@ impl CollectStage {
         prober: Option<Prober>,
         intake: Intake,
         arrived: Sender<()>,
-        watcher: Watcher,
+        shared: &Shared,
+        next: Arc<Mailbox<NewInputs>>,
     ) -> anyhow::Result<Self> {
         let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
             .context("opening the collectors")?;
-        Ok(Self { interval: collect.interval, collection, prober, intake, arrived, watcher })
+        Ok(Self {
+            interval: collect.interval,
+            collection,
+            prober,
+            intake,
+            arrived,
+            watcher: shared.watcher.clone(),
+            next,
+            heartbeats: Arc::clone(&shared.heartbeats),
+        })
     }
 
     /// Runs until the other side of `stop` is dropped. A tick that is missed is left out.
@@ -58,10 +84,26 @@ impl CollectStage {
                 pulse.beat(ATTENTION);
                 select! {
                     recv(stop) -> _ => return,
+                    recv(self.next.woken()) -> _ => if self.take_over() { due = clock::monotonic(); },
                     default(clock::left(due).min(ATTENTION)) => {}
                 }
             }
         }
+    }
+
+    /// Collects what a reload wants from now on. Says whether the collectors are others, which then begin at once.
+    fn take_over(&mut self) -> bool {
+        let Some(next) = self.next.take() else { return false };
+        if let Some(NewProber(prober)) = next.prober {
+            // The old one ends here, and its thread with it.
+            self.prober = prober;
+            if self.prober.is_none() {
+                self.heartbeats.forget("probes");
+            }
+        }
+        let Some((collection, interval)) = next.collection else { return false };
+        (self.collection, self.interval) = (collection, interval);
+        true
     }
 
     fn tick(

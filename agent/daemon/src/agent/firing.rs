@@ -66,6 +66,11 @@ impl FiringBoard {
         (!state.closed).then(|| (state.round, firing()))
     }
 
+    /// The alerts that fire now, by their labels.
+    pub(crate) fn now(&self) -> Vec<Alert> {
+        self.lock().firing.values().map(|fired| fired.alert.clone()).collect()
+    }
+
     /// When this alert was last seen firing; None if it no longer does.
     pub(crate) fn seen_firing(&self, alert: &Alert) -> Option<Timestamp> {
         self.lock().firing.get(&alert.labels).map(|fired| fired.at)

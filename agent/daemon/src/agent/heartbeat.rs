@@ -30,6 +30,11 @@ impl Heartbeats {
         Pulse { stage, heartbeats: Arc::clone(self) }
     }
 
+    /// A stage that is no more is not waited for.
+    pub(crate) fn forget(&self, stage: &'static str) {
+        self.lock().until.remove(stage);
+    }
+
     /// The stage that is overdue at `now`, the longest first.
     pub(crate) fn overdue(&self, now: Instant) -> Option<&'static str> {
         self.lock().overdue(now)

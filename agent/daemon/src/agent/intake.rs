@@ -6,7 +6,7 @@ use otlp::{MetricsEncoder, Sender};
 use telemetry::{SampleBuffer, mark_departed};
 
 use crate::agent::Shared;
-use crate::agent::own_metrics::{AGENT, OwnMetrics};
+use crate::agent::own_metrics::{AGENT, Figures, OwnMetrics};
 use crate::clock;
 
 /// Ships collections and keeps them for the rules.
@@ -27,11 +27,12 @@ impl Intake {
         own_figures: bool,
         sender: Arc<Sender>,
         shared: Shared,
+        figures: Figures,
     ) -> Self {
         let encoder = MetricsEncoder::new(resource);
         Self {
             encoder: if own_figures { encoder } else { encoder.without(&AGENT) },
-            own: OwnMetrics::new(Arc::clone(&sender), shared.clone(), clock::now()),
+            own: OwnMetrics::new(figures),
             sender,
             shared,
             previous: SampleBuffer::default(),

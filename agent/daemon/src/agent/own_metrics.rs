@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use otlp::Sender;
+use otlp::{Sender, SignalFigures};
+use series::Store;
 use telemetry::{
     EntitySpec, Instrument, MetricSpec, SampleBuffer, Scope, Signal, Timestamp, Value, ValueType,
 };
@@ -106,6 +107,14 @@ static INCIDENTS_LEFT_OUT: MetricSpec = own(
     "Alerts that opened no incident because too many were open.",
 );
 
+static API_TURNED_AWAY: MetricSpec = own(
+    "hostmend.api.turned_away",
+    "{request}",
+    Instrument::Counter,
+    &[],
+    "Connections and requests to the local API that were turned away: too many at once, or from somebody who may not.",
+);
+
 /// All of them.
 pub(crate) static METRICS: &[&MetricSpec] = &[
     &COLLECTIONS,
@@ -120,66 +129,93 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &CLOCK_JUMPS,
     &RULES_MISSED,
     &INCIDENTS_LEFT_OUT,
+    &API_TURNED_AWAY,
 ];
 
-/// Reads the figures at each collection, and says once when telemetry begins to be lost.
-pub(crate) struct OwnMetrics {
+/// What can become of an item that no longer waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Delivered,
+    Refused,
+    Lost,
+}
+
+/// What became of the items that no longer wait, by the name that it has in figures and in the status.
+pub(crate) fn outcomes(figures: &SignalFigures) -> [(Outcome, &'static str, u64); 8] {
+    [
+        (Outcome::Delivered, "delivered", figures.delivered),
+        (Outcome::Refused, "refused", figures.refused),
+        (Outcome::Lost, "bytes", figures.lost_bytes),
+        (Outcome::Lost, "age", figures.lost_age),
+        (Outcome::Lost, "disk", figures.lost_disk),
+        (Outcome::Lost, "damaged", figures.lost_damaged),
+        (Outcome::Lost, "queue_full", figures.dropped_queue_full),
+        (Outcome::Lost, "shutdown", figures.dropped_shutdown),
+    ]
+}
+
+/// Samples that were not kept for the rules, by reason.
+pub(crate) fn rejections(store: &Store) -> [(&'static str, u64); 3] {
+    let rejected = store.rejections();
+    [
+        ("not_newer", rejected.not_newer),
+        ("too_many_series", rejected.too_many_series),
+        ("foreign", rejected.foreign),
+    ]
+}
+
+/// Reads the figures, whoever asks for them.
+#[derive(Clone)]
+pub(crate) struct Figures {
     sender: Arc<Sender>,
     shared: Shared,
     started: Timestamp,
-    lost: u64,
 }
 
-impl OwnMetrics {
+impl Figures {
     /// Figures of an agent that `started` then.
     pub(crate) fn new(sender: Arc<Sender>, shared: Shared, started: Timestamp) -> Self {
-        Self { sender, shared, started, lost: 0 }
+        Self { sender, shared, started }
     }
 
-    pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
+    /// When the agent started.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Appends all of them; says how many items were lost so far.
+    pub(crate) fn write(&self, out: &mut SampleBuffer) -> u64 {
         out.entity(&AGENT, self.started, &[]);
-        let collections = self.shared.collections.fetch_add(1, Ordering::Relaxed) + 1;
-        out.int(&COLLECTIONS, &[], collections as i64);
-        self.write_sender(out);
+        out.int(&COLLECTIONS, &[], self.shared.collections.load(Ordering::Relaxed) as i64);
+        let lost = self.write_sender(out);
         for signal in [Signal::Traces, Signal::Logs] {
             let dropped = self.shared.own_shares.dropped(signal);
             out.int(&OWN_DROPPED, &[Value::Str(signal.as_str())], dropped as i64);
         }
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let (kept, evicted) = (store.series_count(), store.evicted());
-        let (rejected, jumps) = (store.rejections(), store.clock_jumps());
+        let (rejected, jumps) = (rejections(&store), store.clock_jumps());
         drop(store);
         out.int(&SERIES_COUNT, &[], kept as i64);
         out.int(&SERIES_EVICTED, &[], evicted as i64);
-        for (reason, samples) in [
-            ("not_newer", rejected.not_newer),
-            ("too_many_series", rejected.too_many_series),
-            ("foreign", rejected.foreign),
-        ] {
+        for (reason, samples) in rejected {
             out.int(&SERIES_REJECTED, &[Value::Str(reason)], samples as i64);
         }
         out.int(&CLOCK_JUMPS, &[], jumps as i64);
         out.int(&RULES_MISSED, &[], self.shared.missed_rounds.load(Ordering::Relaxed) as i64);
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
+        out.int(&API_TURNED_AWAY, &[], self.shared.turned_away.load(Ordering::Relaxed) as i64);
+        lost
     }
 
-    fn write_sender(&mut self, out: &mut SampleBuffer) {
+    fn write_sender(&self, out: &mut SampleBuffer) -> u64 {
         let destinations = self.sender.figures().destinations;
         let mut lost = 0;
         for destination in &destinations {
             for signal in Signal::ALL {
                 let figures = destination.signal(signal);
                 lost += figures.lost();
-                for (outcome, items) in [
-                    ("delivered", figures.delivered),
-                    ("refused", figures.refused),
-                    ("bytes", figures.lost_bytes),
-                    ("age", figures.lost_age),
-                    ("disk", figures.lost_disk),
-                    ("damaged", figures.lost_damaged),
-                    ("queue_full", figures.dropped_queue_full),
-                    ("shutdown", figures.dropped_shutdown),
-                ] {
+                for (_, outcome, items) in outcomes(&figures) {
                     let attributes =
                         [Value::Str(&destination.name), Value::Str(signal.as_str()), Value::Str(outcome)];
                     out.int(&SENDER_ITEMS, &attributes, items as i64);
@@ -201,6 +237,25 @@ impl OwnMetrics {
         for destination in &destinations {
             out.int(&SENDER_QUEUED_BYTES, &[Value::Str(&destination.name)], destination.queued_bytes as i64);
         }
+        lost
+    }
+}
+
+/// Writes the figures at each collection, and says once when telemetry begins to be lost.
+pub(crate) struct OwnMetrics {
+    figures: Figures,
+    lost: u64,
+}
+
+impl OwnMetrics {
+    pub(crate) fn new(figures: Figures) -> Self {
+        Self { figures, lost: 0 }
+    }
+
+    /// Counts a collection and appends the figures to it.
+    pub(crate) fn write(&mut self, out: &mut SampleBuffer) {
+        self.figures.shared.collections.fetch_add(1, Ordering::Relaxed);
+        let lost = self.figures.write(out);
         if lost > 0 && self.lost == 0 {
             tracing::warn!(
                 items = lost,

@@ -11,6 +11,7 @@ use telemetry::{Alert, AlertState, Labels};
 
 use crate::agent::Shared;
 use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
+use crate::agent::mailbox::Mailbox;
 use crate::agent::world::{FREEZE_FILE, LiveWorld, is_frozen};
 use crate::cli::SCRIPT_RUNNER;
 use crate::clock;
@@ -31,6 +32,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct RemediateStage {
     remediator: Remediator,
     surroundings: Surroundings,
+    next: Arc<Mailbox<Option<Repairs>>>,
 }
 
 impl RemediateStage {
@@ -40,6 +42,7 @@ impl RemediateStage {
         shared: Shared,
         tracer: SdkTracer,
         state: &Path,
+        next: Arc<Mailbox<Option<Repairs>>>,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::open(state)?;
         if ledger.dropped_lines() > 0 {
@@ -50,12 +53,12 @@ impl RemediateStage {
         }
         // Not `current_exe`: this name still means the running program after an upgrade has replaced the file.
         let sandbox = Sandbox::process(PathBuf::from("/proc/self/exe"), vec![SCRIPT_RUNNER.to_owned()]);
-        let pid_files = repairs.policy.processes.iter();
-        let pid_files = pid_files.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect();
+        let pid_files = pid_files(&repairs);
         let pulse = shared.heartbeats.pulse("remediate");
         Ok(Self {
             remediator: Remediator::new(repairs.runbooks, repairs.scripts, ledger, sandbox),
             surroundings: Surroundings { shared, pulse, tracer, state: state.to_owned(), pid_files },
+            next,
         })
     }
 
@@ -70,6 +73,7 @@ impl RemediateStage {
         while let Some((round, alerts)) = firing.next_round(seen, || pulse.beat(ATTENTION)) {
             seen = round;
             frozen = self.say_frozen(frozen);
+            self.take_over();
             for alert in alerts {
                 let shared = &self.surroundings.shared;
                 if !shared.phase.wait(Duration::ZERO) {
@@ -80,6 +84,13 @@ impl RemediateStage {
                 shared.books.close_finished(&shared.watcher);
             }
         }
+    }
+
+    /// Answers by the runbooks of a reload from now on.
+    fn take_over(&mut self) {
+        let Some(repairs) = self.next.take().flatten() else { return };
+        self.surroundings.pid_files = pid_files(&repairs);
+        self.remediator.answer_by(repairs.runbooks, repairs.scripts);
     }
 
     /// Says when repairs are frozen, and when they go on.
@@ -109,4 +120,9 @@ impl RemediateStage {
         };
         self.remediator.recover(&mut LiveWorld::new(&self.surroundings, &unknown));
     }
+}
+
+fn pid_files(repairs: &Repairs) -> HashMap<String, PathBuf> {
+    let defined = repairs.policy.processes.iter();
+    defined.map(|rule| (rule.name.to_string(), rule.pid_file.clone())).collect()
 }

@@ -1,8 +1,8 @@
 //! The thread `rules`: when samples have come, evaluates the groups that are due.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use alerting::{GroupState, Transition};
@@ -12,6 +12,7 @@ use telemetry::{AlertState, Timestamp, with_causes};
 use crate::agent::Shared;
 use crate::agent::firing::Fired;
 use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
+use crate::agent::mailbox::Mailbox;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Judgement;
@@ -30,17 +31,23 @@ pub(crate) struct RulesStage {
     patience: Duration,
     shared: Shared,
     pulse: Pulse,
+    next: Arc<Mailbox<Option<Judgement>>>,
 }
 
 impl RulesStage {
     /// Groups without history, first due after `now`.
-    pub(crate) fn new(judgement: Judgement, now: Timestamp, shared: Shared) -> Self {
+    pub(crate) fn new(
+        judgement: Judgement,
+        now: Timestamp,
+        shared: Shared,
+        next: Arc<Mailbox<Option<Judgement>>>,
+    ) -> Self {
         let interval = judgement.evaluation_interval;
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
         let groups =
             groups.map(|group| Judged { group, failing: BTreeSet::new(), evaluated_at: now }).collect();
         let pulse = shared.heartbeats.pulse("rules");
-        Self { groups, patience: interval * 2, shared, pulse }
+        Self { groups, patience: interval * 2, shared, pulse, next }
     }
 
     /// Runs until `arrived` is closed or the other side of `stop` is dropped.
@@ -50,6 +57,10 @@ impl RulesStage {
             self.pulse.beat(ATTENTION);
             select! {
                 recv(stop) -> _ => return,
+                recv(self.next.woken()) -> _ => {
+                    self.take_over();
+                    continue;
+                }
                 recv(arrived) -> message => if message.is_err() { return },
                 default(clock::left(impatient).min(ATTENTION)) => {
                     if !clock::left(impatient).is_zero() {
@@ -59,6 +70,47 @@ impl RulesStage {
             }
             self.round();
             impatient = clock::monotonic() + self.patience;
+        }
+    }
+
+    /// Judges by the rules of a reload from now on. A group that is still there goes on; one that is gone ends, and its
+    /// alerts with it.
+    fn take_over(&mut self) {
+        let Some(judgement) = self.next.take().flatten() else { return };
+        let (interval, now) = (judgement.evaluation_interval, clock::now());
+        let mut before = std::mem::take(&mut self.groups);
+        let mut transitions = Vec::new();
+        let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+        for group in judgement.groups {
+            let same = |judged: &Judged| {
+                let old = judged.group.group();
+                (old.file(), old.name()) == (group.file(), group.name())
+            };
+            self.groups.push(match before.iter().position(same).map(|at| before.swap_remove(at)) {
+                Some(Judged { group: old, failing, evaluated_at }) => {
+                    let (group, ended) = old.go_on_as(group, interval, &mut store, now);
+                    transitions.extend(ended);
+                    Judged { group, failing, evaluated_at }
+                }
+                None => Judged {
+                    group: GroupState::new(group, interval, now),
+                    failing: BTreeSet::new(),
+                    evaluated_at: now,
+                },
+            });
+        }
+        transitions.extend(before.into_iter().flat_map(|gone| gone.group.end(&mut store, now)));
+        drop(store);
+        self.patience = interval * 2;
+        self.tell_all(&transitions);
+        self.publish();
+        self.shared.books.close_finished(&self.shared.watcher);
+    }
+
+    fn tell_all(&self, transitions: &[Transition]) {
+        for transition in transitions {
+            self.shared.books.alert_changed(transition.alert());
+            tell(&self.shared.watcher, transition);
         }
     }
 

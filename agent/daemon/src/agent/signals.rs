@@ -1,13 +1,14 @@
-//! SIGTERM and SIGINT as a message.
+//! SIGTERM and SIGINT as a message; SIGHUP, for the agent, as a request to reload.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::agent::phase::STOP_WITHIN;
+use crate::agent::reload::Reloads;
 use crate::exit::Exit;
 
 /// What a stop may take beyond the deadline that its phases share, before the program ends without them.
@@ -25,6 +26,21 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// The agent has failed to stop in phases.
     pub(crate) const AGENT: Self = Self { within: STOP_WITHIN.saturating_add(GRACE), exit: Exit::Failed };
+}
+
+/// Asks for a reload at each SIGHUP.
+///
+/// # Errors
+///
+/// The system gives no thread, or no way to listen.
+pub(crate) fn reload_at_hangup(reloads: Reloads) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGHUP]).context("listening to signals")?;
+    let listen = move || signals.forever().for_each(|_| reloads.ask());
+    std::thread::Builder::new()
+        .name("hangups".to_owned())
+        .spawn(listen)
+        .context("starting the thread hangups")?;
+    Ok(())
 }
 
 /// Gets a message when the program is asked to stop. Asking twice ends it at once.

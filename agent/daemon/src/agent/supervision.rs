@@ -16,46 +16,65 @@ use crate::clock;
 /// How long the goodbye may take to be sent. Without it systemd sees the end itself.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(100);
 
+/// News that may wait; what comes beyond while systemd is slow is not said.
+const WAITING: usize = 4;
+
 /// How often the thread looks about when systemd asks for no watchdog.
 const WITHOUT_WATCHDOG: Duration = Duration::from_mins(1);
 
 /// The thread that speaks with systemd, if the agent was started by it.
 #[derive(Debug)]
 pub(crate) struct Supervision {
-    stopping: Option<Sender<Sender<()>>>,
+    news: Option<Sender<News>>,
+}
+
+/// What systemd is to be told beyond that the agent lives.
+#[derive(Debug)]
+enum News {
+    /// For people, in `systemctl status`.
+    Status(String),
+    /// The agent begins to stop; answered when that is said.
+    Stopping(Sender<()>),
 }
 
 impl Supervision {
     /// Says that the agent is ready, with a `status` for people, and goes on saying that it lives.
     pub(crate) fn start(heartbeats: Arc<Heartbeats>, status: String) -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
-            return Self { stopping: None };
+            return Self { news: None };
         }
-        let (stopping, stops) = bounded(1);
+        let (news, incoming) = bounded(WAITING);
         let speak = move || {
             say(&[NotifyState::Ready, NotifyState::Status(&status)]);
-            supervise(&heartbeats, &stops, sd_notify::watchdog_enabled());
+            supervise(&heartbeats, &incoming, sd_notify::watchdog_enabled());
         };
         let thread = std::thread::Builder::new().name("supervision".to_owned()).spawn(speak);
         if let Err(error) = thread {
             // systemd gives up waiting for the start and tries again, which is right: a host without a thread to spare.
             tracing::error!(%error, "starting the thread supervision");
         }
-        Self { stopping: Some(stopping) }
+        Self { news: Some(news) }
+    }
+
+    /// Says what the agent does now, if systemd listens fast enough.
+    pub(crate) fn status(&self, status: String) {
+        if let Some(news) = &self.news {
+            let _ = news.try_send(News::Status(status));
+        }
     }
 
     /// Says that the agent begins to stop.
     pub(crate) fn stopping(&self) {
-        let Some(stopping) = &self.stopping else { return };
+        let Some(news) = &self.news else { return };
         let (done, said) = bounded(1);
-        if stopping.try_send(done).is_ok() {
+        if news.try_send(News::Stopping(done)).is_ok() {
             let _ = said.recv_timeout(GOODBYE_WITHIN);
         }
     }
 }
 
 /// Runs as long as the program. `watchdog` is how long systemd waits for a sign of life.
-fn supervise(heartbeats: &Heartbeats, stops: &Receiver<Sender<()>>, watchdog: Option<Duration>) {
+fn supervise(heartbeats: &Heartbeats, incoming: &Receiver<News>, watchdog: Option<Duration>) {
     let every = watchdog.map_or(WITHOUT_WATCHDOG, |watchdog| watchdog / 2);
     let mut judge = Judge::default();
     loop {
@@ -77,8 +96,9 @@ fn supervise(heartbeats: &Heartbeats, stops: &Receiver<Sender<()>>, watchdog: Op
                 Verdict::StillOverdue => {}
             }
         }
-        match stops.recv_timeout(every) {
-            Ok(done) => {
+        match incoming.recv_timeout(every) {
+            Ok(News::Status(status)) => say(&[NotifyState::Status(&status)]),
+            Ok(News::Stopping(done)) => {
                 say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
                 let _ = done.try_send(());
             }

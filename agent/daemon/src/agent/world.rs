@@ -109,6 +109,7 @@ impl World for LiveWorld<'_> {
 
     fn record(&mut self, event: &RunEvent) {
         self.surroundings.shared.books.run_stepped(self.alert, event);
+        self.surroundings.shared.runs.stepped(event);
         // Before the log, so that the record of a step carries the span that the step began; but its end is logged first.
         let ends = matches!(event.step, RunStep::Finished { .. });
         if !ends {

@@ -13,6 +13,8 @@ pub(super) struct AgentFile {
     /// Where the agent keeps what must outlive it: the run journal, incidents, post-mortems. Default:
     /// `$STATE_DIRECTORY` under systemd, `/var/lib/hostmend` for root, else `~/.local/state/hostmend`.
     pub(super) state_directory: Option<Spanned<String>>,
+    /// Where the running agent can be asked.
+    pub(super) api: ApiSection,
     /// What is collected, and how often.
     pub(super) collect: CollectSection,
     /// Services that are asked whether they answer.
@@ -47,6 +49,16 @@ pub(super) struct AgentFile {
 pub(super) struct ExecutorSection {
     /// Where `hostmend executor` listens.
     pub(super) socket: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApiSection {
+    /// The Unix socket of the local API. Default: `api.sock` in `$RUNTIME_DIRECTORY` under systemd, else in the state
+    /// directory.
+    pub(super) socket: Option<Spanned<String>>,
+    /// A loopback address, `127.0.0.1:4320`, that serves `/healthz` and `/metrics` to whoever reaches it. Default: none.
+    pub(super) listen: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

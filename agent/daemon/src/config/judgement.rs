@@ -1,6 +1,7 @@
 //! The files that the configuration names: rules, runbooks, scripts, policy.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,11 +24,20 @@ const MAX_MATCHES: usize = 1_000;
 pub(crate) struct Judgement {
     pub(crate) groups: Vec<RuleGroup>,
     pub(crate) evaluation_interval: Duration,
+    /// Tells whether anything of it has changed.
+    pub(crate) digest: u64,
+}
+
+impl Judgement {
+    /// How many groups and rules there are.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.groups.len(), self.groups.iter().map(|group| group.rules().len()).sum())
+    }
 }
 
 impl Default for Judgement {
     fn default() -> Self {
-        Self { groups: Vec::new(), evaluation_interval: DEFAULT_INTERVAL }
+        Self { groups: Vec::new(), evaluation_interval: DEFAULT_INTERVAL, digest: 0 }
     }
 }
 
@@ -37,6 +47,8 @@ pub(crate) struct Repairs {
     pub(crate) runbooks: Vec<Runbook>,
     pub(crate) scripts: BTreeMap<String, Script>,
     pub(crate) policy: Policy,
+    /// Tells whether anything of it has changed.
+    pub(crate) digest: u64,
 }
 
 impl Load {
@@ -47,9 +59,12 @@ impl Load {
         {
             review.error(value, "the interval is too short; 100ms is the shortest");
         }
+        let mut digest = DefaultHasher::new();
+        interval.hash(&mut digest);
         let mut groups = Vec::new();
         for path in paths(&file.rules, base, review) {
             let Some(document) = self.open(&path) else { continue };
+            (&path, document.text()).hash(&mut digest);
             match RuleFile::read(&document) {
                 Ok(rules) => {
                     self.documents.insert(path, document);
@@ -59,13 +74,15 @@ impl Load {
                 Err(problems) => self.problems.extend(problems),
             }
         }
-        Judgement { groups, evaluation_interval: interval }
+        Judgement { groups, evaluation_interval: interval, digest: digest.finish() }
     }
 
     pub(super) fn repairs(&mut self, file: &AgentFile, base: &Base, review: &mut Review) -> Repairs {
+        let mut digest = DefaultHasher::new();
         let mut runbooks: Vec<Runbook> = Vec::new();
         for path in paths(&file.runbooks, base, review) {
             let Some(document) = self.open(&path) else { continue };
+            (&path, document.text()).hash(&mut digest);
             let read = Runbook::read(&document);
             for runbook in self.keep(read) {
                 self.documents.insert(PathBuf::from(&runbook.name), document.clone());
@@ -85,10 +102,16 @@ impl Load {
             None => Policy::default(),
             Some(value) => match self.open(&base.path(&value.value)) {
                 None => Policy::default(),
-                Some(document) => self.keep(Policy::read(&document)),
+                Some(document) => {
+                    document.text().hash(&mut digest);
+                    self.keep(Policy::read(&document))
+                }
             },
         };
-        Repairs { runbooks, scripts, policy }
+        for script in scripts.values() {
+            script.sha256().hash(&mut digest);
+        }
+        Repairs { runbooks, scripts, policy, digest: digest.finish() }
     }
 
     /// The value, or nothing of it and its problems kept.

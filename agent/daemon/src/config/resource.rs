@@ -16,7 +16,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_ATTRIBUTE_BYTES: usize = 1_024;
 
 /// What the resource of this host's telemetry is made of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// What the file says. It stands before everything else.
     attributes: BTreeMap<String, String>,

@@ -1,5 +1,6 @@
 //! The sections about what is seen: collectors, probes, series.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use collectors::{COLLECTORS, Options, Watch, WatchTarget};
@@ -7,13 +8,28 @@ use documents::{Review, Spanned, nearest};
 use probes::HttpProbe;
 use series::Limits;
 
-use super::file::{CollectSection, HttpProbeSection, ProbesSection, SeriesSection, WatchSection};
-use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP};
+use super::file::{ApiSection, CollectSection, HttpProbeSection, ProbesSection, SeriesSection, WatchSection};
+use super::{ApiPlaces, Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP};
 
 /// Collecting more often than this would cost more than it shows.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) fn api(section: &ApiSection, base: &Base, review: &mut Review) -> ApiPlaces {
+    let listen = section.listen.as_ref().and_then(|value| {
+        let address: SocketAddr = review.read(value, |text| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is no address and port; write it as in 127.0.0.1:4320"))
+        })?;
+        if !address.ip().is_loopback() {
+            review.error(value, "whoever reaches it is answered without being asked who they are").hint =
+                Some("name a loopback address, as in 127.0.0.1:4320".to_owned());
+        }
+        Some(address)
+    });
+    ApiPlaces { socket: section.socket.as_ref().map(|value| base.path(&value.value)), listen }
+}
 
 pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review) -> Collect {
     let interval = review.duration_or(section.interval.as_ref(), DEFAULT_INTERVAL);

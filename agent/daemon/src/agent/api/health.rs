@@ -1,0 +1,93 @@
+//! Whether the agent does its work, in one word and its reasons.
+//!
+//! A destination that is away is no illness: what it is owed waits on disk. It is said all the same.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use tokio::time::{sleep, timeout};
+
+use super::Facts;
+use super::routes::Reply;
+use crate::clock;
+use crate::status::Health;
+
+/// How often the file system of the state is looked at: with what the look may take, what is wrong is known within 10 s.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+
+/// A look that takes longer means that the file system hangs.
+const LOOK_WITHIN: Duration = Duration::from_secs(4);
+
+/// What the last look at the file system of the state directory saw.
+#[derive(Debug, Default)]
+pub(crate) struct DiskWatch(AtomicU8);
+
+const USABLE: u8 = 0;
+const READ_ONLY: u8 = 1;
+const HANGS: u8 = 2;
+
+impl DiskWatch {
+    fn complaint(&self) -> Option<&'static str> {
+        match self.0.load(Ordering::Relaxed) {
+            READ_ONLY => Some("the file system of the state directory is read-only"),
+            HANGS => Some("the file system of the state directory does not answer"),
+            _ => None,
+        }
+    }
+}
+
+/// Looks at the file system again and again. Appending says more, but only when there is something to append.
+pub(super) async fn watch_disk(facts: Arc<Facts>) {
+    loop {
+        let state = facts.state.clone();
+        let mut look = tokio::task::spawn_blocking(move || look(&state));
+        let seen = if let Ok(seen) = timeout(LOOK_WITHIN, &mut look).await {
+            seen
+        } else {
+            facts.shared.disk.0.store(HANGS, Ordering::Relaxed);
+            look.await
+        };
+        let seen = seen.unwrap_or(USABLE);
+        facts.shared.disk.0.store(seen, Ordering::Relaxed);
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn look(state: &Path) -> u8 {
+    match statvfs(state) {
+        Ok(found) if found.f_flag.contains(StatVfsMountFlags::RDONLY) => READ_ONLY,
+        // Whatever else it may be, the queue itself says that it cannot append.
+        _ => USABLE,
+    }
+}
+
+/// How the agent is now.
+pub(super) fn of(facts: &Facts) -> Health {
+    let mut reasons = Vec::new();
+    if let Some(stage) = facts.shared.heartbeats.overdue(clock::monotonic()) {
+        reasons.push(format!("{stage} hangs"));
+    }
+    if let Some(complaint) = facts.shared.disk.complaint() {
+        reasons.push(format!("{complaint}; telemetry goes from memory, which a crash loses"));
+    }
+    let failing = facts.sender.not_durable_now();
+    if !failing.is_empty() {
+        let signals: Vec<&str> = failing.iter().map(|signal| signal.as_str()).collect();
+        let signals = signals.join(", ");
+        reasons.push(format!("the disk does not take {signals}; they go from memory, which a crash loses"));
+    }
+    let notes = facts.sender.figures().destinations.into_iter();
+    let notes = notes.filter(|destination| destination.consecutive_failures > 0).map(|destination| {
+        let why = destination.last_error.unwrap_or_default();
+        format!("the destination {} does not take telemetry: {why}", destination.name)
+    });
+    Health { healthy: reasons.is_empty(), reasons, notes: notes.collect() }
+}
+
+pub(super) fn reply(facts: &Facts) -> Reply {
+    let health = of(facts);
+    Reply::json(if health.healthy { 200 } else { 503 }, &health)
+}

@@ -1,0 +1,191 @@
+//! The parts of a running agent that a reload can change: one row each.
+//!
+//! A part that did not change prepares nothing and keeps all it has: sockets, connections, positions, alerts. One that did
+//! is built beside the part in force; what was prepared and is not committed ends by being dropped.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use collectors::{Collection, HostRoot};
+use documents::Problem;
+use otlp::{Destination, QueueLimits};
+use probes::HttpProbe;
+use series::Limits;
+
+use crate::agent::Agent;
+use crate::agent::collect::{self, NewInputs, NewProber};
+use crate::agent::mailbox::Mailbox;
+use crate::agent::reload::takes_a_restart;
+use crate::config::{ApiPlaces, Collect, Config, Identity};
+
+/// Waits for at most so long until the part has gone over, and says whether it has.
+pub(super) type Settled = Box<dyn Fn(Duration) -> bool + Send>;
+
+/// Puts in force what was prepared. Cannot fail.
+pub(super) type Commit = Box<dyn FnOnce(&mut Agent) -> Option<Settled>>;
+
+/// One part.
+pub(super) struct Part {
+    /// As results and messages call it: the key in the configuration.
+    pub(super) name: &'static str,
+    /// Takes what is its own out of the new configuration and builds it. None if nothing changed.
+    pub(super) prepare: fn(&Agent, &mut Config) -> anyhow::Result<Option<Commit>>,
+}
+
+/// All of them, in the order in which they are prepared and committed: what may fail for a reason outside the files comes
+/// first; what acts on the host comes last.
+pub(super) static PARTS: &[Part] = &[
+    Part { name: "collect", prepare: collection },
+    Part { name: "probes", prepare: probes },
+    Part { name: "series", prepare: |agent, config| Ok(series(agent, config)) },
+    Part { name: "rules", prepare: |agent, config| Ok(rules(agent, config)) },
+    Part { name: "runbooks", prepare: |agent, config| Ok(repairs(agent, config)) },
+];
+
+/// What is in force, as far as it takes to see what a new configuration changes.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(super) file: PathBuf,
+    fixed: Fixed,
+    collect: Collect,
+    probes: Vec<(HttpProbe, Duration)>,
+    series: Limits,
+    judgement: u64,
+    repairs: u64,
+}
+
+/// What takes a restart.
+#[derive(Debug)]
+struct Fixed {
+    state_directory: Option<PathBuf>,
+    api: ApiPlaces,
+    executor: Option<PathBuf>,
+    queue: QueueLimits,
+    identity: Identity,
+    /// As it prints: the SDK's types cannot be compared.
+    own_telemetry: String,
+    destinations: Vec<Destination>,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            state_directory: config.state_directory.clone(),
+            api: config.api.clone(),
+            executor: config.executor.clone(),
+            queue: config.queue,
+            identity: config.identity.clone(),
+            own_telemetry: format!("{:?}", config.own_telemetry),
+            destinations: config.destinations.clone(),
+        }
+    }
+}
+
+impl InForce {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            file: config.file.clone(),
+            fixed: Fixed::of(config),
+            collect: config.collect.clone(),
+            probes: config.probes.clone(),
+            series: config.series,
+            judgement: config.judgement.digest,
+            repairs: config.repairs.digest,
+        }
+    }
+
+    /// The keys that would change and cannot.
+    pub(super) fn needs_restart(&self, config: &Config) -> Vec<Problem> {
+        let (old, new) = (&self.fixed, Fixed::of(config));
+        let keys = [
+            ("state_directory", old.state_directory != new.state_directory),
+            ("api", old.api != new.api),
+            ("executor", old.executor != new.executor),
+            ("queue", old.queue != new.queue),
+            ("resource", old.identity != new.identity),
+            ("own_telemetry", old.own_telemetry != new.own_telemetry),
+            ("destinations", old.destinations != new.destinations),
+        ];
+        let changed = keys.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(key, _)| takes_a_restart(&self.file, key)).collect()
+    }
+}
+
+fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
+    if agent.in_force.collect == config.collect {
+        return Ok(None);
+    }
+    let collect = std::mem::take(&mut config.collect);
+    let wants = |name: &str| collect.wants(name);
+    let opened = Collection::open(HostRoot::at("/"), collect.options.clone(), &wants);
+    let opened = opened.context("opening the collectors")?;
+    Ok(Some(Box::new(move |agent| {
+        agent.new_inputs.change(|next| next.collection = Some((opened, collect.interval)));
+        agent.in_force.collect = collect;
+        Some(settled(&agent.new_inputs))
+    })))
+}
+
+fn probes(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
+    if agent.in_force.probes == config.probes {
+        return Ok(None);
+    }
+    let services = std::mem::take(&mut config.probes);
+    let prober = collect::start_probes(services.clone(), agent.shared.heartbeats.pulse("probes"))?;
+    Ok(Some(Box::new(move |agent| {
+        agent.new_inputs.change(|next| next.prober = Some(NewProber(prober)));
+        agent.in_force.probes = services;
+        Some(settled(&agent.new_inputs))
+    })))
+}
+
+fn settled(inputs: &Arc<Mailbox<NewInputs>>) -> Settled {
+    let inputs = Arc::clone(inputs);
+    Box::new(move |within| inputs.wait_taken(within))
+}
+
+fn series(agent: &Agent, config: &mut Config) -> Option<Commit> {
+    let limits = config.series;
+    if agent.in_force.series == limits {
+        return None;
+    }
+    Some(Box::new(move |agent| {
+        let mut store = agent.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+        store.set_limits(limits);
+        drop(store);
+        agent.in_force.series = limits;
+        None
+    }))
+}
+
+fn rules(agent: &Agent, config: &mut Config) -> Option<Commit> {
+    if agent.in_force.judgement == config.judgement.digest {
+        return None;
+    }
+    let judgement = std::mem::take(&mut config.judgement);
+    Some(Box::new(move |agent| {
+        agent.in_force.judgement = judgement.digest;
+        agent.new_judgement.change(|next| *next = Some(judgement));
+        let taken = Arc::clone(&agent.new_judgement);
+        Some(Box::new(move |within| taken.wait_taken(within)))
+    }))
+}
+
+/// Runbooks, scripts and policy belong together. The policy counts at once, the rest from the next run on: a run in hand
+/// ends by the runbook that began it.
+fn repairs(agent: &Agent, config: &mut Config) -> Option<Commit> {
+    if agent.in_force.repairs == config.repairs.digest {
+        return None;
+    }
+    let repairs = std::mem::take(&mut config.repairs);
+    Some(Box::new(move |agent| {
+        agent.in_force.repairs = repairs.digest;
+        if let Some(policy) = &agent.policy {
+            policy.replace(repairs.policy.clone());
+        }
+        agent.new_repairs.change(|next| *next = Some(repairs));
+        None
+    }))
+}

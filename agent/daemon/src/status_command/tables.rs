@@ -1,0 +1,256 @@
+//! The status as a page of text. Pure, so that a test can hold what a person sees.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use telemetry::{OneLine, format_duration};
+
+use crate::status::{Configuration, Destination, Owed, Reloaded, Status};
+
+/// Alerts shown; a storm has more than anybody reads.
+const MAX_ALERTS: usize = 20;
+
+/// The whole page. Texts from outside are kept on their lines.
+pub(super) fn page(status: &Status) -> String {
+    let mut text = String::new();
+    health(&mut text, status);
+    configuration(&mut text, &status.configuration);
+    destinations(&mut text, &status.destinations);
+    judgement(&mut text, status);
+    text
+}
+
+fn health(text: &mut String, status: &Status) {
+    let agent = &status.agent;
+    let uptime = duration(agent.uptime_seconds);
+    let word = if status.health.healthy { "works" } else { "IS NOT WELL" };
+    let _ = writeln!(text, "hostmend {} {word}. Up {uptime}, process {}.", agent.version, agent.process);
+    for reason in &status.health.reasons {
+        let _ = writeln!(text, "  ! {}", OneLine(reason));
+    }
+    for note in &status.health.notes {
+        let _ = writeln!(text, "  - {}", OneLine(note));
+    }
+    if agent.turned_away > 0 {
+        let _ = writeln!(text, "  - {} requests to the API were turned away", agent.turned_away);
+    }
+}
+
+fn configuration(text: &mut String, configuration: &Configuration) {
+    let _ =
+        writeln!(text, "\nConfiguration\n  {} since {}", configuration.file.display(), configuration.since);
+    let Some(last) = &configuration.last_reload else { return };
+    match &last.result {
+        Reloaded::Done { changed, .. } if changed.is_empty() => {
+            let _ = writeln!(text, "  reloaded at {}; nothing had changed", last.at);
+        }
+        Reloaded::Done { changed, .. } => {
+            let _ = writeln!(text, "  reloaded at {}; changed: {}", last.at, changed.join(", "));
+        }
+        Reloaded::Errors { problems } => {
+            let _ = writeln!(text, "  THE RELOAD AT {} FAILED; what stood before is in force:", last.at);
+            for line in problems.lines().filter(|line| !line.is_empty()) {
+                let _ = writeln!(text, "    {}", OneLine(line));
+            }
+        }
+        Reloaded::Failed { error } => {
+            let _ = writeln!(text, "  THE RELOAD AT {} FAILED; what stood before is in force:", last.at);
+            let _ = writeln!(text, "    {}", OneLine(error));
+        }
+    }
+}
+
+fn destinations(text: &mut String, destinations: &[Destination]) {
+    if destinations.is_empty() {
+        text.push_str("\nOwed to nobody: no destination is configured\n");
+        return;
+    }
+    text.push_str("\nOwed\n");
+    let mut rows = vec![
+        ["destination", "signal", "accepted", "delivered", "waiting", "refused", "lost"].map(str::to_owned),
+    ];
+    for destination in destinations {
+        for (signal, owed) in &destination.signals {
+            let lost: u64 = owed.lost.values().sum();
+            let numbers = [owed.accepted, owed.delivered, owed.queued, owed.refused, lost];
+            let [accepted, delivered, queued, refused, lost] = numbers.map(|number| number.to_string());
+            let name = OneLine(&destination.name).to_string();
+            rows.push([name, signal.clone(), accepted, delivered, queued, refused, lost]);
+        }
+    }
+    table(text, &rows);
+    for destination in destinations {
+        let name = OneLine(&destination.name);
+        let _ = writeln!(text, "  {name}: {} wait", bytes(destination.queued_bytes));
+        if destination.failed_attempts > 0 {
+            let why = destination.last_error.as_deref().unwrap_or("unknown");
+            let _ = writeln!(
+                text,
+                "  {name}: {} attempts failed; the last: {}",
+                destination.failed_attempts,
+                OneLine(why)
+            );
+        }
+        for (signal, owed) in &destination.signals {
+            losses(text, &format!("{name}: {signal}"), owed);
+        }
+    }
+}
+
+fn losses(text: &mut String, whose: &str, owed: &Owed) {
+    for (reason, items) in &owed.lost {
+        let _ = writeln!(text, "  {whose}: {items} LOST: {}", meaning(reason));
+    }
+    if owed.not_durable > 0 {
+        let _ = writeln!(text, "  {whose}: {} went from memory, because no disk took them", owed.not_durable);
+    }
+}
+
+/// What a reason of a loss means to a person.
+fn meaning(reason: &str) -> &str {
+    match reason {
+        "bytes" => "newer ones needed the room (queue.max_bytes)",
+        "age" => "they had waited too long (queue.max_age)",
+        "disk" => "others needed the room on the disk (queue.min_free_bytes)",
+        "damaged" => "what is on disk cannot be read (hostmend queue fsck)",
+        "queue_full" => "no disk took them, and newer ones needed the memory",
+        "shutdown" => "no disk took them, and the agent stopped",
+        other => other,
+    }
+}
+
+fn judgement(text: &mut String, status: &Status) {
+    let (series, rules) = (&status.series, &status.rules);
+    let retention = duration(series.retention_seconds);
+    let _ = writeln!(text, "\nSeries\n  {} of {} at most, for {retention}", series.kept, series.at_most);
+    for (reason, samples) in &series.rejected {
+        let _ = writeln!(text, "  {samples} samples were not kept: {reason}");
+    }
+    if series.evicted > 0 {
+        let _ = writeln!(text, "  {} series that had ended made room for others", series.evicted);
+    }
+    let _ = writeln!(
+        text,
+        "\nRules\n  {} in {} groups, {} firing",
+        rules.total,
+        rules.groups,
+        rules.firing.len()
+    );
+    if rules.missed_rounds > 0 {
+        let _ =
+            writeln!(text, "  {} rounds were left out because the one before was late", rules.missed_rounds);
+    }
+    for alert in rules.firing.iter().take(MAX_ALERTS) {
+        let labels: Vec<String> = alert
+            .labels
+            .iter()
+            .filter(|(name, _)| *name != "alertname")
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
+        let name = alert.labels.get("alertname").map_or("", String::as_str);
+        let since = duration(alert.for_seconds);
+        let _ = writeln!(text, "  ! {} for {since} {}", OneLine(name), OneLine(labels.join(" ")));
+    }
+    if rules.firing.len() > MAX_ALERTS {
+        let _ = writeln!(text, "  ! and {} more; --json has all", rules.firing.len() - MAX_ALERTS);
+    }
+    if let Some(run) = &status.runs {
+        let (runbook, alert) = (OneLine(&run.runbook), OneLine(&run.alert));
+        let _ =
+            writeln!(text, "\nRepairing\n  {runbook} for {} because of {alert}", duration(run.for_seconds));
+    }
+}
+
+/// Rows under each other, the first two columns to the left and the numbers to the right.
+fn table(text: &mut String, rows: &[[String; 7]]) {
+    let mut widths = [0; 7];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let _ = if at < 2 { write!(text, "  {cell:width$}") } else { write!(text, "  {cell:>width$}") };
+        }
+        text.push('\n');
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    format_duration(Duration::from_secs(seconds))
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(change: &serde_json::Value) -> Status {
+        let mut status = serde_json::json!({
+            "agent": { "version": "1.2.3", "process": 7, "started": "2026-11-21T03:00:00.000Z", "uptime_seconds": 5400,
+                       "state_directory": "/var/lib/hostmend", "turned_away": 0 },
+            "health": { "healthy": true, "reasons": [], "notes": [] },
+            "configuration": { "file": "/etc/hostmend/hostmend.yaml", "since": "2026-11-21T03:00:00.000Z", "reloads": 0,
+                               "failed_reloads": 0, "last_reload": null },
+            "destinations": [{ "name": "away", "queued_bytes": 3_145_728, "failed_attempts": 0, "last_error": null, "signals": {
+                "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "refused": 3, "lost": { "age": 7 }, "not_durable": 0 }
+            } }],
+            "series": { "kept": 1_500, "at_most": 20_000, "retention_seconds": 7_200, "evicted": 0, "rejected": {} },
+            "rules": { "groups": 1, "total": 2, "missed_rounds": 0, "firing": [] },
+            "runs": null,
+        });
+        for (key, value) in change.as_object().unwrap() {
+            status[key] = value.clone();
+        }
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn what_is_owed_and_what_was_lost_can_be_read_without_the_manual() {
+        let page = page(&status(&serde_json::json!({})));
+        let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = page.lines().map(squeezed).collect();
+        for line in [
+            "hostmend 1.2.3 works. Up 1h30m, process 7.",
+            "away metrics 100 60 30 3 7",
+            "away: 3.0 MiB wait",
+            "away: metrics: 7 LOST: they had waited too long (queue.max_age)",
+            "1500 of 20000 at most, for 2h",
+        ] {
+            assert!(lines.iter().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_reload_that_failed_is_shown_with_its_problems() {
+        let configuration = serde_json::json!({
+            "file": "/etc/hostmend/hostmend.yaml", "since": "2026-11-21T03:00:00.000Z", "reloads": 1, "failed_reloads": 1,
+            "last_reload": { "at": "2026-11-21T04:00:00.000Z", "result": "errors", "problems": "error: not a duration\n --> x.yaml:1:2\n" },
+        });
+        let page = page(&status(&serde_json::json!({ "configuration": configuration })));
+        assert!(page.contains("RELOAD AT 2026-11-21T04:00:00.000Z FAILED"), "{page}");
+        assert!(page.contains("    error: not a duration\n     --> x.yaml:1:2\n"), "{page}");
+    }
+
+    #[test]
+    fn what_is_not_well_stands_first() {
+        let health =
+            serde_json::json!({ "healthy": false, "reasons": ["rules hangs"], "notes": ["b\nforged"] });
+        let page = page(&status(&serde_json::json!({ "health": health })));
+        assert!(
+            page.starts_with(
+                "hostmend 1.2.3 IS NOT WELL. Up 1h30m, process 7.\n  ! rules hangs\n  - b\\nforged\n"
+            ),
+            "{page}"
+        );
+    }
+}

@@ -8,6 +8,7 @@
 
 mod codec;
 mod count;
+mod delta;
 mod encode;
 mod json;
 mod proto;
@@ -28,6 +29,7 @@ mod generated;
 mod samples;
 
 pub use count::count_items;
+pub use delta::{Delta, Rewritten};
 pub use encode::MetricsEncoder;
 pub use json::to_json;
 pub use receiver::{

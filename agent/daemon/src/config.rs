@@ -7,6 +7,7 @@ mod coherence;
 mod destination;
 mod file;
 mod judgement;
+mod receive;
 mod resource;
 mod section;
 
@@ -24,6 +25,7 @@ use series::Limits;
 use telemetry::{Stage, with_causes};
 
 pub(crate) use judgement::{Judgement, Repairs};
+pub(crate) use receive::ReceiveConfig;
 pub(crate) use resource::Identity;
 
 use crate::cli::DEFAULT_CONFIGURATION;
@@ -49,6 +51,9 @@ pub(crate) struct Config {
     pub(crate) probes: Vec<(HttpProbe, Duration)>,
     pub(crate) identity: Identity,
     pub(crate) own_telemetry: Settings,
+    /// Nothing listens without it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the agent is wired to it next"))]
+    pub(crate) receive: Option<ReceiveConfig>,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
@@ -186,6 +191,10 @@ impl Load {
         let probes = section::probes(&file.probes, &mut review);
         let own_telemetry = resource::own_telemetry(&file.own_telemetry, variables, &mut review);
         let identity = resource::identity(&file.resource, &own_telemetry, &mut review);
+        let receive = file.receive.as_ref().map(|section| receive::receive(section, &base, &mut review));
+        if let Some(receive) = &receive {
+            receive::refuse_loops(receive, &file.destinations, &mut review);
+        }
         let destinations = destination::all(&file.destinations, &base, &mut review);
         let queue = destination::queue(&file.queue, &mut review);
         let series = section::series(&file.series, &mut review);
@@ -209,6 +218,7 @@ impl Load {
             probes,
             identity,
             own_telemetry,
+            receive,
             destinations,
             queue,
             series,

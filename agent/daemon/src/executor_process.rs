@@ -27,7 +27,7 @@ use crate::{clock, logging};
 const IDLE_EXIT: Duration = Duration::from_mins(1);
 
 /// Where users are looked up. No other source is asked: its library would run in here, as root.
-const USERS: &str = "/etc/passwd";
+pub(crate) const USERS: &str = "/etc/passwd";
 
 /// Where what was spent of the budgets is kept if systemd names no place.
 const STATE_DIRECTORY: &str = "/var/lib/hostmend-executor";
@@ -139,7 +139,7 @@ fn user(name: &str) -> anyhow::Result<u32> {
 }
 
 /// `passwd(5)`: name, password, number, and more that is not needed.
-fn user_id(name: &str, users: &str) -> Option<u32> {
+pub(crate) fn user_id(name: &str, users: &str) -> Option<u32> {
     let named = |line: &str| {
         let mut fields = line.split(':');
         if fields.next() == Some(name) { fields.nth(1)?.parse().ok() } else { None }

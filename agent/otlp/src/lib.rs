@@ -35,7 +35,7 @@ pub use json::to_json;
 pub use receiver::{
     AddressError, Answer, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ListenerFigures, OriginOfListener,
     PreparedListeners, Received, Receiver, ReceiverError, ReceiverFigures, ReceiverLimits, Refusal, Reply,
-    ServerTls, Sink, User,
+    ServerTls, Sink,
 };
 pub use sender::{
     Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,

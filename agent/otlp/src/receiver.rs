@@ -42,7 +42,7 @@ use slot::{Current, Slot};
 use socket::Bound;
 
 pub use figures::{ListenerFigures, ReceiverFigures};
-pub use listener::{AddressError, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ReceiverLimits, User};
+pub use listener::{AddressError, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ReceiverLimits};
 pub use sink::{Answer, OriginOfListener, Received, Refusal, Reply, Sink};
 pub use tls::ServerTls;
 

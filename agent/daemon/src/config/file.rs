@@ -24,6 +24,8 @@ pub(super) struct AgentFile {
     /// How much the agent says about itself, by the names of OpenTelemetry's variables; what stands here stands before
     /// the environment.
     pub(super) own_telemetry: BTreeMap<String, Spanned<String>>,
+    /// Where applications send their telemetry. Without it nothing listens.
+    pub(super) receive: Option<ReceiveSection>,
     /// OpenTelemetry collectors that everything is sent to, each independently of the others.
     pub(super) destinations: Vec<DestinationSection>,
     /// How much may wait on disk, below `state_directory`, until the destinations take it.
@@ -128,6 +130,76 @@ pub(super) enum DetectorName {
     Host,
     /// `os.type`, `os.name`, `os.version` and the like.
     Os,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReceiveSection {
+    pub(super) listeners: Vec<ListenerSection>,
+    /// The most bytes of a request, both as it is sent and decompressed. Default 16 MiB, at most 64 MiB.
+    pub(super) max_request_bytes: Option<Spanned<usize>>,
+    /// The most bytes of all requests that are being received or wait to be written; senders of more are told to try
+    /// again. Default 32 MiB, at least twice `max_request_bytes`.
+    pub(super) max_in_flight_bytes: Option<Spanned<usize>>,
+    /// Further connections wait. Default 1024.
+    pub(super) max_connections: Option<Spanned<usize>>,
+}
+
+/// `grpc` and `http` are the usual names for its addresses; at each of them both are spoken.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenerSection {
+    /// What comes in here has the origin `otlp:<name>`.
+    pub(super) name: Spanned<String>,
+    /// `127.0.0.1:4317` or `unix:/run/hostmend/otlp.sock`.
+    pub(super) grpc: Option<Spanned<String>>,
+    /// `127.0.0.1:4318`.
+    pub(super) http: Option<Spanned<String>>,
+    /// The permissions of a Unix socket. Default `"0666"`: every local user can send, as over 127.0.0.1.
+    pub(super) socket_mode: Option<Spanned<String>>,
+    /// For TCP addresses. Files that change are read again within seconds.
+    pub(super) tls: Option<ServerTlsSection>,
+    /// Who may send; without it, who can connect.
+    #[serde(default)]
+    pub(super) require: RequireSection,
+    /// The resource attribute that gets the peer as it was verified, whatever the sender claims: the user of a Unix
+    /// socket, the name of a client's certificate.
+    pub(super) peer_attribute: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) limits: ListenerLimitsSection,
+    /// Look at every field of a request, not at its envelopes only, and refuse what is not OTLP. Default `false`.
+    #[serde(default)]
+    pub(super) strict: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are the keys that operators write")]
+pub(super) struct ServerTlsSection {
+    /// PEM file of our certificate and its chain.
+    pub(super) certificate_file: Spanned<String>,
+    /// PEM file of its private key.
+    pub(super) key_file: Spanned<String>,
+    /// PEM file of the authority that must have signed the certificate of every client. Without it clients need none.
+    pub(super) client_ca_file: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RequireSection {
+    /// Users, by name or number; for Unix sockets.
+    pub(super) users: Vec<Spanned<String>>,
+    /// Names of which a client's certificate must carry one; for `tls.client_ca_file`.
+    pub(super) client_names: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerLimitsSection {
+    /// How much is taken, uncompressed; senders of more are told to come later. Without it, everything.
+    pub(super) bytes_per_second: Option<Spanned<u64>>,
+    /// How many series its points may make.
+    pub(super) max_series: Option<Spanned<usize>>,
 }
 
 #[derive(Debug, Deserialize)]

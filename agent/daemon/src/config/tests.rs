@@ -1,7 +1,7 @@
 use super::*;
 
 /// Loads `text` as `hostmend.yaml` in a directory of its own.
-fn load_text(text: &str) -> Loaded {
+pub(super) fn load_text(text: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hostmend.yaml");
     std::fs::write(&path, text).unwrap();
@@ -9,7 +9,7 @@ fn load_text(text: &str) -> Loaded {
 }
 
 /// The problems without the directory.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let problems = load_text(text).problems;
     problems
         .iter()

@@ -48,15 +48,6 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// A user that may send over a Unix socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// The numeric id that the kernel tells.
-    pub id: u32,
-    /// The name in `peer_attribute`.
-    pub name: String,
-}
-
 /// One origin of telemetry.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -68,12 +59,12 @@ pub struct Listener {
     pub socket_mode: u32,
     /// TLS on its TCP addresses.
     pub tls: Option<ServerTls>,
-    /// Who may send over its Unix sockets; empty for everyone.
-    pub users: Vec<User>,
+    /// The numbers of the users that may send over its Unix sockets; empty for everyone.
+    pub users: Vec<u32>,
     /// Names of which a client's certificate must carry one; empty for every certificate that the authority signed.
     pub client_names: Vec<String>,
-    /// The resource attribute that gets the verified peer, whatever the sender claims: the user of a Unix socket or the
-    /// name of a client's certificate.
+    /// The resource attribute that gets the verified peer, whatever the sender claims: the user of a Unix socket, the name
+    /// of a client's certificate, or nothing where neither is known.
     pub peer_attribute: Option<String>,
     /// Resource attributes that are added where their key is absent.
     pub missing_attributes: Vec<(String, String)>,

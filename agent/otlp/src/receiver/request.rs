@@ -25,6 +25,8 @@ use super::slot::Current;
 use super::unpack::{Encoding, unpack};
 use crate::codec::{grpc_path, http_path};
 use crate::count::count_items;
+use crate::strict::check_strictly;
+use crate::wire::Malformed;
 
 /// What all requests of a receiver share.
 pub(crate) struct Hall {
@@ -118,18 +120,39 @@ impl Visit<'_> {
         if let Some(rate) = &listener.rate {
             rate.charge(payload.len());
         }
-        let items = count_items(signal, &payload)?;
+        let items = if listener.is_strict {
+            check_strictly(signal, &payload)
+                .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?
+        } else {
+            count_items(signal, &payload)?
+        };
         // A request without items is a legitimate way to ask whether somebody is there.
         if items == 0 {
             return Ok(Answer::default());
         }
         let bytes = payload.len() as u64;
+        let payload = self.attributed(signal, payload)?;
         let (reply, answer) = Reply::new();
         (self.hall.sink)(Received { origin: listener.origin.clone(), signal, payload, items }, reply);
         let answer = answer.await.map_err(|_| Refused::overloaded())??;
         listener.counters.bytes.fetch_add(bytes, Relaxed);
         listener.counters.items.fetch_add(items, Relaxed);
         Ok(answer)
+    }
+
+    /// The payload with the attributes that the listener and the peer add.
+    fn attributed(&self, signal: Signal, payload: Bytes) -> Result<Bytes, Malformed> {
+        let Current { splice, peer_attribute, .. } = self.listener;
+        match peer_attribute {
+            Some(key) => {
+                let splice = splice.clone().unwrap_or_default();
+                splice.with_override(key, self.listener.peer_name(self.peer)).apply(signal, payload)
+            }
+            None => match splice {
+                Some(splice) => splice.apply(signal, payload),
+                None => Ok(payload),
+            },
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::Rate;
 use super::figures::Counters;
-use super::listener::{Listener, ReceiverLimits, User};
+use super::listener::{Listener, ReceiverLimits};
 use super::sink::OriginOfListener;
 use super::tls::Certificates;
 use crate::sender::tls::TlsError;
+use crate::splice::Splice;
 
 /// What a request is judged by.
 #[derive(Debug)]
@@ -16,9 +17,13 @@ pub(crate) struct Current {
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: ReceiverLimits,
     pub(crate) certificates: Option<Certificates>,
-    pub(crate) users: Vec<User>,
+    pub(crate) users: Vec<u32>,
     pub(crate) client_names: Vec<String>,
     pub(crate) rate: Option<Rate>,
+    pub(crate) is_strict: bool,
+    pub(crate) peer_attribute: Option<String>,
+    /// What is added to every request; without what a peer adds.
+    pub(crate) splice: Option<Splice>,
 }
 
 impl Current {
@@ -30,6 +35,7 @@ impl Current {
         limits: ReceiverLimits,
         counters: Arc<Counters>,
     ) -> Result<Self, TlsError> {
+        let missing = &listener.missing_attributes;
         Ok(Self {
             origin: Arc::new(OriginOfListener { name: listener.name.clone() }),
             counters,
@@ -38,6 +44,9 @@ impl Current {
             users: listener.users.clone(),
             client_names: listener.client_names.clone(),
             rate: listener.bytes_per_second.map(|rate| Rate::new(rate.get())),
+            is_strict: listener.strict,
+            peer_attribute: listener.peer_attribute.clone(),
+            splice: (!missing.is_empty()).then(|| Splice::new(missing)),
         })
     }
 }

@@ -29,6 +29,17 @@ pub struct ServerTls {
     pub client_ca_file: Option<PathBuf>,
 }
 
+impl ServerTls {
+    /// Reads the files as a listener would.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        config(self).map(drop)
+    }
+}
+
 /// What tells that a file has changed.
 type Stamp = Option<(SystemTime, u64)>;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use collectors::{Collection, HostRoot};
 use crossbeam_channel::bounded;
+use otlp::MetricsEncoder;
 use probes::{HttpProbe, ProbeResult, Prober};
 use telemetry::{EntityView, Number, PointView, SampleBuffer, Value, with_causes};
 
@@ -41,11 +42,19 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     ask_probes(config.probes, &mut buffer)?;
     print::out(&match args.format {
         CollectFormat::Table => table(&buffer),
-        CollectFormat::OtlpJson => {
-            otlp::to_json(&resource, &buffer).map_or_else(String::new, |line| line + "\n")
-        }
+        CollectFormat::OtlpJson => otlp_json(&resource, &buffer)?,
     })?;
     Ok(Exit::Done)
+}
+
+/// One line per request that would be sent: mostly one.
+fn otlp_json(resource: &[(String, String)], buffer: &SampleBuffer) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for request in MetricsEncoder::new(resource).encode(buffer) {
+        text += &otlp::to_json(request.signal, &request.payload).context("reading what was just encoded")?;
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// Asks every configured service once and appends the answers.

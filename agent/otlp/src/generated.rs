@@ -19,6 +19,8 @@ pub(crate) enum Manner {
     Orderly,
     /// Whatever protobuf allows: fields twice, in any order, unpacked numbers, fields that nobody knows.
     Wild,
+    /// The same, but only what JSON can say.
+    Speakable,
 }
 
 pub(crate) fn signals() -> impl Strategy<Value = Signal> {
@@ -73,6 +75,10 @@ pub(crate) fn damaged(
 const TEXTS: [&str; 8] =
     ["", "host.name", "a", "é☃\u{1f600}", "\"quoted\"\\\n\u{0}\u{7f}\u{2028}", "service.name", "k", "x y"];
 
+fn is_table_index(spec: &FieldSpec) -> bool {
+    matches!(spec.kind, Kind::TableIndex)
+}
+
 struct Drive {
     bytes: std::vec::IntoIter<u8>,
     manner: Manner,
@@ -102,14 +108,13 @@ impl Drive {
             return;
         }
         match self.manner {
-            Manner::Wild => {
+            Manner::Wild | Manner::Speakable => {
                 for _ in 0..count % 12 {
-                    if let Some(spec) =
-                        message.fields.get(usize::from(self.byte()) % (message.fields.len() + 1))
-                    {
-                        self.field(out, spec, depth);
-                    } else {
-                        self.unknown(out);
+                    let spec = message.fields.get(usize::from(self.byte()) % (message.fields.len() + 1));
+                    match spec {
+                        None => self.unknown(out),
+                        Some(spec) if self.manner == Manner::Speakable && is_table_index(spec) => {}
+                        Some(spec) => self.field(out, spec, depth),
                     }
                 }
             }
@@ -121,7 +126,7 @@ impl Drive {
                         Label::OneOf if has_one => 0,
                         _ => self.byte() % 2,
                     };
-                    let times = if matches!(spec.kind, Kind::TableIndex) { 0 } else { times };
+                    let times = if is_table_index(spec) { 0 } else { times };
                     has_one |= spec.label == Label::OneOf && times > 0;
                     (0..times).for_each(|_| self.field(out, spec, depth));
                 }

@@ -1,8 +1,9 @@
 //! The wire: what hostmend collected becomes OTLP here, leaves here and, from others, arrives here.
 //!
-//! The only crate that knows protobuf and gRPC. It encodes ([`MetricsEncoder`], [`to_json`]), sends ([`Sender`]),
+//! The only crate that knows protobuf, gRPC and OTLP/JSON. It encodes ([`MetricsEncoder`]), sends ([`Sender`]),
 //! receives ([`Receiver`]), looks into requests without decoding them ([`count_items`], [`check_strictly`],
-//! [`MetricsSummary`], [`view`]) and changes them as bytes ([`Splice`], [`split()`], [`concatenate`]).
+//! [`MetricsSummary`], [`view`]), changes them as bytes ([`Splice`], [`split()`], [`concatenate`]) and turns them into
+//! OTLP/JSON and back ([`to_json`], [`to_protobuf`]).
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +32,7 @@ mod samples;
 pub use count::count_items;
 pub use delta::{Delta, Rewritten};
 pub use encode::MetricsEncoder;
-pub use json::to_json;
+pub use json::{JsonError, to_json, to_protobuf};
 pub use receiver::{
     AddressError, Answer, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ListenerFigures, OriginOfListener,
     PreparedListeners, Received, Receiver, ReceiverError, ReceiverFigures, ReceiverLimits, Refusal, Reply,

@@ -12,7 +12,6 @@ pub(crate) const DEPTH: usize = 100;
 /// One kind of message.
 #[derive(Debug)]
 pub(crate) struct Message {
-    #[cfg_attr(not(test), expect(dead_code, reason = "errors of JSON will name it"))]
     pub(crate) name: &'static str,
     pub(crate) fields: &'static [FieldSpec],
     /// By field number: the place in `fields`, from 1; 0 for a number that is not known.

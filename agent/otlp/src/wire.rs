@@ -175,7 +175,6 @@ pub(crate) fn for_each<'a>(
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
-#[cfg(test)]
 const FIXED32: u32 = 5;
 const LENGTH_DELIMITED: u32 = 2;
 
@@ -206,7 +205,6 @@ pub(crate) fn fixed64_field(out: &mut Vec<u8>, field: u32, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-#[cfg(test)]
 pub(crate) fn fixed32_field(out: &mut Vec<u8>, field: u32, value: u32) {
     key(out, field, FIXED32);
     out.extend_from_slice(&value.to_le_bytes());

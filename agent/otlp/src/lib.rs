@@ -7,11 +7,11 @@
 
 #![forbid(unsafe_code)]
 
-mod codec;
 mod count;
 mod delta;
 mod encode;
 mod json;
+mod paths;
 mod proto;
 mod receiver;
 mod scope;
@@ -41,7 +41,7 @@ pub use receiver::{
 pub use sender::{
     Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,
     Protocol, QueueLimits, QueueOptions, Secret, SecretError, Sender, SenderFigures, SignalFigures,
-    StartError, Temporality, TlsError, TlsOptions,
+    StartError, Temporality, TlsError, TlsOptions, proxy_from_environment,
 };
 pub use splice::Splice;
 pub use split::{concatenate, split};

@@ -7,9 +7,12 @@
 
 mod accept;
 mod answer;
+mod attempt;
 mod backlog;
 mod backoff;
+mod body;
 mod connection;
+mod connector;
 mod delivery;
 mod destination;
 mod disk;
@@ -20,6 +23,7 @@ mod grpc;
 mod http;
 mod line;
 mod material;
+mod proxy;
 mod secret;
 pub(crate) mod tls;
 
@@ -39,6 +43,7 @@ pub use destination::{
 };
 pub use disk::{QueueLimits, QueueOptions};
 pub use figures::{DestinationFigures, SenderFigures, SignalFigures};
+pub use proxy::proxy_from_environment;
 pub use secret::{Secret, SecretError};
 pub use tls::{TlsError, TlsOptions};
 

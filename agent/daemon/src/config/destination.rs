@@ -101,5 +101,6 @@ fn tls(section: &TlsSection, base: &Base) -> TlsOptions {
         ca_file: path(&section.ca_file),
         certificate_file: path(&section.certificate_file),
         key_file: path(&section.key_file),
+        server_name: None,
     }
 }

@@ -23,8 +23,8 @@ use super::response::{Answered, Dialect, failure, success};
 use super::sink::{Answer, Received, Reply, Sink};
 use super::slot::Current;
 use super::unpack::{Encoding, unpack};
-use crate::codec::{grpc_path, http_path};
 use crate::count::count_items;
+use crate::paths::{grpc_path, http_path};
 use crate::strict::check_strictly;
 use crate::wire::Malformed;
 

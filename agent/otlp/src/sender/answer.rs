@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
-use telemetry::with_causes;
+use http::uri::Authority;
+use http::{HeaderMap, StatusCode, Uri, header};
+use serde_json::Value as Json;
 use tonic::{Code, Status};
 
 use crate::sender::exporter::{Accepted, ExportError};
@@ -59,14 +60,9 @@ pub(crate) async fn in_time(
 
 /// The meaning of a gRPC status that is not OK.
 pub(crate) fn of_grpc(status: &Status) -> Failure {
-    // A status made here, from a connection that failed, carries that failure as its source; one that the
-    // destination sent has none.
-    if let Some(source) = std::error::Error::source(status) {
-        return Failure::Later { retry_after: None, reason: with_causes(source) };
-    }
     let reason = format!("it answered {}", named(&status_name(status.code()), status.message()));
-    // tonic tells of a message above a limit, its own or, as a server, the request's, by OUT_OF_RANGE, which OTLP
-    // counts among the retryable ones; the next attempt would be as large.
+    // A tonic server tells of a request above its limit by OUT_OF_RANGE, which OTLP counts among the retryable ones; the
+    // next attempt would be as large.
     if status.code() == Code::OutOfRange && status.message().contains("message length too large") {
         return Failure::TooLarge { reason };
     }
@@ -95,20 +91,101 @@ fn is_about_size(message: &str) -> bool {
 
 /// The meaning of an HTTP answer with this status, these headers and this body.
 pub(crate) fn of_http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, Failure> {
+    let form = Form::of(headers);
     if status.is_success() {
-        return Ok(accepted(body));
+        return Ok(form.accepted(body));
     }
     let name = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    let reason = format!("it answered {}", named(name.trim_end(), &error_text(headers, body)));
+    let reason = format!("it answered {}", named(name.trim_end(), &form.error_text(body)));
     match status.as_u16() {
         429 | 502 | 503 | 504 => Err(Failure::Later { retry_after: retry_after(headers), reason }),
+        301..=303 | 307 | 308 => Err(Failure::Never { reason: elsewhere(&reason, headers) }),
         413 => Err(Failure::TooLarge { reason }),
         _ => Err(Failure::Never { reason }),
     }
 }
 
+/// An answer that is above the limit of `limit` bytes. The next attempt would get the same.
+pub(crate) fn too_large_an_answer(limit: usize) -> Failure {
+    Failure::Never { reason: format!("its answer is larger than {limit} bytes") }
+}
+
+/// A redirect is an error: whoever it points at was not chosen to see this host's telemetry.
+fn elsewhere(reason: &str, headers: &HeaderMap) -> String {
+    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()?.parse::<Uri>().ok());
+    let host = location.as_ref().and_then(|location| location.authority()).map(Authority::as_str);
+    // Without what may be a name and a password.
+    let host = host.map(|host| host.rsplit_once('@').map_or(host, |(_, host)| host));
+    match (host, location.as_ref()) {
+        (Some(host), _) => format!("{reason}, and points at {host}; if that is right, make it the endpoint"),
+        (None, Some(location)) => {
+            let path = printable(location.path().as_bytes());
+            format!("{reason}, and points at its path {path}; if that is right, put it into the endpoint")
+        }
+        (None, None) => reason.to_owned(),
+    }
+}
+
+/// How the body of an answer over HTTP is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+    /// It does not say.
+    Unsaid,
+    /// Not as OTLP has it: by something that lies between, or another server altogether.
+    Text,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Self {
+        let Some(media) = headers.get(header::CONTENT_TYPE) else { return Self::Unsaid };
+        let media = media.as_bytes().to_ascii_lowercase();
+        if media.starts_with(b"application/x-protobuf") {
+            Self::Protobuf
+        } else if media.starts_with(b"application/json") {
+            Self::Json
+        } else {
+            Self::Text
+        }
+    }
+
+    /// What the body of a success says. One that cannot be read is a success all the same: the status said so.
+    fn accepted(self, body: &[u8]) -> Accepted {
+        match self {
+            _ if body.is_empty() => Accepted::default(),
+            Self::Protobuf | Self::Unsaid => read_response(body),
+            Self::Json => read_json_response(body).unwrap_or_else(unread),
+            Self::Text => unread(),
+        }
+    }
+
+    /// The `message` of a `google.rpc.Status`, or the text that came instead of one.
+    fn error_text(self, body: &[u8]) -> String {
+        match self {
+            Self::Text | Self::Unsaid => printable(body),
+            Self::Json => {
+                let status = serde_json::from_slice::<Json>(body).unwrap_or_default();
+                status.get("message").and_then(Json::as_str).map(str::to_owned).unwrap_or_default()
+            }
+            Self::Protobuf => {
+                let mut text = String::new();
+                let read = for_each(body, 2, |message| {
+                    text = printable(message);
+                    Ok(())
+                });
+                if read.is_ok() { text } else { String::new() }
+            }
+        }
+    }
+}
+
+fn unread() -> Accepted {
+    Accepted { rejected_items: 0, message: "its answer cannot be read, but says that all is well".to_owned() }
+}
+
 /// Reads an `Export*ServiceResponse`. One that cannot be read is a success: the destination said so in its status.
-pub(crate) fn accepted(response: &[u8]) -> Accepted {
+pub(crate) fn read_response(response: &[u8]) -> Accepted {
     let read = || -> Result<Accepted, Malformed> {
         let mut accepted = Accepted::default();
         for_each(response, 1, |partial_success| {
@@ -124,7 +201,19 @@ pub(crate) fn accepted(response: &[u8]) -> Accepted {
         })?;
         Ok(accepted)
     };
-    read().unwrap_or_default()
+    read().unwrap_or_else(|_| unread())
+}
+
+fn read_json_response(response: &[u8]) -> Option<Accepted> {
+    let response: Json = serde_json::from_slice(response).ok()?;
+    let Some(partial) = response.as_object()?.get("partialSuccess") else { return Some(Accepted::default()) };
+    let rejected =
+        ["rejectedDataPoints", "rejectedSpans", "rejectedLogRecords"].into_iter().find_map(|key| {
+            let count = partial.get(key)?;
+            count.as_u64().or_else(|| count.as_str()?.parse().ok())
+        });
+    let message = partial.get("errorMessage").and_then(Json::as_str).unwrap_or_default();
+    Some(Accepted { rejected_items: rejected.unwrap_or(0), message: printable(message.as_bytes()) })
 }
 
 /// The delay in a `google.rpc.RetryInfo` among the details of an encoded `google.rpc.Status`.
@@ -174,22 +263,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let until = date(text)?;
     let now = date(headers.get(header::DATE)?.to_str().ok()?)?;
     Some(until.duration_since(now).try_into().unwrap_or_default())
-}
-
-/// The `message` of a `google.rpc.Status`, or the text that came instead of one.
-fn error_text(headers: &HeaderMap, body: &[u8]) -> String {
-    let is_protobuf = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-protobuf"));
-    if !is_protobuf {
-        return printable(body);
-    }
-    let mut text = String::new();
-    let read = for_each(body, 2, |message| {
-        text = printable(message);
-        Ok(())
-    });
-    if read.is_ok() { text } else { String::new() }
 }
 
 fn named(name: &str, text: &str) -> String {

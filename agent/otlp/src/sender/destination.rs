@@ -14,7 +14,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use telemetry::Signal;
 
-use crate::codec::http_path;
+use crate::paths::http_path;
 use crate::sender::material::Material;
 use crate::sender::secret::SecretError;
 use crate::sender::tls::TlsError;

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use telemetry::Batch;
 
-use crate::sender::destination::{Destination, Protocol};
-use crate::sender::grpc::GrpcExporter;
-use crate::sender::http::HttpExporter;
+use crate::sender::attempt::Attempts;
+use crate::sender::destination::Destination;
 
 /// A future that is called through a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -32,10 +31,7 @@ pub(crate) trait Exporter: Send + Sync {
 
 /// What sends to `destination`, in its protocol.
 pub(crate) fn exporter(destination: Destination) -> Arc<dyn Exporter> {
-    match destination.options.protocol {
-        Protocol::Grpc => Arc::new(GrpcExporter::new(destination)),
-        Protocol::HttpProtobuf => Arc::new(HttpExporter::new(destination)),
-    }
+    Arc::new(Attempts::new(destination))
 }
 
 /// The destination took the batch, perhaps without some of its items (OTLP partial success).

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -30,6 +30,7 @@ use crate::sender::destination::tests::testdata;
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -40,6 +41,7 @@ pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
     seen: Receiver<Seen>,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,7 +54,15 @@ impl Stub {
 
     /// With TLS, taking only clients that hold a certificate of the test authority.
     pub(crate) fn with_tls(answer: impl Fn(&Seen) -> Option<Response<Body>> + Send + Sync + 'static) -> Self {
-        Self::start(answer, Some(tls()))
+        Self::start(answer, Some(tls(true, &[b"h2", b"http/1.1"])))
+    }
+
+    /// With TLS for anybody, speaking these protocols.
+    pub(crate) fn with_protocols(
+        answer: impl Fn(&Seen) -> Option<Response<Body>> + Send + Sync + 'static,
+        alpn: &[&[u8]],
+    ) -> Self {
+        Self::start(answer, Some(tls(false, alpn)))
     }
 
     fn start(
@@ -60,26 +70,35 @@ impl Stub {
         tls: Option<TlsAcceptor>,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (report, seen) = sync_channel(1_000);
         let (stop, stopped) = oneshot::channel();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = connections.clone();
+        let open = Arc::new(AtomicUsize::new(0));
+        let still_open = open.clone();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
-                    () = accept(listener, tls, Arc::new(answer), report, counter) => {}
+                    () = accept(listener, tls, Arc::new(answer), report, counter, still_open) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, seen, connections, stop: Some(stop), thread: Some(thread) }
+        Self { address, seen, connections, open, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The next request, which must come soon.
     pub(crate) fn next(&self) -> Seen {
         self.seen.recv_timeout(Duration::from_secs(10)).expect("a request arrives")
+    }
+
+    /// How many connections there are now.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// How many connections were made.
@@ -101,20 +120,24 @@ async fn accept(
     answer: Arc<Answering>,
     report: SyncSender<Seen>,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 ) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::Relaxed);
-        let (tls, answer, report) = (tls.clone(), answer.clone(), report.clone());
+        open.fetch_add(1, Ordering::Relaxed);
+        let (tls, answer, report, open) = (tls.clone(), answer.clone(), report.clone(), open.clone());
         tokio::spawn(async move {
             match tls {
                 None => serve(TokioIo::new(stream), answer, report).await,
                 Some(tls) => {
-                    let Ok(stream) = tls.accept(stream).await else { return };
-                    serve(TokioIo::<tokio_rustls::server::TlsStream<TcpStream>>::new(stream), answer, report)
-                        .await;
+                    if let Ok(stream) = tls.accept(stream).await {
+                        let stream = TokioIo::<tokio_rustls::server::TlsStream<TcpStream>>::new(stream);
+                        serve(stream, answer, report).await;
+                    }
                 }
             }
+            open.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
@@ -128,7 +151,8 @@ where
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
-            let seen = Seen { path: head.uri.path().to_owned(), headers: head.headers, body };
+            let seen =
+                Seen { path: head.uri.path().to_owned(), version: head.version, headers: head.headers, body };
             let response = answer(&seen);
             report.send(seen).unwrap();
             match response {
@@ -140,23 +164,23 @@ where
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await;
 }
 
-fn tls() -> TlsAcceptor {
+fn tls(asks_for_certificates: bool, alpn: &[&[u8]]) -> TlsAcceptor {
     let read = |file| CertificateDer::from_pem_file(testdata(file)).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(read("authority.pem")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clients =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let clients = if asks_for_certificates { clients } else { clients.allow_unauthenticated() };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(clients)
+        .with_client_cert_verifier(clients.build().unwrap())
         .with_single_cert(
             vec![read("server.pem")],
             PrivateKeyDer::from_pem_file(testdata("server.key")).unwrap(),
         )
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -1,13 +1,13 @@
 //! TLS towards a destination: which authorities are trusted, and who we are.
 //!
-//! Files are read once, when the destination is made. Without a CA file the system's bundle is trusted.
+//! Without a CA file the system's bundle is trusted.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 /// PEM files of a destination.
@@ -19,6 +19,8 @@ pub struct TlsOptions {
     pub certificate_file: Option<PathBuf>,
     /// The private key of `certificate_file`.
     pub key_file: Option<PathBuf>,
+    /// The name that the destination's certificate must have, where it is not the host of the endpoint.
+    pub server_name: Option<String>,
 }
 
 /// Why TLS cannot be set up. The texts are for the operator.
@@ -74,6 +76,12 @@ pub enum TlsError {
         "this system has no bundle of certificate authorities (package ca-certificates); install it or set ca_file"
     )]
     NoSystemBundle,
+    /// What should be a name is none.
+    #[error("server_name {name:?} is no host name; write one that the destination's certificate has")]
+    ServerName {
+        /// As it was given.
+        name: String,
+    },
     /// The cryptography cannot be set up.
     #[error("setting up TLS")]
     Setup {
@@ -93,8 +101,8 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 /// A system's bundle takes a quarter of it.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
-/// The configuration for connections that speak `alpn`.
-pub(crate) fn client_config(options: &TlsOptions, alpn: &[u8]) -> Result<ClientConfig, TlsError> {
+/// The configuration for connections that speak one of `alpn`, of which the destination chooses.
+pub(crate) fn client_config(options: &TlsOptions, alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
     let builder = builder()?.with_root_certificates(roots(options.ca_file.as_deref())?);
     let mut config = match (&options.certificate_file, &options.key_file) {
         (Some(certificate_file), Some(key_file)) => builder
@@ -107,7 +115,7 @@ pub(crate) fn client_config(options: &TlsOptions, alpn: &[u8]) -> Result<ClientC
         (None, None) => builder.with_no_client_auth(),
         _ => return Err(TlsError::HalfOfPair),
     };
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)
 }
 
@@ -132,10 +140,19 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
         }
         return Ok(roots);
     }
-    let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
     // A bundle may hold an authority that is too odd for rustls; the others serve.
-    roots.add_parsable_certificates(certificates(bundle.ok_or(TlsError::NoSystemBundle)?)?);
+    roots.add_parsable_certificates(certificates(trusted_bundle().ok_or(TlsError::NoSystemBundle)?)?);
     Ok(roots)
+}
+
+/// The system's bundle of authorities.
+pub(crate) fn trusted_bundle() -> Option<&'static Path> {
+    SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists())
+}
+
+/// `name` as certificates have it.
+pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName { name: name.to_owned() })
 }
 
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

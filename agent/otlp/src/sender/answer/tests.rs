@@ -153,6 +153,12 @@ fn an_error_body_is_read_by_its_content_type() {
     for (content_type, body, expected) in [
         ("application/x-protobuf", &status[..], "it answered 400 Bad Request: no such tenant"),
         ("application/x-protobuf", b"\xff\xff", "it answered 400 Bad Request"),
+        (
+            "application/json",
+            br#"{"code":3,"message":"no such tenant"}"#,
+            "it answered 400 Bad Request: no such tenant",
+        ),
+        ("application/json", b"nothing", "it answered 400 Bad Request"),
         ("text/plain", b"no such\r\ntenant\n", "it answered 400 Bad Request: no such  tenant"),
     ] {
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))].into_iter().collect();
@@ -168,9 +174,54 @@ fn a_partial_success_tells_how_many_items_were_rejected_and_why() {
     text_field(&mut partial, 2, "too old");
     let mut response = Vec::new();
     bytes_field(&mut response, 1, &partial);
-    assert_eq!(accepted(&response), Accepted { rejected_items: 3, message: "too old".to_owned() });
-    assert_eq!(accepted(b""), Accepted::default());
-    assert_eq!(accepted(b"\x0a\x05\x08"), Accepted::default(), "an unreadable answer is a success");
+    let expected = Accepted { rejected_items: 3, message: "too old".to_owned() };
+    assert_eq!(read_response(&response), expected);
+    assert_eq!(read_response(b""), Accepted::default());
+}
+
+#[test]
+fn the_body_of_a_success_is_read_as_its_content_type_says_and_what_cannot_be_read_is_said() {
+    let rejected = |rejected_items, message: &str| Accepted { rejected_items, message: message.to_owned() };
+    for (content_type, body, expected) in [
+        ("application/x-protobuf", &b"\x0a\x02\x08\x02"[..], rejected(2, "")),
+        ("application/x-protobuf", b"\x0a\x05\x08", unread()),
+        ("application/x-protobuf", b"", rejected(0, "")),
+        ("application/json", b"{}", rejected(0, "")),
+        ("application/json; charset=utf-8", br#"{"partialSuccess":{"rejectedSpans":"7"}}"#, rejected(7, "")),
+        ("application/json", br#"{"partialSuccess":{"rejectedDataPoints":7}}"#, rejected(7, "")),
+        (
+            "Application/JSON",
+            br#"{"partialSuccess":{"errorMessage":"slow\ndown"}}"#,
+            rejected(0, "slow down"),
+        ),
+        ("application/json", br#"{"partialSuccess":{"rejectedLogRecords":"-7"}}"#, rejected(0, "")),
+        ("application/json", b"{", unread()),
+        ("application/json", b"[]", unread()),
+        ("text/html", b"<html>", unread()),
+        ("text/html", b"", rejected(0, "")),
+    ] {
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))].into_iter().collect();
+        assert_eq!(of_http(StatusCode::OK, &headers, body), Ok(expected), "{content_type} {body:?}");
+    }
+}
+
+#[test]
+fn a_redirect_is_refused_and_names_the_host_that_it_points_at() {
+    let to = |location| {
+        let headers = [(header::LOCATION, HeaderValue::from_static(location))].into_iter().collect();
+        let failure = of_http(StatusCode::TEMPORARY_REDIRECT, &headers, b"").unwrap_err();
+        let Failure::Never { reason } = failure else { panic!("{failure:?}") };
+        reason
+    };
+    let answered = "it answered 307 Temporary Redirect, and points at";
+    let host = to("https://me:secret@other.example:8443/v1/metrics?token=secret");
+    assert_eq!(host, format!("{answered} other.example:8443; if that is right, make it the endpoint"));
+    let path = to("/otlp/v1/metrics?token=secret");
+    assert_eq!(
+        path,
+        format!("{answered} its path /otlp/v1/metrics; if that is right, put it into the endpoint")
+    );
+    assert_eq!(to("http://["), "it answered 307 Temporary Redirect");
 }
 
 proptest! {

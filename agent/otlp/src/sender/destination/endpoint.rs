@@ -4,7 +4,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use telemetry::Signal;
 
-use crate::codec::http_path;
+use crate::paths::http_path;
 use crate::sender::destination::{DestinationOptions, Protocol};
 
 /// Scheme, authority, and the path without a final slash.

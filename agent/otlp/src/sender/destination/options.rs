@@ -34,6 +34,8 @@ pub enum Compression {
     None,
     /// gzip, which every OTLP receiver understands.
     Gzip,
+    /// zstd, faster and smaller; not every OTLP receiver understands it.
+    Zstd,
 }
 
 /// How the points of sums and histograms relate to those before them.

@@ -107,6 +107,16 @@ fn look(directory: &Path) -> Result<(Disk, Survey), OpenError> {
     Ok((disk, survey))
 }
 
+/// Whether a queue in use owns the directory.
+///
+/// # Errors
+///
+/// When the directory cannot be opened.
+pub fn is_in_use(directory: &Path) -> Result<bool, OpenError> {
+    let failed = |source| OpenError::Directory { directory: directory.to_owned(), source };
+    Disk::is_owned(directory).map_err(failed)
+}
+
 /// Says what is in a queue's directory, by names and first bytes.
 ///
 /// # Errors

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod age;
 mod commit;
 mod cursor;
 mod error;
@@ -34,6 +35,7 @@ mod scan;
 mod segment;
 mod shared;
 mod survey;
+mod together;
 mod totals;
 mod writer;
 
@@ -43,7 +45,8 @@ mod tests;
 pub use cursor::{Cursor, Position, Record};
 pub use error::{AppendError, CursorError, OpenError, ReadError};
 pub use examine::{
-    Inspection, PositionFigures, PositionSummary, SegmentCheck, SegmentSummary, export, fsck, inspect, repair,
+    Inspection, PositionFigures, PositionSummary, SegmentCheck, SegmentSummary, export, fsck, inspect,
+    is_in_use, repair,
 };
 pub use figures::{Counters, CursorFigures, Figures, Opening};
 pub use options::{Options, OptionsError, SyncPolicy};

@@ -28,7 +28,7 @@ pub struct Options {
     /// The most bytes that all segments and the reserve take; beyond them the oldest segment is dropped. Not less than
     /// four segments.
     pub max_bytes: u64,
-    /// Segments whose newest record is older are dropped.
+    /// Segments whose newest record is older are dropped. A clock that is set forward makes nothing older.
     pub max_age: Option<Duration>,
     /// Room that is left to others on the file system: with less, the oldest segments are dropped.
     pub min_free_bytes: u64,

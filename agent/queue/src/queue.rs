@@ -15,7 +15,8 @@ use crate::position;
 use crate::progress::Progress;
 use crate::record::Entry;
 use crate::recovery::{self, Opened};
-use crate::shared::Shared;
+use crate::shared::{Shared, Waiting};
+use crate::together;
 
 /// A durable FIFO of opaque records in a directory of its own.
 ///
@@ -61,7 +62,18 @@ impl Queue {
     /// without trying; it must be quick, must not block and should not panic. It is told the record's sequence number. Records appended
     /// by one thread keep their order.
     pub fn append(&self, entry: Entry, done: impl FnOnce(Result<u64, AppendError>) + Send + 'static) {
-        self.shared.append(entry, Box::new(done));
+        self.shared.append(vec![Waiting { entry, done: Box::new(done) }]);
+    }
+
+    /// Appends records like [`append`](Self::append), and has `done` told once, when all of them are durable or one is
+    /// refused. They are taken in together or not at all, however many bytes they have, if nothing else waits; but where
+    /// the disk fails, some may be there all the same. `done` is told the last one's sequence number.
+    pub fn append_all(
+        &self,
+        entries: Vec<Entry>,
+        done: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+    ) {
+        self.shared.append(together::all(entries, Box::new(done)));
     }
 
     /// Appends a record and waits until it is as durable as the policy demands; returns its sequence number.

@@ -12,7 +12,7 @@ use crate::reserve;
 use crate::segment::Name;
 use crate::shared::Segment;
 use crate::totals::LossReason;
-use crate::writer::Writer;
+use crate::writer::{Writer, moment};
 
 /// How many segments that could not be removed are remembered. The next opening finds the rest.
 const LEFTOVERS: usize = 1000;
@@ -81,6 +81,7 @@ impl Writer {
 
     fn enforce_age(&mut self, now: i64) {
         let Some(max_age) = self.shared.options.max_age else { return };
+        let now = self.age.judge(now, moment(), max_age);
         let oldest_kept = now.saturating_sub(i64::try_from(max_age.as_nanos()).unwrap_or(i64::MAX));
         let is_aged =
             |writer: &Self| writer.shared.lock().segments.front().is_some_and(|s| s.newest < oldest_kept);

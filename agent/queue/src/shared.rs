@@ -163,35 +163,41 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a record to the writer. `done` is called from the writer's thread, or from here if it is refused at once.
-    pub(crate) fn append(&self, entry: Entry, done: Done) {
-        let refused = self.enqueue(entry, done);
-        if let Err((done, error)) = refused {
-            done(Err(error));
+    /// Hands records to the writer, all of them or none. Each `done` is called from the writer's thread, or from here if
+    /// they are refused at once.
+    pub(crate) fn append(&self, group: Vec<Waiting>) {
+        if let Err((group, error)) = self.enqueue(group) {
+            for Waiting { done, .. } in group {
+                done(Err(error.clone()));
+            }
         }
     }
 
-    fn enqueue(&self, entry: Entry, done: Done) -> Result<(), (Done, AppendError)> {
-        let (bytes, limit) = (entry.payload.len() as u64, self.options.max_record_bytes());
+    fn enqueue(&self, group: Vec<Waiting>) -> Result<(), (Vec<Waiting>, AppendError)> {
+        let limit = self.options.max_record_bytes();
+        let largest = group.iter().map(|waiting| waiting.entry.payload.len()).max().unwrap_or(0) as u64;
+        // Headers count, or empty records could wait without limit.
+        let bytes: u64 = group.iter().map(|waiting| record::size_of(waiting.entry.payload.len())).sum();
         let mut state = self.lock();
         if state.closing || state.writer_gone {
-            return Err((done, AppendError::Closed));
+            return Err((group, AppendError::Closed));
         }
-        if bytes > limit {
-            state.counters.refused_too_large += 1;
-            return Err((done, AppendError::TooLarge { bytes, limit }));
+        if largest > limit {
+            state.counters.refused_too_large += group.len() as u64;
+            return Err((group, AppendError::TooLarge { bytes: largest, limit }));
         }
         let waiting = state.waiting_bytes;
-        // Headers count, or empty records could wait without limit. A single record always may.
-        if waiting > 0 && waiting + record::size_of(bytes as usize) > self.options.max_waiting_bytes {
-            state.counters.refused_busy += 1;
-            return Err((done, AppendError::Busy { waiting }));
+        // What comes alone always may wait.
+        if waiting > 0 && waiting + bytes > self.options.max_waiting_bytes {
+            state.counters.refused_busy += group.len() as u64;
+            return Err((group, AppendError::Busy { waiting }));
         }
-        state.waiting_bytes += record::size_of(bytes as usize);
-        state.waiting.push(Waiting { entry, done });
+        let before = state.waiting.len();
+        state.waiting_bytes += bytes;
+        state.waiting.extend(group);
         let count = state.waiting.len();
         let full = waiting < GROUP_BYTES && state.waiting_bytes >= GROUP_BYTES;
-        let wake = count == 1 || count == state.wake_at || full;
+        let wake = before == 0 || (before < state.wake_at && count >= state.wake_at) || full;
         drop(state);
         if wake {
             self.work.notify_one();

@@ -12,10 +12,12 @@ use crate::fs::model::Model;
 use crate::options::Options;
 use crate::record::Entry;
 use crate::recovery::{self, Opened};
+use crate::shared::Waiting;
 use crate::totals::Totals;
 
 mod crashes;
 mod damage;
+mod hanging;
 mod killed;
 mod limits;
 mod random;
@@ -114,9 +116,8 @@ impl Bench {
         let mut count = 0;
         for (index, entry) in entries.into_iter().enumerate() {
             let results = Arc::clone(&results);
-            self.opened
-                .shared
-                .append(entry, Box::new(move |result| results.lock().unwrap().push((index, result))));
+            let done = Box::new(move |result| results.lock().unwrap().push((index, result)));
+            self.opened.shared.append(vec![Waiting { entry, done }]);
             count += 1;
         }
         self.work();

@@ -1,12 +1,13 @@
 //! The one that writes: a thread that takes what waits, commits it, saves positions and applies limits, in rounds.
 //!
-//! A round is a plain call, so tests do without the thread. The clock is read here for one purpose, to space out syncs
-//! and saves; nothing that is kept depends on it.
+//! A round is a plain call, so tests do without the thread. The clock that never jumps is read here, to space out syncs and
+//! saves and to notice when the other one is set; nothing that is kept depends on it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::age::AgeClock;
 use crate::commit::Active;
 use crate::error::AppendError;
 use crate::options::SyncPolicy;
@@ -35,13 +36,17 @@ pub(crate) struct Writer {
     pub(crate) needs_reserve: bool,
     /// Segments that hold nothing any more and could not be removed.
     pub(crate) leftovers: Vec<Name>,
+    pub(crate) age: AgeClock,
     last_group: usize,
     last_sync: Instant,
     last_save: Instant,
 }
 
-#[expect(clippy::disallowed_methods, reason = "spaces out syncs and saves by a clock that never jumps")]
-fn moment() -> Instant {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "spaces out syncs and saves by a clock that never jumps, and notices jumps"
+)]
+pub(crate) fn moment() -> Instant {
     Instant::now()
 }
 
@@ -54,6 +59,7 @@ impl Writer {
             last_name,
             needs_reserve: false,
             leftovers: Vec::new(),
+            age: AgeClock::default(),
             last_group: 0,
             last_sync: now,
             last_save: now,

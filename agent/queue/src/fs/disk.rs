@@ -69,6 +69,19 @@ impl Disk {
         Ok(Self { directory: rustix::fs::open(path, flags, Mode::empty())? })
     }
 
+    /// Whether somebody has [taken](Self::own) the directory.
+    pub(crate) fn is_owned(path: &Path) -> io::Result<bool> {
+        let lock = match Self::look(path)?.open_at(LOCK, OFlags::RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            lock => std::fs::File::from(lock?),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     fn open_at(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(rustix::fs::openat(&self.directory, name, flags, PRIVATE)?)

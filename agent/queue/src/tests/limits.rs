@@ -166,3 +166,35 @@ fn what_a_limit_took_after_it_was_read_is_passed_and_cannot_be_acknowledged() {
     assert_eq!(figures.delivered, records(1, 20_000));
     assert_eq!((figures.lost, figures.queued), (bench.figures_of("a").lost, bench.figures_of("a").queued));
 }
+
+#[test]
+fn records_that_belong_together_are_taken_in_together_and_answered_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { max_waiting_bytes: 3000, ..small() };
+    let (queue, _) = crate::Queue::open(directory.path(), options).unwrap();
+    let (told, outcomes) = std::sync::mpsc::sync_channel(10);
+    let largest = usize::try_from(small().max_record_bytes()).unwrap();
+    for (sizes, good) in
+        [(vec![], true), (vec![2000; 5], true), (vec![100, largest + 1], false), (vec![largest; 3], true)]
+    {
+        let told = told.clone();
+        let entries = sizes.iter().map(|size| entry(0, *size)).collect();
+        queue.append_all(entries, move |outcome| told.send(outcome).unwrap());
+        let outcome = outcomes.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(outcome.is_ok(), good, "{outcome:?}");
+    }
+    assert_eq!(outcomes.try_recv().ok().map(|_| ()), None);
+    assert_eq!(queue.figures().appended.records, 8);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_drops_nothing() {
+    let options = Options { max_age: Some(Duration::from_secs(100)), ..small() };
+    let mut bench = Bench::new(options);
+    let cursor = bench.cursor("a");
+    bench.append_numbers(0..4, 20_000);
+    bench.maintain(4 * SECOND);
+    bench.maintain(1_000_000 * SECOND);
+    assert_eq!(bench.figures_of("a").queued.records, 4);
+    assert_eq!(numbers(&read_all(&cursor)), [0, 1, 2, 3]);
+}

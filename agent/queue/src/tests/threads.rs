@@ -96,7 +96,9 @@ fn a_directory_has_one_owner_at_a_time() {
     let error = Queue::open(directory.path(), options()).err().unwrap();
     assert!(matches!(error, OpenError::InUse { .. }));
     assert!(error.to_string().contains("is in use by another process: stop that one"), "{error}");
+    assert!(crate::is_in_use(directory.path()).unwrap());
     queue.close();
+    assert!(!crate::is_in_use(directory.path()).unwrap());
     assert!(Queue::open(directory.path(), options()).is_ok());
 }
 

@@ -349,7 +349,14 @@ fn say_what_was_lost(figures: &SenderFigures) {
                     "{waiting} {items} wait on disk for the next start"
                 );
             }
-            if figures.lost() + figures.refused > 0 {
+            if figures.dead_lettered > 0 {
+                let (kept, items) = (figures.dead_lettered, signal.items());
+                tracing::info!(
+                    destination = destination.name,
+                    "{kept} {items} are kept as dead letters; `hostmend queue replay` sends them again"
+                );
+            }
+            if figures.lost() > 0 {
                 tracing::warn!(
                     destination = destination.name,
                     %signal,
@@ -359,6 +366,7 @@ fn say_what_was_lost(figures: &SenderFigures) {
                     age = figures.lost_age,
                     disk = figures.lost_disk,
                     damaged = figures.lost_damaged,
+                    dead_letters = figures.lost_dead_letters,
                     queue_full = figures.dropped_queue_full,
                     shutdown = figures.dropped_shutdown,
                     last_error = destination.last_error,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use telemetry::Signal;
 use tracing_subscriber::EnvFilter;
 
 /// Where the configuration lies on an installed host.
@@ -46,7 +47,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Have the running agent read its configuration anew; what is wrong leaves the old one in force.
     Reload(ReloadArgs),
-    /// Look at the telemetry that waits on disk, also while the agent runs. Changes nothing.
+    /// Look at the telemetry that waits on disk, also while the agent runs; send again what was refused.
     Queue(QueueArgs),
     /// Reference lists, printed from the tables that the program runs on.
     List {
@@ -176,7 +177,7 @@ pub(crate) enum CheckFormat {
 
 #[derive(Args, Debug)]
 pub(crate) struct QueueArgs {
-    /// What to look at.
+    /// What to look at, or to do.
     pub(crate) look: QueueLook,
 
     /// The directory that holds the queues; without it, `queue` in the configuration's state directory.
@@ -186,6 +187,43 @@ pub(crate) struct QueueArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) config: PathBuf,
+
+    /// For inspect and fsck: print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// For replay: only what this destination refused.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) destination: Option<String>,
+
+    /// For replay: only this signal.
+    #[arg(long)]
+    pub(crate) signal: Option<SignalName>,
+
+    /// For replay: the socket of the running agent; without it, where its configuration says.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// A signal, as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SignalName {
+    /// Points.
+    Metrics,
+    /// Spans.
+    Traces,
+    /// Records.
+    Logs,
+}
+
+impl From<SignalName> for Signal {
+    fn from(name: SignalName) -> Self {
+        match name {
+            SignalName::Metrics => Self::Metrics,
+            SignalName::Traces => Self::Traces,
+            SignalName::Logs => Self::Logs,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -194,8 +232,10 @@ pub(crate) enum QueueLook {
     Inspect,
     /// Read everything, and say what is damaged; exit code 3 if anything is.
     Fsck,
-    /// Print every record that can be read as a line of JSON, with the OTLP request in base64.
+    /// Print every record that can be read as a line of JSON, with the OTLP request in base64; dead letters last.
     Export,
+    /// Send the dead letters again: the running agent at once, or the next one at its start.
+    Replay,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,5 +1,6 @@
 //! Asks the running agent over its socket.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,7 +27,7 @@ const MAX_ANSWER: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) method: &'static str,
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
 }
 
 /// An answer, which says that the question was understood and allowed.
@@ -99,7 +100,7 @@ async fn exchange(stream: UnixStream, question: &Asked) -> anyhow::Result<Answer
         http1::handshake(TokioIo::new(stream)).await.context("speaking to the agent")?;
     // Ends with the exchange; what fails on it fails the request.
     tokio::spawn(async move { drop(connection.await) });
-    let request = Request::builder().method(question.method).uri(question.path).header("host", "hostmend");
+    let request = Request::builder().method(question.method).uri(&*question.path).header("host", "hostmend");
     let response =
         sender.send_request(request.body(Empty::<Bytes>::new())?).await.context("asking the agent")?;
     let status = response.status();

@@ -10,7 +10,7 @@ use crate::status::Reloaded;
 
 pub(crate) fn run(args: &ReloadArgs) -> anyhow::Result<Exit> {
     let path = if args.wait { "/v1/reload" } else { "/v1/reload?wait=false" };
-    let answer = ask(&args.agent, &Asked { method: "POST", path })?;
+    let answer = ask(&args.agent, &Asked { method: "POST", path: path.into() })?;
     if !args.wait {
         return Ok(Exit::Done);
     }

@@ -100,17 +100,31 @@ pub(crate) struct Destination {
     pub(crate) signals: BTreeMap<String, Owed>,
 }
 
-/// What became of the items of one signal for one destination: `accepted = delivered + queued + refused + lost`.
+/// What became of the items of one signal for one destination: `accepted = delivered + queued + dead_lettered + lost`.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Owed {
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
     pub(crate) queued: u64,
-    pub(crate) refused: u64,
+    /// Kept for the operator, since the destination refused them for good.
+    pub(crate) dead_lettered: u64,
     /// By reason.
     pub(crate) lost: BTreeMap<String, u64>,
     /// Of the accepted ones, those that no disk took.
     pub(crate) not_durable: u64,
+    /// Of the delivered ones, those that another destination took because this one failed.
+    pub(crate) delivered_by_others: u64,
+    /// When the oldest of what waits was received.
+    pub(crate) oldest: Option<String>,
+}
+
+/// Dead letters that are being sent again, in the answer of `POST /v1/replay`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Replayed {
+    pub(crate) destination: String,
+    pub(crate) signal: String,
+    pub(crate) records: u64,
+    pub(crate) items: u64,
 }
 
 /// What is kept in memory for rules.

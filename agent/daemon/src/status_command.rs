@@ -13,7 +13,7 @@ use crate::print;
 use crate::status::Status;
 
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
-    let answer = ask(&args.agent, &Asked { method: "GET", path: "/v1/status" })?;
+    let answer = ask(&args.agent, &Asked { method: "GET", path: "/v1/status".into() })?;
     if args.json {
         print::out(&answer.body)?;
         return Ok(Exit::Done);

@@ -39,9 +39,10 @@ pub use receiver::{
     ServerTls, Sink,
 };
 pub use sender::{
-    Compression, Destination, DestinationError, DestinationFigures, DestinationOptions, NotAccepted,
-    Protocol, QueueLimits, QueueOptions, Secret, SecretError, Sender, SenderFigures, SignalFigures,
-    StartError, Temporality, TlsError, TlsOptions, proxy_from_environment,
+    Compression, DeadLetter, DeadLetterQueue, Destination, DestinationError, DestinationFigures,
+    DestinationOptions, NewDestinations, NotAccepted, Protocol, QueueLimits, QueueOptions, ReconfigureError,
+    Replay, Secret, SecretError, Sender, SenderFigures, SignalFigures, StartError, Temporality, TlsError,
+    TlsOptions, proxy_from_environment,
 };
 pub use splice::Splice;
 pub use split::{concatenate, split};

@@ -1,9 +1,9 @@
 //! Ships batches to destinations, from a thread of its own.
 //!
-//! Offering never blocks: a batch is appended to the queue of its signal on disk, once for all destinations; each has a
-//! cursor there, a pace of its own, and goes on after a restart where it was. What no disk takes goes from memory,
-//! bounded. Each destination is served by its own task, so a slow one delays nobody else. Knows nothing of what the
-//! batches hold.
+//! What is taken is appended to the queue of its signal on disk, once for all destinations; each has a cursor there, a
+//! pace of its own, and goes on after a restart where it was. Each signal of each destination is served by its own task,
+//! so a slow one delays nobody else. What a destination refuses for good is kept apart. Knows nothing of what the batches
+//! hold.
 
 mod accept;
 mod answer;
@@ -13,6 +13,7 @@ mod backoff;
 mod body;
 mod connection;
 mod connector;
+mod dead_letters;
 mod delivery;
 mod destination;
 mod disk;
@@ -21,29 +22,37 @@ mod feed;
 mod figures;
 mod grpc;
 mod http;
-mod line;
+mod lane;
 mod material;
+mod pace;
 mod proxy;
+mod recipient;
+mod roster;
+mod route;
 mod secret;
 pub(crate) mod tls;
+mod window;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use telemetry::{Batch, Signal, Timestamp};
-use tokio::sync::watch;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 pub use accept::NotAccepted;
+pub use dead_letters::{DeadLetter, DeadLetterQueue};
 pub use destination::{
     Compression, Destination, DestinationError, DestinationOptions, Protocol, Temporality,
 };
 pub use disk::{QueueLimits, QueueOptions};
 pub use figures::{DestinationFigures, SenderFigures, SignalFigures};
 pub use proxy::proxy_from_environment;
+pub use roster::{NewDestinations, ReconfigureError};
 pub use secret::{Secret, SecretError};
 pub use tls::{TlsError, TlsOptions};
 
@@ -51,30 +60,47 @@ use accept::Waiting;
 use delivery::{Delivery, Stop};
 use disk::{Disk, Finding};
 use exporter::exporter;
-use line::Line;
+use roster::{Connect, Recipients, Roster};
 
 /// A resolver or a disk that hangs keeps a thread; beyond these, names are looked up and queues read one after the other.
 const BLOCKING_THREADS: usize = 16;
 
-/// How much may wait for each destination in memory while no disk takes it: of 1,500 points every ten seconds, about
-/// half an hour. More than the largest request that anybody is likely to take, 16 MiB.
-const MEMORY_BYTES: usize = 24 << 20;
+/// How many signals of destinations may be added at once. More are refused.
+const NEW_DELIVERIES: usize = 3 * 256;
 
-/// The thread of the sender cannot be started.
+/// Why the sender cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("starting the thread that sends telemetry")]
-pub struct StartError {
-    #[from]
-    source: std::io::Error,
+pub enum StartError {
+    /// There is no thread or no event queue to be had.
+    #[error("starting the thread that sends telemetry")]
+    Thread(#[source] std::io::Error),
+    /// The destinations cannot be served together.
+    #[error(transparent)]
+    Destinations(#[from] ReconfigureError),
 }
 
 /// Delivers batches to destinations in the background.
 pub struct Sender {
-    lines: Arc<[Arc<Line>]>,
-    disk: Disk,
+    roster: Mutex<Roster>,
+    recipients: RwLock<Recipients>,
+    disk: Arc<Disk>,
     findings: Mutex<Vec<Finding>>,
     stop: watch::Sender<Option<Instant>>,
+    deliveries: mpsc::Sender<Delivery>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Dead letters of one destination and signal that are being sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Who refused them.
+    pub destination: String,
+    /// Of which signal.
+    pub signal: Signal,
+    /// How many requests they are.
+    pub records: u64,
+    /// How many points, spans or log records are in them.
+    pub items: u64,
 }
 
 impl Sender {
@@ -86,32 +112,37 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// The system gives no thread or no event queue.
+    /// The system gives no thread or no event queue, or two destinations have one name.
     pub fn start(
         destinations: Vec<Destination>,
         queue: Option<&QueueOptions>,
         every: Duration,
         alive: impl Fn() + Send + 'static,
     ) -> Result<Self, StartError> {
-        let names: Vec<&str> = destinations.iter().map(Destination::name).collect();
-        let (disk, mut findings) = match queue {
-            Some(options) if !names.is_empty() => Disk::open(options, &names),
-            _ => Default::default(),
-        };
-        let (stop, mut stopped) = watch::channel(None);
-        let (lines, deliveries): (Vec<_>, Vec<_>) = destinations
-            .into_iter()
-            .map(|destination| {
-                let cursors = disk.cursors(destination.name(), &mut findings);
-                let line = Line::new(destination.name(), MEMORY_BYTES, cursors, disk.underway());
-                delivery(destination, Arc::new(line), &stopped)
-            })
-            .unzip();
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        Self::start_with(destinations, queue, every, alive, Arc::new(exporter), Builder::new_current_thread())
+    }
+
+    fn start_with(
+        destinations: Vec<Destination>,
+        queue: Option<&QueueOptions>,
+        every: Duration,
+        alive: impl Fn() + Send + 'static,
+        connect: Connect,
+        mut runtime: Builder,
+    ) -> Result<Self, StartError> {
+        let disk = Arc::new(Disk::new(queue.cloned()));
+        let (stop, stopped) = watch::channel(None);
+        let mut roster = Roster::new(connect, Stop(stopped.clone()));
+        let mut findings = Vec::new();
+        let first = roster.prepare(destinations, &disk, true, &mut findings)?;
+        let first = roster.put_in_force(first, &mut findings);
+        let runtime = runtime
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
             .thread_name("send-blocking")
-            .build()?;
+            .build()
+            .map_err(StartError::Thread)?;
+        let (deliveries, more) = mpsc::channel(NEW_DELIVERIES);
         let thread = std::thread::Builder::new().name("send".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(async move {
@@ -120,47 +151,42 @@ impl Sender {
                         sleep(every).await;
                     }
                 });
-                let tasks: JoinSet<()> = deliveries.into_iter().map(Delivery::watched).collect();
-                // Without a destination, too, the thread lives until it is told to stop.
-                let _ = stopped.wait_for(Option::is_some).await;
-                tasks.join_all().await;
+                run(first, more, stopped).await;
             });
             // Not the ordinary end, which would wait for a lookup or a read that hangs.
             runtime.shutdown_background();
-        })?;
-        let (lines, findings) = (lines.into(), Mutex::new(findings));
-        Ok(Self { lines, disk, findings, stop, thread: Mutex::new(Some(thread)) })
+        });
+        let thread = Mutex::new(Some(thread.map_err(StartError::Thread)?));
+        let recipients = RwLock::new(roster.recipients());
+        let (roster, findings) = (Mutex::new(roster), Mutex::new(findings));
+        Ok(Self { roster, recipients, disk, findings, stop, deliveries, thread })
     }
 
     /// Logs what opening the queues found, once.
     pub fn say_what_was_found(&self) {
-        let findings = std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner));
-        for finding in findings {
-            match finding {
-                Finding::Noted(text) => tracing::info!("{text}"),
-                Finding::Complaint(text) => tracing::warn!("{text}"),
-            }
-        }
+        let findings = std::mem::take(&mut *lock(&self.findings));
+        findings.into_iter().for_each(Finding::say);
     }
 
-    /// Queues `batch`, received `now`, for every destination. Never blocks; after a stop the batch is dropped and
-    /// counted.
+    /// Queues `batch`, received `now`, for every destination that takes its signal. Never blocks; after a stop the batch
+    /// is dropped and counted.
     pub fn offer(&self, batch: &Batch, now: Timestamp) {
-        if !self.lines.is_empty() {
-            self.disk.append(batch, now, &self.lines);
+        let lanes = self.recipients().of(batch.signal);
+        if !lanes.is_empty() {
+            self.disk.append(batch, now, lanes);
         }
     }
 
     /// Takes received telemetry, and has `done` told `Ok` once it is as durable as the disk can make it, or why it was
     /// not accepted. Nothing goes to memory. Never blocks; `done` runs on the thread that writes, or at once on this
-    /// one, and must be quick. Without a destination there is nobody to keep it for, and it is accepted at once.
+    /// one, and must be quick. What no destination takes is kept for nobody, and accepted at once.
     pub fn accept(
         &self,
         batch: Batch,
         now: Timestamp,
         done: impl FnOnce(Result<(), NotAccepted>) + Send + 'static,
     ) {
-        if self.lines.is_empty() {
+        if self.recipients().of(batch.signal).is_empty() {
             done(Ok(()));
         } else {
             self.disk.accept(batch, now, Waiting::new(done));
@@ -172,9 +198,73 @@ impl Sender {
         self.disk.failing()
     }
 
-    /// What has become of everything offered so far.
+    /// Serves `destinations` from now on: [`prepare`](Self::prepare) and [`put_in_force`](Self::put_in_force).
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed then.
+    pub fn reconfigure(&self, destinations: Vec<Destination>) -> Result<(), ReconfigureError> {
+        self.put_in_force(self.prepare(destinations)?);
+        Ok(())
+    }
+
+    /// Makes ready to serve `destinations` instead of those that there are. Everything that can fail is done here.
+    ///
+    /// # Errors
+    ///
+    /// Says what would be right.
+    pub fn prepare(&self, destinations: Vec<Destination>) -> Result<NewDestinations, ReconfigureError> {
+        if self.stop.borrow().is_some() {
+            return Err(ReconfigureError::Stopped);
+        }
+        if destinations.len() * Signal::ALL.len() > NEW_DELIVERIES {
+            return Err(ReconfigureError::TooMany { most: NEW_DELIVERIES / Signal::ALL.len() });
+        }
+        let mut findings = Vec::new();
+        let new = lock(&self.roster).prepare(destinations, &self.disk, false, &mut findings);
+        findings.into_iter().for_each(Finding::say);
+        new
+    }
+
+    /// Serves the destinations from now on, and logs who is forgotten. Those that are as before go on undisturbed; one
+    /// that was changed keeps its place in the queues, for that is under its name.
+    pub fn put_in_force(&self, new: NewDestinations) {
+        let mut findings = Vec::new();
+        let mut roster = lock(&self.roster);
+        for delivery in roster.put_in_force(new, &mut findings) {
+            // Without room, or after a stop, what waits there waits for the next start.
+            if self.deliveries.try_send(delivery).is_err() {
+                tracing::warn!("a destination that was added is served from the next start on");
+            }
+        }
+        *self.recipients.write().unwrap_or_else(PoisonError::into_inner) = roster.recipients();
+        drop(roster);
+        findings.into_iter().for_each(Finding::say);
+    }
+
+    /// Sends the dead letters again that there are now, of one destination or all, of one signal or all. They count as
+    /// dead letters until they are taken; what is refused once more becomes one again.
+    pub fn replay(&self, destination: Option<&str>, signal: Option<Signal>) -> Vec<Replay> {
+        let recipients = self.recipients();
+        let asked =
+            recipients.all.iter().filter(|recipient| destination.is_none_or(|name| name == recipient.name()));
+        let lanes =
+            asked.flat_map(|recipient| recipient.lanes().into_iter().map(move |lane| (recipient, lane)));
+        lanes
+            .filter(|(_, lane)| signal.is_none_or(|signal| signal == lane.signal()))
+            .map(|(recipient, lane)| {
+                let (records, items) = lane.replay();
+                Replay { destination: recipient.name().to_owned(), signal: lane.signal(), records, items }
+            })
+            .filter(|replay| replay.records > 0)
+            .collect()
+    }
+
+    /// What has become of everything taken so far.
     pub fn figures(&self) -> SenderFigures {
-        SenderFigures { destinations: self.lines.iter().map(|line| line.figures()).collect() }
+        SenderFigures {
+            destinations: self.recipients().all.iter().map(|recipient| recipient.figures()).collect(),
+        }
     }
 
     /// Delivers what is queued, for at most `deadline`; the rest waits on disk for the next start, and what is in memory
@@ -183,27 +273,50 @@ impl Sender {
     pub fn flush_and_stop(&self, deadline: Duration) -> SenderFigures {
         let until = Instant::now() + deadline;
         self.stop.send_if_modified(|stop| stop.is_none() && stop.replace(until).is_none());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::error!("the thread that sends telemetry panicked");
         }
         self.disk.close();
-        for line in self.lines.iter() {
-            line.close();
+        for lane in self.recipients().all.iter().flat_map(|recipient| recipient.lanes()) {
+            lane.close();
         }
         self.figures()
     }
+
+    fn recipients(&self) -> Recipients {
+        self.recipients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-/// How one destination is served, and the line on which its batches wait.
-fn delivery(
-    destination: Destination,
-    line: Arc<Line>,
-    stopped: &watch::Receiver<Option<Instant>>,
-) -> (Arc<Line>, Delivery) {
-    (line.clone(), Delivery::new(line, exporter(destination), Stop(stopped.clone())))
+/// Runs the deliveries that there are and those that are added, until all have ended after a stop.
+async fn run(
+    first: Vec<Delivery>,
+    mut more: mpsc::Receiver<Delivery>,
+    mut stopped: watch::Receiver<Option<Instant>>,
+) {
+    let mut tasks: JoinSet<()> = first.into_iter().map(Delivery::watched).collect();
+    // Without a destination, too, the thread lives until it is told to stop.
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(Option::is_some) => break,
+            Some(delivery) = more.recv() => {
+                tasks.spawn(delivery.watched());
+            }
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+        }
+    }
+    // Those that were added just before the stop have their chance as well.
+    while let Ok(delivery) = more.try_recv() {
+        tasks.spawn(delivery.watched());
+    }
+    tasks.join_all().await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Sender {
@@ -221,6 +334,12 @@ impl Drop for Sender {
 
 #[cfg(test)]
 mod durable_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod ledger_tests;
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod caller;
 mod health;
 mod page;
+mod replay;
 mod report;
 mod routes;
 mod server;

@@ -10,6 +10,7 @@ use telemetry::{
 };
 
 use crate::agent::Shared;
+use crate::clock;
 
 /// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
 pub(crate) static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
@@ -37,9 +38,9 @@ static SENDER_ITEMS: MetricSpec = own(
     "{item}",
     Instrument::Counter,
     &["hostmend.destination.name", "hostmend.signal", "hostmend.outcome"],
-    "Points, spans and records that no longer wait for a destination, by what became of them: delivered; refused; lost on \
-     disk to its limit of bytes, of age, of free disk, or damaged; lost in memory, while no disk took them, as queue_full \
-     or by shutdown.",
+    "Points, spans and records that no longer wait for a destination, by what became of them: delivered; refused, where no \
+     dead letter was kept; lost on disk to its limit of bytes, of age, of free disk, or damaged; dead_letters, lost to \
+     their limit; lost in memory, while no disk took them, as queue_full or by shutdown.",
 );
 static SENDER_NOT_DURABLE: MetricSpec = own(
     "hostmend.sender.not_durable",
@@ -54,6 +55,20 @@ static SENDER_QUEUED: MetricSpec = own(
     Instrument::UpDownCounter,
     &["hostmend.destination.name", "hostmend.signal"],
     "Points, spans and records that wait for a destination.",
+);
+static SENDER_DEAD_LETTERED: MetricSpec = own(
+    "hostmend.sender.dead_lettered",
+    "{item}",
+    Instrument::UpDownCounter,
+    &["hostmend.destination.name", "hostmend.signal"],
+    "Points, spans and records that a destination refused for good and that are kept for the operator.",
+);
+static SENDER_OLDEST: MetricSpec = own(
+    "hostmend.sender.queue.oldest",
+    "s",
+    Instrument::Gauge,
+    &["hostmend.destination.name", "hostmend.signal"],
+    "The age of the oldest of what waits for a destination; 0 if nothing waits.",
 );
 static SENDER_QUEUED_BYTES: MetricSpec = own(
     "hostmend.sender.queue.size",
@@ -121,6 +136,8 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &SENDER_ITEMS,
     &SENDER_NOT_DURABLE,
     &SENDER_QUEUED,
+    &SENDER_DEAD_LETTERED,
+    &SENDER_OLDEST,
     &SENDER_QUEUED_BYTES,
     &OWN_DROPPED,
     &SERIES_COUNT,
@@ -136,22 +153,13 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Delivered,
-    Refused,
     Lost,
 }
 
 /// What became of the items that no longer wait, by the name that it has in figures and in the status.
-pub(crate) fn outcomes(figures: &SignalFigures) -> [(Outcome, &'static str, u64); 8] {
-    [
-        (Outcome::Delivered, "delivered", figures.delivered),
-        (Outcome::Refused, "refused", figures.refused),
-        (Outcome::Lost, "bytes", figures.lost_bytes),
-        (Outcome::Lost, "age", figures.lost_age),
-        (Outcome::Lost, "disk", figures.lost_disk),
-        (Outcome::Lost, "damaged", figures.lost_damaged),
-        (Outcome::Lost, "queue_full", figures.dropped_queue_full),
-        (Outcome::Lost, "shutdown", figures.dropped_shutdown),
-    ]
+pub(crate) fn outcomes(figures: &SignalFigures) -> impl Iterator<Item = (Outcome, &'static str, u64)> {
+    let lost = figures.lost_by_reason().into_iter().map(|(reason, items)| (Outcome::Lost, reason, items));
+    std::iter::once((Outcome::Delivered, "delivered", figures.delivered)).chain(lost)
 }
 
 /// Samples that were not kept for the rules, by reason.
@@ -232,6 +240,20 @@ impl Figures {
             for signal in Signal::ALL {
                 let attributes = [Value::Str(&destination.name), Value::Str(signal.as_str())];
                 out.int(&SENDER_NOT_DURABLE, &attributes, destination.signal(signal).not_durable as i64);
+            }
+        }
+        for destination in &destinations {
+            for signal in Signal::ALL {
+                let attributes = [Value::Str(&destination.name), Value::Str(signal.as_str())];
+                out.int(&SENDER_DEAD_LETTERED, &attributes, destination.signal(signal).dead_lettered as i64);
+            }
+        }
+        let now = clock::now();
+        for destination in &destinations {
+            for signal in Signal::ALL {
+                let attributes = [Value::Str(&destination.name), Value::Str(signal.as_str())];
+                let age = destination.signal(signal).oldest.map_or(0, |oldest| now.since(oldest).as_secs());
+                out.int(&SENDER_OLDEST, &attributes, age as i64);
             }
         }
         for destination in &destinations {

@@ -37,6 +37,7 @@ pub(super) struct Part {
 /// All of them, in the order in which they are prepared and committed: what may fail for a reason outside the files comes
 /// first; what acts on the host comes last.
 pub(super) static PARTS: &[Part] = &[
+    Part { name: "destinations", prepare: destinations },
     Part { name: "collect", prepare: collection },
     Part { name: "probes", prepare: probes },
     Part { name: "series", prepare: |agent, config| Ok(series(agent, config)) },
@@ -49,6 +50,7 @@ pub(super) static PARTS: &[Part] = &[
 pub(crate) struct InForce {
     pub(super) file: PathBuf,
     fixed: Fixed,
+    destinations: Vec<Destination>,
     collect: Collect,
     probes: Vec<(HttpProbe, Duration)>,
     series: Limits,
@@ -66,7 +68,6 @@ struct Fixed {
     identity: Identity,
     /// As it prints: the SDK's types cannot be compared.
     own_telemetry: String,
-    destinations: Vec<Destination>,
 }
 
 impl Fixed {
@@ -78,7 +79,6 @@ impl Fixed {
             queue: config.queue,
             identity: config.identity.clone(),
             own_telemetry: format!("{:?}", config.own_telemetry),
-            destinations: config.destinations.clone(),
         }
     }
 }
@@ -88,6 +88,7 @@ impl InForce {
         Self {
             file: config.file.clone(),
             fixed: Fixed::of(config),
+            destinations: config.destinations.clone(),
             collect: config.collect.clone(),
             probes: config.probes.clone(),
             series: config.series,
@@ -106,11 +107,23 @@ impl InForce {
             ("queue", old.queue != new.queue),
             ("resource", old.identity != new.identity),
             ("own_telemetry", old.own_telemetry != new.own_telemetry),
-            ("destinations", old.destinations != new.destinations),
         ];
         let changed = keys.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(key, _)| takes_a_restart(&self.file, key)).collect()
     }
+}
+
+fn destinations(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
+    if agent.in_force.destinations == config.destinations {
+        return Ok(None);
+    }
+    let destinations = std::mem::take(&mut config.destinations);
+    let new = agent.sender.prepare(destinations.clone())?;
+    Ok(Some(Box::new(move |agent| {
+        agent.sender.put_in_force(new);
+        agent.in_force.destinations = destinations;
+        None
+    })))
 }
 
 fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {

@@ -67,15 +67,16 @@ fn destinations(text: &mut String, destinations: &[Destination]) {
     }
     text.push_str("\nOwed\n");
     let mut rows = vec![
-        ["destination", "signal", "accepted", "delivered", "waiting", "refused", "lost"].map(str::to_owned),
+        ["destination", "signal", "accepted", "delivered", "waiting", "dead letters", "lost"]
+            .map(str::to_owned),
     ];
     for destination in destinations {
         for (signal, owed) in &destination.signals {
             let lost: u64 = owed.lost.values().sum();
-            let numbers = [owed.accepted, owed.delivered, owed.queued, owed.refused, lost];
-            let [accepted, delivered, queued, refused, lost] = numbers.map(|number| number.to_string());
+            let numbers = [owed.accepted, owed.delivered, owed.queued, owed.dead_lettered, lost];
+            let [accepted, delivered, queued, dead, lost] = numbers.map(|number| number.to_string());
             let name = OneLine(&destination.name).to_string();
-            rows.push([name, signal.clone(), accepted, delivered, queued, refused, lost]);
+            rows.push([name, signal.clone(), accepted, delivered, queued, dead, lost]);
         }
     }
     table(text, &rows);
@@ -98,6 +99,20 @@ fn destinations(text: &mut String, destinations: &[Destination]) {
 }
 
 fn losses(text: &mut String, whose: &str, owed: &Owed) {
+    if let Some(oldest) = &owed.oldest {
+        let _ = writeln!(text, "  {whose}: the oldest has waited since {oldest}");
+    }
+    if owed.delivered_by_others > 0 {
+        let _ =
+            writeln!(text, "  {whose}: {} went to a destination that stands in", owed.delivered_by_others);
+    }
+    if owed.dead_lettered > 0 {
+        let _ = writeln!(
+            text,
+            "  {whose}: {} were refused for good (hostmend queue inspect says why, hostmend queue replay sends them again)",
+            owed.dead_lettered
+        );
+    }
     for (reason, items) in &owed.lost {
         let _ = writeln!(text, "  {whose}: {items} LOST: {}", meaning(reason));
     }
@@ -109,6 +124,8 @@ fn losses(text: &mut String, whose: &str, owed: &Owed) {
 /// What a reason of a loss means to a person.
 fn meaning(reason: &str) -> &str {
     match reason {
+        "refused" => "the destination did not want them",
+        "dead_letters" => "they were refused for good, and newer dead letters needed the room",
         "bytes" => "newer ones needed the room (queue.max_bytes)",
         "age" => "they had waited too long (queue.max_age)",
         "disk" => "others needed the room on the disk (queue.min_free_bytes)",
@@ -202,7 +219,8 @@ mod tests {
             "configuration": { "file": "/etc/hostmend/hostmend.yaml", "since": "2026-11-21T03:00:00.000Z", "reloads": 0,
                                "failed_reloads": 0, "last_reload": null },
             "destinations": [{ "name": "away", "queued_bytes": 3_145_728, "failed_attempts": 0, "last_error": null, "signals": {
-                "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "refused": 3, "lost": { "age": 7 }, "not_durable": 0 }
+                "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "dead_lettered": 3, "lost": { "age": 7 },
+                             "not_durable": 0, "delivered_by_others": 4, "oldest": "2026-11-21T02:00:00.000Z" }
             } }],
             "series": { "kept": 1_500, "at_most": 20_000, "retention_seconds": 7_200, "evicted": 0, "rejected": {} },
             "rules": { "groups": 1, "total": 2, "missed_rounds": 0, "firing": [] },
@@ -223,6 +241,9 @@ mod tests {
             "hostmend 1.2.3 works. Up 1h30m, process 7.",
             "away metrics 100 60 30 3 7",
             "away: 3.0 MiB wait",
+            "away: metrics: the oldest has waited since 2026-11-21T02:00:00.000Z",
+            "away: metrics: 4 went to a destination that stands in",
+            "away: metrics: 3 were refused for good (hostmend queue inspect says why, hostmend queue replay sends them again)",
             "away: metrics: 7 LOST: they had waited too long (queue.max_age)",
             "1500 of 20000 at most, for 2h",
         ] {

@@ -1,78 +1,86 @@
-//! The loop that delivers what waits for one destination.
+//! The loop that delivers what waits for one destination, of one signal.
 //!
-//! Keeps the order within a signal: the oldest batch is tried until it is taken, refused or has given way to newer ones.
-//! Says once that a destination fails and once that it works again, however many attempts lie in between. Waits on
-//! Tokio's clock.
+//! Has as many requests under way as the destination may get at once; what is answered leaves in order. Tries for as long
+//! as it takes: only a refusal for good, or a limit of the queue, ends it for a request. Waits on Tokio's clock.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::ops::ControlFlow;
+mod answers;
+mod setup;
+
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
-use telemetry::with_causes;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, info, warn};
+use tracing::error;
 
-use crate::sender::backoff::Backoff;
-use crate::sender::exporter::{Accepted, ExportError, Exporter};
+use crate::sender::dead_letters::DeadLetter;
 use crate::sender::feed::Feed;
-use crate::sender::line::{Line, Shipment};
+use crate::sender::lane::Lane;
+use crate::sender::recipient::Recipient;
+use crate::sender::route::{Attempt, Choice, Routes};
+use crate::sender::window::{Job, Part, Source, Window};
 
-/// How a delivery learns that it is to end: the moment after which nothing more is tried.
-#[derive(Clone, Debug)]
-pub(crate) struct Stop(pub(crate) watch::Receiver<Option<Instant>>);
+use answers::Answer;
+pub(crate) use setup::{Setup, Stop};
 
-impl Stop {
-    fn has_begun(&self) -> bool {
-        self.0.borrow().is_some() || self.0.has_changed().is_err()
-    }
-
-    async fn begun(&mut self) {
-        let _ = self.0.wait_for(Option::is_some).await;
-    }
-
-    async fn deadline(&mut self) {
-        self.begun().await;
-        let deadline = *self.0.borrow();
-        if let Some(deadline) = deadline {
-            sleep_until(deadline).await;
-        }
-    }
-}
+/// A backlog of so many bytes is sent at the pace that the destination sets: less is gone in a moment.
+const BACKLOG_BYTES: u64 = 1 << 20;
 
 pub(crate) struct Delivery {
-    line: Arc<Line>,
-    feed: Feed,
-    exporter: Arc<dyn Exporter>,
+    recipient: Arc<Recipient>,
+    lane: Arc<Lane>,
+    setup: watch::Receiver<Arc<Setup>>,
     stop: Stop,
-    backoff: Backoff,
-    link: Link,
-}
-
-/// What was last said about the destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
-    Sound,
-    Unreachable,
-    Refusing,
-    Complaining,
+    window: Window,
+    disk: Option<Feed>,
+    dead: Option<Feed>,
+    routes: Routes,
+    /// The most bytes of a request, by what the destination has said.
+    limit: usize,
+    /// Requests taken in a row since one was too large.
+    taken: u32,
+    /// What is left of what waited during an outage, in bytes.
+    backlog: u64,
+    /// Whether the latest request went to one that stands in.
+    is_replaced: bool,
+    under_way: JoinSet<Answer>,
 }
 
 impl Delivery {
-    pub(crate) fn new(line: Arc<Line>, exporter: Arc<dyn Exporter>, stop: Stop) -> Self {
-        let feed = Feed::new(Arc::clone(&line));
-        Self { line, feed, exporter, stop, backoff: Backoff::default(), link: Link::Sound }
+    pub(crate) fn new(
+        recipient: Arc<Recipient>,
+        lane: Arc<Lane>,
+        setup: watch::Receiver<Arc<Setup>>,
+        stop: Stop,
+    ) -> Self {
+        let now = Arc::clone(&setup.borrow());
+        Self {
+            window: Window::new(lane.signal()),
+            disk: lane.cursor().map(Feed::new),
+            dead: None,
+            routes: Routes::new(&now.ways),
+            limit: now.max_request_bytes,
+            taken: 0,
+            backlog: 0,
+            is_replaced: false,
+            under_way: JoinSet::new(),
+            recipient,
+            lane,
+            setup,
+            stop,
+        }
     }
 
     /// As [`Delivery::run`]. Should that panic, it is said at once; what is on disk waits there, and what is in memory
     /// then or later is dropped and counted.
     pub(crate) async fn watched(self) {
-        let line = self.line.clone();
+        let (recipient, lane) = (Arc::clone(&self.recipient), Arc::clone(&self.lane));
         if let Err(panic) = tokio::spawn(self.run()).await {
             let text = format!("delivery has failed for good: {panic}");
-            error!(destination = line.name(), "nothing more is sent until the next start: {text}");
-            line.abandon(text);
+            error!(destination = recipient.name(), "nothing more is sent until the next start: {text}");
+            lane.close();
+            recipient.failed(text);
         }
     }
 
@@ -80,97 +88,200 @@ impl Delivery {
     /// is on disk then waits there; what is in memory is dropped and counted.
     async fn run(mut self) {
         let mut stop = self.stop.clone();
+        self.begin_to_drain();
         tokio::select! {
-            () = self.empty() => {}
+            () = self.deliver() => {}
             () = stop.deadline() => {}
         }
-        self.line.close();
+        self.lane.close();
     }
 
-    async fn empty(&mut self) {
+    async fn deliver(&mut self) {
+        let mut stopping = self.stop.has_begun();
         loop {
+            if self.lane.is_removed() {
+                return;
+            }
             // Asked first: what is appended meanwhile is found below, or by the next look.
-            let is_settled = self.line.is_settled();
-            let Some(shipment) = self.feed.next().await else {
-                let stopping = self.stop.has_begun();
-                if stopping && is_settled {
-                    return;
-                }
-                let wait_until = self.feed.wait_until();
-                tokio::select! {
-                    () = self.line.offered() => {}
-                    () = self.stop.begun(), if !stopping => {}
-                    () = sleep_until(wait_until.unwrap_or_else(Instant::now)), if wait_until.is_some() => {}
-                }
-                continue;
-            };
-            match self.exporter.export(&shipment.batch).await {
-                Ok(accepted) => self.taken(&shipment, &accepted),
-                Err(error @ (ExportError::Refused { .. } | ExportError::TooLarge { .. })) => {
-                    let text = with_causes(&error);
-                    self.say(Link::Refusing, &text);
-                    self.line.refused(&shipment, text);
-                    self.feed.done(&shipment);
-                    self.backoff.after_success();
-                }
-                Err(error @ ExportError::TryLater { retry_after, .. }) => {
-                    let text = with_causes(&error);
-                    self.say(Link::Unreachable, &text);
-                    self.line.postponed(&shipment, text);
-                    if self.pause(retry_after).await.is_break() {
-                        return;
-                    }
-                }
+            let is_settled = self.lane.is_settled();
+            let now = Instant::now();
+            self.fill(now);
+            let wait_until = self.send(now, stopping);
+            if stopping && self.is_over(is_settled, now) {
+                return;
             }
-        }
-    }
-
-    fn taken(&mut self, shipment: &Shipment, accepted: &Accepted) {
-        self.line.delivered(shipment, accepted.rejected_items);
-        self.feed.done(shipment);
-        self.backoff.after_success();
-        if *accepted == Accepted::default() {
-            self.say(Link::Sound, "");
-        } else {
-            let rejected = accepted.rejected_items;
-            self.say(Link::Complaining, &format!("{rejected} items rejected: {}", accepted.message));
-        }
-    }
-
-    /// Waits before the next attempt. A stop cuts the wait short, but not one that the destination asked for; and when
-    /// all that is left is on disk, a stop does not wait for a destination that is away.
-    async fn pause(&mut self, retry_after: Option<Duration>) -> ControlFlow<()> {
-        let was_asked = retry_after.is_some_and(|asked| !asked.is_zero());
-        let until = Instant::now() + self.backoff.after_failure(retry_after, random());
-        if !self.stop.has_begun() {
+            // Without room there is nothing to read for.
+            let feeds = [&self.disk, &self.dead].into_iter().flatten().filter(|_| self.window.wants_more());
+            let look_at = feeds.filter_map(Feed::look_at).chain(wait_until).min();
             tokio::select! {
-                () = sleep_until(until) => return ControlFlow::Continue(()),
-                () = self.stop.begun() => {}
-            }
-            if !was_asked {
-                self.backoff.after_success();
-                return ControlFlow::Continue(());
+                Some(answer) = self.under_way.join_next(), if !self.under_way.is_empty() => self.answered(answer),
+                read = Feed::finished(&mut self.disk) => self.read(read, false),
+                read = Feed::finished(&mut self.dead) => self.read(read, true),
+                () = self.lane.woken() => {}
+                () = self.stop.begun(), if !stopping => {
+                    stopping = true;
+                    self.routes.hurry();
+                }
+                Ok(()) = self.setup.changed() => self.change(),
+                () = sleep_until(look_at.unwrap_or(now)), if look_at.is_some() => self.complain(),
             }
         }
-        if self.line.can_wait() {
-            return ControlFlow::Break(());
-        }
-        sleep_until(until).await;
-        ControlFlow::Continue(())
     }
 
-    fn say(&mut self, link: Link, text: &str) {
-        if std::mem::replace(&mut self.link, link) == link {
+    /// Whether a stop has nothing more to wait for: all is delivered, or the rest waits on disk for a destination that is
+    /// away.
+    fn is_over(&self, is_settled: bool, now: Instant) -> bool {
+        if !self.under_way.is_empty() {
+            return false;
+        }
+        let is_read = self.disk.as_ref().is_none_or(Feed::is_idle);
+        let is_empty = is_settled && self.window.is_empty() && is_read && self.lane.can_wait();
+        is_empty || (self.routes.is_waiting(now) && self.lane.can_wait())
+    }
+
+    /// Has the window filled: from disk, then from memory; beside them with dead letters that are to be sent again.
+    fn fill(&mut self, now: Instant) {
+        if !self.window.wants_more() {
             return;
         }
-        let destination = self.exporter.name();
-        match link {
-            Link::Sound => info!(destination, "the destination takes telemetry again"),
-            Link::Unreachable => warn!(destination, "delivery waits and is tried again: {text}"),
-            Link::Refusing => warn!(destination, "telemetry is dropped: {text}"),
-            Link::Complaining => warn!(destination, "the destination took telemetry with a remark: {text}"),
+        if let Some(disk) = &mut self.disk {
+            disk.begin(now);
+        }
+        if self.disk.as_ref().is_none_or(Feed::is_idle) {
+            while self.window.wants_more()
+                && let Some(part) = self.lane.begin()
+            {
+                self.window.push(part);
+            }
+        }
+        let until = self.lane.replay_until();
+        if until > 0 {
+            if self.dead.is_none() {
+                self.dead = self.lane.dead_letters().and_then(|dead| dead.cursor()).map(Feed::new);
+            }
+            if let Some(dead) = &mut self.dead {
+                dead.bound(until);
+                dead.begin(now);
+            }
         }
     }
+
+    /// Sends what may be sent; says when there is more to do, if the clock alone decides.
+    fn send(&mut self, now: Instant, stopping: bool) -> Option<Instant> {
+        let setup = Arc::clone(&self.setup.borrow());
+        while self.under_way.len() < setup.concurrency && self.window.has_next() {
+            if self.backlog > 0 && !stopping {
+                let wait_until = self.recipient.pace().wait_until(now);
+                if wait_until.is_some() {
+                    return wait_until;
+                }
+            }
+            let attempt = match self.routes.choose(now) {
+                Choice::Send(attempt) => attempt,
+                Choice::Wait(until) => return Some(until),
+                Choice::Answer => return None,
+            };
+            let (disk, dead) = (&self.disk, &self.dead);
+            let is_gone = |part: &Part| match part.source {
+                Source::Memory => false,
+                Source::Disk(place) => disk.as_ref().is_none_or(|feed| feed.cursor().has_passed(place)),
+                Source::DeadLetters(place) => {
+                    dead.as_ref().is_none_or(|feed| feed.cursor().has_passed(place))
+                }
+            };
+            let Some(job) = self.window.next(self.limit, is_gone) else {
+                self.routes.unused(attempt);
+                break;
+            };
+            self.begin(job, attempt, now);
+        }
+        self.settle();
+        None
+    }
+
+    fn begin(&mut self, job: Job, attempt: Attempt, now: Instant) {
+        if self.backlog > 0 {
+            self.recipient.pace().spend(job.batch.payload.len(), now);
+            self.backlog = self.backlog.saturating_sub(job.batch.payload.len() as u64);
+        }
+        let Some(exporter) = self.routes.exporter(attempt) else { return };
+        if attempt.is_by_other() != self.is_replaced {
+            self.is_replaced = attempt.is_by_other();
+            if self.is_replaced {
+                let (destination, stand_in) = (self.recipient.name(), exporter.name());
+                tracing::warn!(destination, stand_in, signal = %self.lane.signal(), "another destination gets its telemetry");
+            }
+        }
+        self.under_way.spawn(async move {
+            let result = exporter.export(&job.batch).await;
+            Answer::Exported { job, attempt, result }
+        });
+    }
+
+    /// Takes what was read into the window.
+    fn read(&mut self, read: Result<Vec<queue::Record>, String>, dead: bool) {
+        let Some(feed) = (if dead { &mut self.dead } else { &mut self.disk }) else { return };
+        match feed.take(read, Instant::now()) {
+            Ok(records) => {
+                for record in records {
+                    self.window.push(part(record, dead));
+                }
+            }
+            Err(complaint) => self.unreadable(complaint),
+        }
+        self.lane.sending(self.window.oldest());
+    }
+
+    /// Says which reads hang.
+    fn complain(&mut self) {
+        let now = Instant::now();
+        let feeds = [&mut self.disk, &mut self.dead];
+        let complaints: Vec<_> = feeds.into_iter().flatten().filter_map(|feed| feed.complaint(now)).collect();
+        for complaint in complaints {
+            self.unreadable(complaint);
+        }
+    }
+
+    fn unreadable(&self, complaint: String) {
+        tracing::warn!(destination = self.recipient.name(), signal = %self.lane.signal(), "{complaint}");
+        self.recipient.unreadable(complaint);
+    }
+
+    /// Counts what has become of the parts that are done with.
+    fn settle(&mut self) {
+        while let Some(settled) = self.window.pop_settled() {
+            self.lane.settle(&settled);
+        }
+        self.lane.sending(self.window.oldest());
+    }
+
+    /// Goes by what is configured now.
+    fn change(&mut self) {
+        let setup = Arc::clone(&self.setup.borrow_and_update());
+        self.routes = Routes::new(&setup.ways);
+        self.limit = setup.max_request_bytes;
+    }
+
+    /// From now on what waits is sent no faster than the destination may bear, if it is much.
+    fn begin_to_drain(&mut self) {
+        let backlog = self.lane.stored_bytes();
+        if backlog >= BACKLOG_BYTES {
+            self.backlog = backlog;
+            self.recipient.pace().begin(backlog, Instant::now(), random());
+        }
+    }
+}
+
+/// What a record holds. One that is no dead letter, where one was expected, is sent as it is.
+fn part(record: queue::Record, dead: bool) -> Part {
+    let queue::Record { items, received, payload, position, .. } = record;
+    let (payload, source) = if dead {
+        let letter = DeadLetter::read(&payload);
+        (letter.map_or(payload, |letter| letter.request), Source::DeadLetters(position))
+    } else {
+        (payload, Source::Disk(position))
+    };
+    Part { payload, items: u64::from(items), received, source }
 }
 
 /// From 0 to 1. The standard library's hash keys are random enough to spread retries.

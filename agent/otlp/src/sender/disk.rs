@@ -1,8 +1,11 @@
-//! The queues on disk in which telemetry waits: one for each signal, with a cursor in each for every destination.
+//! The queues on disk in which telemetry waits: one for each signal, with a cursor in each for every destination that
+//! takes the signal.
 //!
-//! Appending never waits for the disk. What the disk does not take goes to the destinations from memory for as long,
-//! and is counted there. Nothing about the disk keeps the sender from starting; what opening found is kept to be said
-//! later, for the log is sent by the sender itself.
+//! Appending never waits for the disk. What the disk does not take of the host's own goes to the destinations from memory
+//! for as long, and is counted there. Nothing about the disk keeps the sender from starting; what opening found is kept
+//! to be said later, for the log is sent by the sender itself.
+
+mod options;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,72 +13,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queue::{AppendError, Cursor, Entry, Opening, Options, OptionsError, Queue};
+use queue::{AppendError, Cursor, CursorError, Entry, Opening, Queue};
 use telemetry::{Batch, Signal, Timestamp, with_causes};
 
 use crate::sender::accept::{NotAccepted, Waiting};
-use crate::sender::line::Line;
+use crate::sender::dead_letters::DeadLetters;
+use crate::sender::lane::Lane;
+use crate::split;
 
-const MIB: u64 = 1 << 20;
+pub use options::{QueueLimits, QueueOptions};
 
 /// How often the limits of age and of free disk are applied.
 const LIMITS_EVERY: Duration = Duration::from_secs(1);
-
-/// Where telemetry waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueOptions {
-    /// Holds one queue for each signal, in a directory of the signal's name. Made if need be.
-    pub directory: PathBuf,
-    /// How much may wait.
-    pub limits: QueueLimits,
-}
-
-/// How much telemetry may wait on disk. At a limit the oldest goes, some megabytes at once, and is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueLimits {
-    /// The most that the queue of each signal may take, in bytes of disk. At least 16 MiB.
-    pub max_bytes: u64,
-    /// What has waited longer is dropped. Without it, only room counts.
-    pub max_age: Option<Duration>,
-    /// Room on the file system that is left to others, in bytes.
-    pub min_free_bytes: u64,
-}
-
-/// Of metrics a small host makes about 1 GiB a day, of its own traces and logs some KiB: so the default bridges a day
-/// and never fills a small disk. No age: what bounds the disk is the bytes, and the traces of a repair are still wanted
-/// after a week.
-impl Default for QueueLimits {
-    fn default() -> Self {
-        Self { max_bytes: 1024 * MIB, max_age: None, min_free_bytes: 256 * MIB }
-    }
-}
-
-impl QueueLimits {
-    /// Checks that a queue can keep to them.
-    ///
-    /// # Errors
-    ///
-    /// Says what may be asked for.
-    pub fn check(self) -> Result<(), OptionsError> {
-        self.options().check()
-    }
-
-    fn options(self) -> Options {
-        Options {
-            // A collector takes 4 MiB in one request by default, so larger records would be of no use. Three reserves,
-            // of one segment each, still are little on a small disk.
-            segment_bytes: 4 * MIB,
-            max_bytes: self.max_bytes,
-            max_age: self.max_age,
-            min_free_bytes: self.min_free_bytes,
-            // This much memory, for each signal, at a disk that hangs. Receivers are told to try again.
-            max_waiting_bytes: 16 * MIB,
-            // A crash costs duplicates of a second's deliveries; an idle host writes a position for each batch at most.
-            position_interval: Duration::from_secs(1),
-            ..Options::default()
-        }
-    }
-}
 
 /// What opening found, to be said once somebody listens.
 #[derive(Debug)]
@@ -86,13 +35,22 @@ pub(crate) enum Finding {
     Complaint(String),
 }
 
+impl Finding {
+    pub(crate) fn say(self) {
+        match self {
+            Self::Noted(text) => tracing::info!("{text}"),
+            Self::Complaint(text) => tracing::warn!("{text}"),
+        }
+    }
+}
+
 /// The queues of one sender.
-#[derive(Default)]
 pub(crate) struct Disk {
-    /// In the order of [`Signal::ALL`]; empty once closed.
+    options: Option<QueueOptions>,
+    /// In the order of [`Signal::ALL`]; empty before there is a destination and once closed.
     queues: Mutex<Vec<Option<Queue>>>,
-    /// Appends whose outcome is not known yet.
-    underway: Arc<AtomicUsize>,
+    /// Appends whose outcome is not known yet, in the order of [`Signal::ALL`].
+    underway: [Arc<AtomicUsize>; Signal::ALL.len()],
     /// Whether the latest append of a signal failed, in the order of [`Signal::ALL`].
     failing: Arc<[AtomicBool; Signal::ALL.len()]>,
     limits_applied: AtomicI64,
@@ -106,39 +64,53 @@ impl fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// Opens the queues and forgets the cursors of destinations that are no more.
-    pub(crate) fn open(options: &QueueOptions, destinations: &[&str]) -> (Self, Vec<Finding>) {
-        let mut findings = Vec::new();
-        let queues = Signal::ALL.map(|signal| open(signal, options, destinations, &mut findings));
-        (Self { queues: Mutex::new(queues.into()), ..Self::default() }, findings)
+    pub(crate) fn new(options: Option<QueueOptions>) -> Self {
+        Self {
+            options,
+            queues: Mutex::default(),
+            underway: Default::default(),
+            failing: Arc::default(),
+            limits_applied: AtomicI64::default(),
+            closed: AtomicBool::default(),
+        }
     }
 
-    /// Takes the cursors of a destination, in the order of [`Signal::ALL`].
-    pub(crate) fn cursors(&self, destination: &str, findings: &mut Vec<Finding>) -> Vec<Option<Cursor>> {
+    /// Opens the queues, unless they are open or are not wanted.
+    pub(crate) fn open(&self, findings: &mut Vec<Finding>) {
+        let mut queues = self.queues();
+        if let Some(options) = self.options.as_ref().filter(|_| queues.is_empty() && !self.is_closed()) {
+            queues.extend(Signal::ALL.map(|signal| open(signal, options, findings)));
+        }
+    }
+
+    /// Makes a lane for `destination`, with the cursor of that name if there is a queue.
+    pub(crate) fn lane(
+        &self,
+        signal: Signal,
+        destination: &str,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Arc<Lane>, CursorError> {
         let queues = self.queues();
-        let taken = queues.iter().zip(Signal::ALL).map(|(queue, signal)| {
-            let cursor = queue.as_ref()?.cursor(destination);
-            match cursor {
-                Ok(cursor) => {
-                    let waiting = cursor.figures().map_or(0, |figures| figures.queued.items);
-                    if waiting > 0 {
-                        findings.push(Finding::Noted(format!(
-                            "{waiting} {} wait on disk for the destination {destination}",
-                            signal.items()
-                        )));
-                    }
-                    Some(cursor)
-                }
-                Err(error) => {
-                    findings.push(Finding::Complaint(format!(
-                        "{signal} wait on disk and cannot be read for the destination {destination}: {}",
-                        with_causes(&error)
-                    )));
-                    None
-                }
-            }
+        let queue = queues.get(signal as usize).and_then(Option::as_ref);
+        let cursor = queue.map(|queue| queue.cursor(destination)).transpose()?;
+        drop(queues);
+        if let Some(figures) = cursor.as_ref().and_then(Cursor::figures)
+            && figures.queued.items > 0
+        {
+            let (waiting, items) = (figures.queued.items, signal.items());
+            findings.push(Finding::Noted(format!(
+                "{waiting} {items} wait on disk for the destination {destination}"
+            )));
+        }
+        let dead = self.options.as_ref().map(|options| {
+            let free = options.limits.min_free_bytes;
+            let (dead, complaint) = DeadLetters::find(&options.directory, signal, destination, free);
+            findings.extend(complaint.map(|complaint| {
+                Finding::Complaint(format!("the dead letters of {destination} ({signal}): {complaint}"))
+            }));
+            dead
         });
-        taken.collect()
+        Ok(Lane::new(signal, cursor, dead, self.underway(signal)))
     }
 
     /// The signals of which the latest append failed.
@@ -147,24 +119,57 @@ impl Disk {
         failing.filter(|(_, fails)| fails.load(Ordering::Relaxed)).map(|(signal, _)| signal).collect()
     }
 
-    /// How many appends have no outcome yet.
-    pub(crate) fn underway(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.underway)
+    /// A lane without a cursor or dead letters.
+    pub(crate) fn lane_in_memory(&self, signal: Signal) -> Arc<Lane> {
+        Lane::new(signal, None, None, self.underway(signal))
     }
 
-    /// Appends a batch for all `lines`; those whose cursor will not see it get it in memory.
-    pub(crate) fn append(&self, batch: &Batch, now: Timestamp, lines: &Arc<[Arc<Line>]>) {
-        self.underway.fetch_add(1, Ordering::SeqCst);
+    fn underway(&self, signal: Signal) -> Arc<AtomicUsize> {
+        self.underway.get(signal as usize).cloned().unwrap_or_default()
+    }
+
+    /// Forgets a cursor that was made in vain.
+    pub(crate) fn remove_cursor(&self, signal: Signal, destination: &str) {
+        if let Some(Some(queue)) = self.queues().get(signal as usize) {
+            queue.remove_cursor(destination);
+        }
+    }
+
+    /// Forgets the cursors of whom `is_kept` does not know, and says what waited for them.
+    pub(crate) fn forget(&self, is_kept: impl Fn(Signal, &str) -> bool, findings: &mut Vec<Finding>) {
+        for (signal, queue) in Signal::ALL.into_iter().zip(self.queues().iter()) {
+            let Some(queue) = queue else { continue };
+            for gone in queue.figures().cursors.into_iter().filter(|cursor| !is_kept(signal, &cursor.name)) {
+                let finding = if gone.queued.items > 0 { Finding::Complaint } else { Finding::Noted };
+                findings.push(finding(format!(
+                    "the destination {} is no longer configured: {} {} that waited for it are forgotten",
+                    gone.name,
+                    gone.queued.items,
+                    signal.items(),
+                )));
+                queue.remove_cursor(&gone.name);
+            }
+        }
+    }
+
+    /// Appends a batch for all `lanes`; those whose cursor will not see it get it in memory.
+    pub(crate) fn append(&self, batch: &Batch, now: Timestamp, lanes: Arc<[Arc<Lane>]>) {
+        let underway = self.underway(batch.signal);
+        underway.fetch_add(1, Ordering::SeqCst);
         let promise = Promise {
-            signal: batch.signal,
             batch: Some(batch.clone()),
-            lines: Arc::clone(lines),
-            underway: Arc::clone(&self.underway),
+            signal: batch.signal,
+            received: now,
+            lanes,
+            underway,
             failing: Arc::clone(&self.failing),
         };
         let queues = self.queues();
         if let Some(Some(queue)) = queues.get(batch.signal as usize) {
-            queue.append(entry(batch.clone(), now), move |outcome| promise.settle(outcome));
+            // One that is too large and cannot be divided goes from memory.
+            if let Ok(entries) = entries(batch.clone(), now) {
+                queue.append_all(entries, move |outcome| promise.settle(outcome));
+            }
             self.apply_limits(&queues, now);
         }
     }
@@ -175,17 +180,16 @@ impl Disk {
         F: FnOnce(Result<(), NotAccepted>) + Send + 'static,
     {
         let queues = self.queues();
-        let Some(queue) = queues.get(batch.signal as usize) else {
-            return waiting.tell(Err(if self.is_closed() {
-                NotAccepted::Stopping
-            } else {
-                NotAccepted::NoQueue
-            }));
+        let Some(Some(queue)) = queues.get(batch.signal as usize) else {
+            let error = if self.is_closed() { NotAccepted::Stopping } else { NotAccepted::NoQueue };
+            return waiting.tell(Err(error));
         };
-        let Some(queue) = queue else { return waiting.tell(Err(NotAccepted::NoQueue)) };
-        queue.append(entry(batch, now), move |outcome| {
-            waiting.tell(outcome.map(|_| ()).map_err(NotAccepted::from));
-        });
+        match entries(batch, now) {
+            Ok(entries) => queue.append_all(entries, move |outcome| {
+                waiting.tell(outcome.map(|_| ()).map_err(NotAccepted::from));
+            }),
+            Err(error) => waiting.tell(Err(error)),
+        }
         self.apply_limits(&queues, now);
     }
 
@@ -214,20 +218,35 @@ impl Disk {
     }
 }
 
-fn entry(batch: Batch, now: Timestamp) -> Entry {
-    Entry {
+/// What is appended for `batch`: itself, or several if no segment takes it whole.
+fn entries(batch: Batch, now: Timestamp) -> Result<Vec<Entry>, NotAccepted> {
+    let entry = |payload, items: u64| Entry {
         class: 0,
-        items: u32::try_from(batch.items).unwrap_or(u32::MAX),
+        items: u32::try_from(items).unwrap_or(u32::MAX),
         received: now.as_nanos(),
-        payload: batch.payload,
+        payload,
+    };
+    let limit = options::max_record_bytes();
+    if batch.payload.len() as u64 <= limit {
+        return Ok(vec![entry(batch.payload, batch.items)]);
     }
+    let whole = batch.payload.len() as u64;
+    let Ok(pieces) = split(batch.signal, &batch.payload, limit as usize) else {
+        return Err(NotAccepted::TooLarge { bytes: whole, limit });
+    };
+    let largest = pieces.iter().map(|(payload, _)| payload.len()).max().unwrap_or(0) as u64;
+    if largest > limit {
+        return Err(NotAccepted::TooLarge { bytes: largest, limit });
+    }
+    Ok(pieces.into_iter().map(|(payload, items)| entry(payload, items)).collect())
 }
 
 /// A batch between its offer and its outcome. Dropped without one, it counts as refused by the disk.
 struct Promise {
-    signal: Signal,
     batch: Option<Batch>,
-    lines: Arc<[Arc<Line>]>,
+    signal: Signal,
+    received: Timestamp,
+    lanes: Arc<[Arc<Lane>]>,
     underway: Arc<AtomicUsize>,
     failing: Arc<[AtomicBool; Signal::ALL.len()]>,
 }
@@ -237,7 +256,7 @@ impl Promise {
         match outcome {
             Ok(_) => {
                 if let Some(batch) = self.batch.take() {
-                    self.lines.iter().for_each(|line| line.stored(&batch));
+                    self.lanes.iter().for_each(|lane| lane.stored(&batch, self.received));
                 }
                 if self.was_failing(false) {
                     tracing::info!(signal = %self.signal, "telemetry waits on disk again");
@@ -267,49 +286,33 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         if let Some(batch) = self.batch.take() {
-            self.lines.iter().for_each(|line| line.offer(batch.clone()));
+            self.lanes.iter().for_each(|lane| lane.offer(batch.clone(), self.received));
         }
         self.underway.fetch_sub(1, Ordering::SeqCst);
-        self.lines.iter().for_each(|line| line.wake());
+        self.lanes.iter().for_each(|lane| lane.wake());
     }
 }
 
 /// Opens the queue of one signal; without one its telemetry goes from memory.
-fn open(
-    signal: Signal,
-    options: &QueueOptions,
-    destinations: &[&str],
-    findings: &mut Vec<Finding>,
-) -> Option<Queue> {
-    let directory = options.directory.join(signal.as_str());
+fn open(signal: Signal, options: &QueueOptions, findings: &mut Vec<Finding>) -> Option<Queue> {
+    let directory: PathBuf = options.directory.join(signal.as_str());
     let opened = std::fs::create_dir_all(&options.directory)
         .map_err(|error| format!("making {}: {error}", options.directory.display()))
         .and_then(|()| {
             Queue::open(&directory, options.limits.options()).map_err(|error| with_causes(&error))
         });
-    let (queue, opening) = match opened {
-        Ok(opened) => opened,
+    match opened {
+        Ok((queue, opening)) => {
+            findings.extend(complaints(signal, &opening).map(Finding::Complaint));
+            Some(queue)
+        }
         Err(error) => {
             findings.push(Finding::Complaint(format!(
                 "{signal} wait in memory, which a crash loses, until the next start: {error}"
             )));
-            return None;
-        }
-    };
-    findings.extend(complaints(signal, &opening).map(Finding::Complaint));
-    for gone in queue.figures().cursors {
-        if !destinations.contains(&gone.name.as_str()) {
-            let finding = if gone.queued.items > 0 { Finding::Complaint } else { Finding::Noted };
-            findings.push(finding(format!(
-                "the destination {} is no longer configured: {} {} that waited for it are forgotten",
-                gone.name,
-                gone.queued.items,
-                signal.items(),
-            )));
-            queue.remove_cursor(&gone.name);
+            None
         }
     }
-    Some(queue)
 }
 
 fn complaints(signal: Signal, opening: &Opening) -> impl Iterator<Item = String> {

@@ -285,9 +285,11 @@ fn a_destination_that_never_answers_does_not_delay_another() {
         let silent = Stub::new(|_| None);
         let sound = Stub::new(|seen| Some(success(seen, b"")));
         let timeout = Duration::from_millis(100);
-        let destinations = [silent.address, sound.address].map(|address| {
-            Destination::new(DestinationOptions { timeout, ..to(address, protocol) }).unwrap()
-        });
+        let destinations =
+            [("collector", silent.address), ("other", sound.address)].map(|(name, address)| {
+                let name = name.to_owned();
+                Destination::new(DestinationOptions { name, timeout, ..to(address, protocol) }).unwrap()
+            });
         let sender = start(destinations.to_vec());
         sender.offer(&batch(5), NOW);
         silent.next();

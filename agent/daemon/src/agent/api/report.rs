@@ -56,13 +56,15 @@ fn owed(figures: &DestinationFigures, signal: Signal) -> Owed {
     let mut owed = Owed {
         accepted: figures.accepted,
         queued: figures.queued,
+        dead_lettered: figures.dead_lettered,
+        delivered_by_others: figures.delivered_by_others,
+        oldest: figures.oldest.map(|oldest| oldest.to_string()),
         not_durable: figures.not_durable,
         ..Owed::default()
     };
     for (outcome, name, items) in outcomes(&figures) {
         match outcome {
             Outcome::Delivered => owed.delivered += items,
-            Outcome::Refused => owed.refused += items,
             Outcome::Lost if items > 0 => {
                 owed.lost.insert(name.to_owned(), items);
             }

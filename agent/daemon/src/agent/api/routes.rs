@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::caller::Role;
-use super::{Facts, health, page, report};
+use super::{Facts, health, page, replay, report};
 
 /// An answer.
 #[derive(Debug)]
@@ -80,6 +80,14 @@ pub(crate) static ROUTES: &[Route] = &[
         for_watchers: false,
         summary: "reload the configuration; with ?wait=false, only ask for it",
         answer: Answer::Waiting(|facts, query| facts.reloads.reply(query)),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/replay",
+        needs: Role::Operate,
+        for_watchers: false,
+        summary: "send the dead letters again; of ?destination=NAME or &signal=metrics|traces|logs only",
+        answer: Answer::Waiting(replay::reply),
     },
 ];
 

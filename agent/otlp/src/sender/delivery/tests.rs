@@ -2,8 +2,10 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
-use crate::sender::exporter::BoxFuture;
+use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
+use crate::sender::fake::Fake;
 use bytes::Bytes;
+use std::time::Duration;
 use telemetry::{Batch, Signal};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -54,26 +56,43 @@ impl Exporter for Scripted {
     }
 }
 
+/// Too large to go together with another.
+fn batch(items: u64) -> Batch {
+    Batch { signal: Signal::Metrics, payload: Bytes::from(vec![0; 300 << 10]), items }
+}
+
 struct Rig {
-    line: Arc<Line>,
+    recipient: Arc<Recipient>,
+    lane: Arc<Lane>,
     stop: watch::Sender<Option<Instant>>,
     attempts: Attempts,
     task: JoinHandle<()>,
+    _setup: watch::Sender<Arc<Setup>>,
 }
 
 impl Rig {
     /// A delivery of batches with 1, 2, 3, ... items.
     fn new(answers: &[Answer], batches: u64) -> Self {
-        let line = Arc::new(Line::new("scripted", 10_000, Vec::new(), Arc::default()));
+        Self::with(answers, batches, 1, &[])
+    }
+
+    fn with(answers: &[Answer], batches: u64, concurrency: usize, stand_ins: &[Arc<dyn Exporter>]) -> Self {
+        let lane = Lane::new(Signal::Metrics, None, None, Arc::default());
+        let recipient = Arc::new(Recipient::new("scripted", None));
+        recipient.set_lane(Signal::Metrics, Some(Arc::clone(&lane)));
         let attempts = Attempts::default();
         let answers = Mutex::new(answers.iter().cloned().collect());
         let exporter = Scripted { answers, attempts: attempts.clone(), start: Instant::now() };
+        let mut ways: Vec<Arc<dyn Exporter>> = vec![Arc::new(exporter)];
+        ways.extend(stand_ins.iter().cloned());
+        let setup = Setup { ways, concurrency, max_request_bytes: 4 << 20 };
+        let (keep, setup) = watch::channel(Arc::new(setup));
         let (stop, stopped) = watch::channel(None);
-        let delivery = Delivery::new(line.clone(), Arc::new(exporter), Stop(stopped));
+        let delivery = Delivery::new(Arc::clone(&recipient), Arc::clone(&lane), setup, Stop(stopped));
         for items in 1..=batches {
-            line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items });
+            lane.offer(batch(items), NOW);
         }
-        Self { line, stop, attempts, task: tokio::spawn(delivery.watched()) }
+        Self { recipient, lane, stop, attempts, task: tokio::spawn(delivery.watched()), _setup: keep }
     }
 
     /// Lets the delivery run for `duration` and then stops it, allowing `grace` more.
@@ -86,10 +105,11 @@ impl Rig {
         self.stop.send_replace(Some(Instant::now() + grace));
         self.task.await.unwrap();
         let attempts = self.attempts.lock().unwrap().clone();
-        (attempts, self.line.figures().signal(Signal::Metrics))
+        (attempts, self.lane.figures())
     }
 }
 
+const NOW: telemetry::Timestamp = telemetry::Timestamp::from_secs(1_800_000_000);
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test(start_paused = true)]
@@ -111,8 +131,8 @@ async fn a_failing_destination_is_tried_again_ever_more_rarely_and_in_order() {
 async fn a_delivery_that_panics_is_noticed_at_once_and_what_is_offered_is_counted_as_dropped() {
     let rig = Rig::new(&[Answer::Take, Answer::Panic], 3);
     sleep(Duration::from_secs(1)).await;
-    rig.line.offer(Batch { signal: Signal::Metrics, payload: Bytes::from_static(b"x"), items: 10 });
-    let found = rig.line.figures();
+    rig.lane.offer(batch(10), NOW);
+    let found = rig.recipient.figures();
     let figures = found.signal(Signal::Metrics);
     assert_eq!((figures.accepted, figures.delivered, figures.queued), (16, 1, 0));
     assert_eq!(figures.dropped_shutdown, 15);
@@ -146,25 +166,25 @@ async fn what_the_deadline_leaves_is_dropped_and_counted() {
     for answer in [Answer::Hang, Answer::Busy(None), Answer::Busy(Some(MINUTE))] {
         let answers = vec![answer.clone(); 20];
         let rig = Rig::new(&answers, 3);
-        let line = rig.line.clone();
+        let lane = rig.lane.clone();
         let before = Instant::now();
         let (_, figures) = rig.finish(Duration::from_secs(1), Duration::from_secs(2)).await;
         assert!(before.elapsed() < Duration::from_millis(3_100), "{answer:?}");
         assert_eq!((figures.accepted, figures.dropped_shutdown, figures.queued), (6, 6, 0), "{answer:?}");
-        line.offer(Batch { signal: Signal::Metrics, payload: Bytes::new(), items: 5 });
-        assert_eq!(line.figures().signal(Signal::Metrics).dropped_shutdown, 11, "offered after the stop");
+        lane.offer(batch(5), NOW);
+        assert_eq!(lane.figures().dropped_shutdown, 11, "offered after the stop");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_batch_does_not_hold_up_the_next() {
     let rig = Rig::new(&[Answer::Refuse, Answer::Reject(1), Answer::Take], 3);
-    let line = rig.line.clone();
+    let recipient = rig.recipient.clone();
     let (attempts, figures) = rig.finish(Duration::from_millis(10), MINUTE).await;
     assert_eq!(attempts.len(), 3);
     assert!(attempts.iter().all(|(at, _)| at.is_zero()));
     assert_eq!((figures.delivered, figures.refused), (4, 2));
-    let figures = line.figures();
+    let figures = recipient.figures();
     assert_eq!(figures.last_error.as_deref(), Some("scripted will never take this batch: no"));
     assert_eq!(figures.consecutive_failures, 0);
 }
@@ -173,7 +193,7 @@ async fn a_refused_batch_does_not_hold_up_the_next() {
 async fn batches_that_come_later_are_delivered_at_once() {
     let rig = Rig::new(&[], 0);
     sleep(MINUTE).await;
-    rig.line.offer(Batch { signal: Signal::Metrics, payload: Bytes::new(), items: 7 });
+    rig.lane.offer(batch(7), NOW);
     let (attempts, _) = rig.finish(Duration::from_secs(1), Duration::ZERO).await;
     assert_eq!(attempts, [(MINUTE, 7)]);
 }
@@ -219,4 +239,48 @@ async fn a_destination_that_fails_is_mentioned_once_and_once_when_it_recovers() 
             "the destination takes telemetry again"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_requests_go_out_before_the_earlier_are_answered_but_not_more_than_may() {
+    let rig = Rig::with(&vec![Answer::Hang; 10], 6, 3, &[]);
+    let (attempts, _) = rig.finish(Duration::from_secs(1), Duration::ZERO).await;
+    assert_eq!(attempts, [1, 2, 3].map(|items| (Duration::ZERO, items)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_one_request_is_tried_and_the_others_wait_for_it() {
+    let rig = Rig::with(&vec![Answer::Busy(None); 3], 6, 3, &[]);
+    let (attempts, figures) = rig.finish(Duration::from_secs(5), MINUTE).await;
+    let at: Vec<_> = attempts.iter().map(|(at, _)| at.as_millis()).collect();
+    assert_eq!(at[..3], [0, 0, 0]);
+    assert!((500..=1_002).contains(&at[3]) && at[3..].iter().all(|moment| *moment == at[3]), "{at:?}");
+    assert_eq!((figures.delivered, attempts.len()), (21, 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_destination_fails_for_long_another_gets_its_telemetry_and_that_counts_as_delivered() {
+    let stand_in = Arc::new(Fake::new("stand-in", |_| Ok(Accepted::default())));
+    let rig = Rig::with(&vec![Answer::Busy(None); 6], 3, 1, &[stand_in]);
+    let lane = rig.lane.clone();
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(lane.figures().queued, 6);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!((lane.figures().delivered, lane.figures().delivered_by_others), (6, 6));
+    sleep(MINUTE).await;
+    for items in 4..=9 {
+        lane.offer(batch(items), NOW);
+    }
+    let (attempts, figures) = rig.finish(Duration::from_secs(5), MINUTE).await;
+    assert_eq!(figures.delivered, 45);
+    assert!(figures.delivered_by_others < 45, "the first gets it again: {figures:?} {attempts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_removed_ends_and_what_it_had_in_memory_is_counted() {
+    let rig = Rig::new(&[Answer::Hang], 2);
+    sleep(Duration::from_secs(1)).await;
+    rig.lane.remove();
+    rig.task.await.unwrap();
+    assert_eq!(rig.lane.figures().dropped_shutdown, 3);
 }

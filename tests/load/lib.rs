@@ -1,0 +1,20 @@
+//! Load for the agent, and what counts it at the other end.
+//!
+//! Every span, log record and point carries a number, so that one that never arrived leaves a hole and one that arrived
+//! twice is seen. Requests are encoded once and only renumbered, which costs little beside what is measured. Talks to
+//! whatever speaks OTLP, and shares no code with the agent's receiver and sender.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "load has a rate, and how long an answer takes is measured")]
+
+mod client;
+mod drive;
+mod numbers;
+mod sink;
+mod template;
+
+pub use client::{Answer, Client, Protocol};
+pub use drive::{Batch, Fate, Load, Outcome, drive};
+pub use numbers::{Signal, numbers};
+pub use sink::{Arrived, Mood, Sink, Stream};
+pub use template::Template;

@@ -8,6 +8,7 @@ mod agent;
 mod checking;
 mod collecting;
 mod collector;
+mod control;
 mod demo;
 mod example;
 mod executor_process;

@@ -13,6 +13,7 @@ mod mailbox;
 pub(crate) mod own_metrics;
 mod parts;
 mod phase;
+mod receive;
 mod reload;
 mod remediate;
 mod rules;
@@ -35,11 +36,11 @@ use collectors::HostRoot;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
 use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy, PolicyInForce};
 use opentelemetry::trace::TracerProvider;
-use otlp::{QueueOptions, Sender, SenderFigures};
+use otlp::{Destination, QueueOptions, Sender, SenderFigures, Sink};
 use series::Store;
 use telemetry::Signal;
 
-use crate::config::{self, ApiPlaces, Config, Judgement, Repairs};
+use crate::config::{self, ApiPlaces, Config, Judgement, ReceiveConfig, Repairs};
 use crate::exit::Exit;
 use crate::self_telemetry::{SelfTelemetry, Shares};
 use crate::{clock, logging};
@@ -49,7 +50,7 @@ use api::{Api, DiskWatch, Facts, Listening};
 use books::Books;
 use collect::{CollectStage, NewInputs};
 use firing::FiringBoard;
-use heartbeat::Heartbeats;
+use heartbeat::{Heartbeats, Pulse};
 use incident_files::IncidentFiles;
 use intake::Intake;
 use mailbox::Mailbox;
@@ -111,6 +112,14 @@ pub(crate) struct Shared {
     pub(crate) watcher: Watcher,
 }
 
+/// What the stages are to take over after a reload.
+#[derive(Default)]
+pub(crate) struct Mailboxes {
+    inputs: Arc<Mailbox<NewInputs>>,
+    judgement: Arc<Mailbox<Option<Judgement>>>,
+    repairs: Arc<Mailbox<Option<Repairs>>>,
+}
+
 /// A running agent.
 pub(crate) struct Agent {
     shared: Shared,
@@ -120,13 +129,12 @@ pub(crate) struct Agent {
     ended: Receiver<&'static str>,
     telemetry: SelfTelemetry,
     sender: Arc<Sender>,
+    receiver: Arc<otlp::Receiver>,
     supervision: Supervision,
     in_force: InForce,
     reloads: Reloads,
     asked: Receiver<ReloadRequest>,
-    new_inputs: Arc<Mailbox<NewInputs>>,
-    new_judgement: Arc<Mailbox<Option<Judgement>>>,
-    new_repairs: Arc<Mailbox<Option<Repairs>>>,
+    next: Mailboxes,
     policy: Option<PolicyInForce>,
     api: Api,
     _state: StateDirectory,
@@ -138,23 +146,22 @@ impl Agent {
     /// # Errors
     ///
     /// What could not be opened or started, by name.
-    pub(crate) fn start(config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
+    pub(crate) fn start(mut config: Config, log: &str, watcher: Watcher) -> anyhow::Result<Self> {
         keep_capabilities_from_children()?;
         let (started, size) = (clock::now(), config.size());
-        let in_force = InForce::of(&config);
         let (reloads, asked) = Reloads::new(&config);
-        let state = StateDirectory::open(&match config.state_directory {
-            Some(path) => path,
+        let state = StateDirectory::open(&match &config.state_directory {
+            Some(path) => path.clone(),
             None => default_directory()?,
         })?;
         let listening = Listening::open(&api_socket(&config.api, state.path()), config.api.listen)?;
         let host = HostRoot::at("/");
         let resource = config.identity.own(&host);
+        let receive = receive::listeners(config.receive.take(), &config.identity, &host);
+        let in_force = InForce::of(&config, &receive);
         let heartbeats = Arc::<Heartbeats>::default();
-        let pulse = heartbeats.pulse("send");
-        let beat = move || pulse.beat(heartbeat::ATTENTION);
         let queue = QueueOptions { directory: state.path().join(QUEUE), limits: config.queue };
-        let sender = Arc::new(Sender::start(config.destinations, Some(&queue), heartbeat::ATTENTION, beat)?);
+        let sender = start_sender(config.destinations, &queue, heartbeats.pulse("send"))?;
         let telemetry = SelfTelemetry::new(&config.own_telemetry, &resource, &sender)?;
         logging::start(log, telemetry.logs.as_ref())?;
         sender.say_what_was_found();
@@ -177,30 +184,25 @@ impl Agent {
             turned_away: Arc::default(),
             watcher,
         };
+        let receiver =
+            start_receiver(receive, receive::sink(Arc::clone(&sender)), heartbeats.pulse("receive"))?;
         let (report, ended) = bounded(1);
         let (arrived, arrivals) = bounded(1);
         let (stop_inputs, inputs_stopped) = bounded(0);
 
         let tracer = telemetry.traces.tracer("hostmend");
-        let new_repairs = Arc::<Mailbox<_>>::default();
-        let runs = RemediateStage::open(
-            config.repairs,
-            shared.clone(),
-            tracer,
-            state.path(),
-            Arc::clone(&new_repairs),
-        )?;
-        let new_judgement = Arc::<Mailbox<_>>::default();
-        let rules =
-            RulesStage::new(config.judgement, clock::now(), shared.clone(), Arc::clone(&new_judgement));
-        let figures = Figures::new(Arc::clone(&sender), shared.clone(), started);
+        let next = Mailboxes::default();
+        let new = Arc::clone(&next.repairs);
+        let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path(), new)?;
+        let new = Arc::clone(&next.judgement);
+        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone(), new);
+        let figures = Figures::new(Arc::clone(&sender), Arc::clone(&receiver), shared.clone(), started);
         let own_figures = config.own_telemetry.metrics;
         let intake =
             Intake::new(&resource, own_figures, Arc::clone(&sender), shared.clone(), figures.clone());
-        let new_inputs = Arc::<Mailbox<_>>::default();
         let prober = collect::start_probes(config.probes, heartbeats.pulse("probes"))?;
-        let next = Arc::clone(&new_inputs);
-        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, &shared, next)?;
+        let new = Arc::clone(&next.inputs);
+        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, &shared, new)?;
 
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
@@ -211,6 +213,7 @@ impl Agent {
         let facts = Facts {
             shared: shared.clone(),
             sender: Arc::clone(&sender),
+            receiver: Arc::clone(&receiver),
             figures,
             reloads: reloads.clone(),
             state: state.path().to_owned(),
@@ -228,13 +231,12 @@ impl Agent {
             ended,
             telemetry,
             sender,
+            receiver,
             supervision,
             in_force,
             reloads,
             asked,
-            new_inputs,
-            new_judgement,
-            new_repairs,
+            next,
             policy: policy_in_force,
             api,
             _state: state,
@@ -268,6 +270,7 @@ impl Agent {
         self.supervision.stopping();
         drop(self.stop_inputs);
         let begun = clock::monotonic();
+        self.receiver.stop(Phase::StoppingInputs.share() / 2);
         for stage in self.inputs {
             stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
         }
@@ -296,6 +299,22 @@ fn keep_capabilities_from_children() -> anyhow::Result<()> {
         .context("keeping the agent's capabilities from the processes that it starts")
 }
 
+fn start_sender(
+    destinations: Vec<Destination>,
+    queue: &QueueOptions,
+    pulse: Pulse,
+) -> anyhow::Result<Arc<Sender>> {
+    let beat = move || pulse.beat(heartbeat::ATTENTION);
+    Ok(Arc::new(Sender::start(destinations, Some(queue), heartbeat::ATTENTION, beat)?))
+}
+
+/// Listens, if the configuration names listeners; without any, the receiver waits for a reload that does.
+fn start_receiver(receive: ReceiveConfig, sink: Sink, pulse: Pulse) -> anyhow::Result<Arc<otlp::Receiver>> {
+    let receiver = otlp::Receiver::start(receive.listeners, receive.limits, sink).context("receive")?;
+    receiver.say_alive(heartbeat::ATTENTION, move || pulse.beat(heartbeat::ATTENTION));
+    Ok(Arc::new(receiver))
+}
+
 /// The executor behind its socket, or on a thread where it has none; then with the policy that it judges by.
 fn reach_executor(
     socket: Option<PathBuf>,
@@ -311,11 +330,18 @@ fn reach_executor(
     Ok((Arc::new(Mutex::new(thread)), Some(policy)))
 }
 
-/// Where the local API listens: where the configuration says, in the directory that systemd made for that, or in `state`.
+/// Where the local API listens: where the configuration says, where the package has a directory for the service's
+/// sockets, or in `state`.
 fn api_socket(places: &ApiPlaces, state: &Path) -> PathBuf {
     places.socket.clone().unwrap_or_else(|| {
-        let systemds = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-        systemds.unwrap_or_else(|| state.to_owned()).join(API_SOCKET)
+        let packaged = Path::new(SYSTEMS_API_SOCKET);
+        let is_service = std::env::var_os("STATE_DIRECTORY").is_some();
+        let may = |directory: &Path| rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok();
+        if is_service && packaged.parent().is_some_and(may) {
+            packaged.to_owned()
+        } else {
+            state.join(API_SOCKET)
+        }
     })
 }
 

@@ -52,7 +52,6 @@ pub(crate) struct Config {
     pub(crate) identity: Identity,
     pub(crate) own_telemetry: Settings,
     /// Nothing listens without it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the agent is wired to it next"))]
     pub(crate) receive: Option<ReceiveConfig>,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
@@ -69,7 +68,8 @@ impl Config {
         let acting = self.repairs.runbooks.iter().filter(|runbook| runbook.stage == Stage::Auto).count();
         let policy = &self.repairs.policy;
         format!(
-            "{} destinations, {} watches, {} probes, {} rules, {} runbooks ({acting} of them act), {} policy entries",
+            "{} listeners, {} destinations, {} watches, {} probes, {} rules, {} runbooks ({acting} of them act), {} policy entries",
+            self.receive.as_ref().map_or(0, |receive| receive.listeners.len()),
             self.destinations.len(),
             self.collect.options.watches.len(),
             self.probes.len(),

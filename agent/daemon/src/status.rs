@@ -13,6 +13,7 @@ pub(crate) struct Status {
     pub(crate) agent: Agent,
     pub(crate) health: Health,
     pub(crate) configuration: Configuration,
+    pub(crate) receiver: Receiver,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) series: Series,
     pub(crate) rules: Rules,
@@ -85,6 +86,31 @@ pub(crate) enum Reloaded {
         /// Why.
         error: String,
     },
+}
+
+/// What came in.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Receiver {
+    pub(crate) connections: usize,
+    /// Requests that are being received or wait to become durable.
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// One listener.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    /// Requests.
+    pub(crate) accepted: u64,
+    /// Points, spans and records of accepted requests.
+    pub(crate) items: u64,
+    pub(crate) bytes: u64,
+    /// Items of accepted requests that were rejected.
+    pub(crate) rejected_items: u64,
+    pub(crate) failed_handshakes: u64,
+    /// Requests, by reason.
+    pub(crate) refused: BTreeMap<String, u64>,
 }
 
 /// One destination.

@@ -31,7 +31,7 @@ use std::time::Duration;
 use telemetry::Batch;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::sender::tls::TlsError;
 use budget::{InFlight, Places};
@@ -39,7 +39,7 @@ use connection::House;
 use figures::Counters;
 use request::Hall;
 use slot::{Current, Slot};
-use socket::Bound;
+use socket::{Bound, Listening};
 
 pub use figures::{ListenerFigures, ReceiverFigures};
 pub use listener::{AddressError, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ReceiverLimits};
@@ -90,8 +90,8 @@ pub struct Receiver {
     house: Arc<House>,
     runtime: Handle,
     open: Mutex<OpenListeners>,
-    stop: Option<oneshot::Sender<Stop>>,
-    thread: Option<JoinHandle<()>>,
+    stop: Mutex<Option<oneshot::Sender<Stop>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is listened to now.
@@ -119,7 +119,7 @@ struct Stop {
 /// A new configuration whose sockets are bound and whose certificates are read. Dropping it changes nothing.
 pub struct PreparedListeners {
     listeners: Vec<(Listener, Arc<Current>)>,
-    bound: BTreeMap<ListenAddress, Bound>,
+    fresh: BTreeMap<ListenAddress, (Option<SocketAddr>, Listening)>,
     limits: ReceiverLimits,
 }
 
@@ -139,19 +139,19 @@ impl Receiver {
         let house = House::new(Hall { sink, in_flight }, Arc::new(Places::new(0)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(starting)?;
         let (stop, stopped) = oneshot::channel();
-        let mut receiver = Self {
+        let receiver = Self {
             house: Arc::new(house),
             runtime: runtime.handle().clone(),
             open: Mutex::default(),
-            stop: Some(stop),
-            thread: None,
+            stop: Mutex::new(Some(stop)),
+            thread: Mutex::default(),
         };
-        receiver.apply(receiver.prepare(listeners, limits)?)?;
+        receiver.apply(receiver.prepare(listeners, limits)?);
         let thread = std::thread::Builder::new()
             .name("receive".to_owned())
             .spawn(move || runtime.block_on(finish(stopped)))
             .map_err(starting)?;
-        receiver.thread = Some(thread);
+        *lock(&receiver.thread) = Some(thread);
         Ok(receiver)
     }
 
@@ -204,7 +204,8 @@ impl Receiver {
     ) -> Result<PreparedListeners, ReceiverError> {
         let open = self.open();
         let mut seen = Vec::new();
-        let mut prepared = PreparedListeners { listeners: Vec::new(), bound: BTreeMap::new(), limits };
+        let mut prepared = PreparedListeners { listeners: Vec::new(), fresh: BTreeMap::new(), limits };
+        let _entered = self.runtime.enter();
         for listener in listeners {
             for address in &listener.addresses {
                 if seen.contains(address) {
@@ -212,7 +213,10 @@ impl Receiver {
                 }
                 seen.push(address.clone());
                 if !open.addresses.contains_key(address) {
-                    prepared.bound.insert(address.clone(), Bound::new(address, listener.socket_mode)?);
+                    let bound = Bound::new(address, listener.socket_mode)?;
+                    let tcp = bound.tcp_address();
+                    let listening = bound.listen().map_err(|source| ReceiverError::Start { source })?;
+                    prepared.fresh.insert(address.clone(), (tcp, listening));
                 }
             }
             let known = open.counters.iter().find(|(name, _)| *name == listener.name);
@@ -228,19 +232,9 @@ impl Receiver {
 
     /// Makes `prepared` the configuration. Sockets of addresses that stay remain open with their connections; addresses
     /// that are no more are closed, the requests under way there still answered.
-    ///
-    /// # Errors
-    ///
-    /// The system cannot wait for a new socket; then nothing has changed.
-    pub fn apply(&self, prepared: PreparedListeners) -> Result<(), ReceiverError> {
-        let PreparedListeners { listeners, bound, limits } = prepared;
+    pub fn apply(&self, prepared: PreparedListeners) {
+        let PreparedListeners { listeners, fresh: mut new, limits } = prepared;
         let _entered = self.runtime.enter();
-        let mut new = BTreeMap::new();
-        for (address, bound) in bound {
-            let tcp = bound.tcp_address();
-            let listening = bound.listen().map_err(|source| ReceiverError::Start { source })?;
-            new.insert(address, (tcp, listening));
-        }
         // Compressed and decompressed, the largest request takes twice its size, or it would never fit.
         let in_flight = limits.max_in_flight_bytes.max(2 * limits.max_request_bytes) + ROOM_TO_STEP;
         self.house.hall.in_flight.set_limit(in_flight);
@@ -281,7 +275,6 @@ impl Receiver {
         for gone in old.addresses.into_values() {
             gone.stop.send_replace(true);
         }
-        Ok(())
     }
 
     /// [`Receiver::prepare`] and [`Receiver::apply`]: all or nothing.
@@ -290,7 +283,18 @@ impl Receiver {
     ///
     /// As these.
     pub fn reconfigure(&self, listeners: Vec<Listener>, limits: ReceiverLimits) -> Result<(), ReceiverError> {
-        self.apply(self.prepare(listeners, limits)?)
+        self.apply(self.prepare(listeners, limits)?);
+        Ok(())
+    }
+
+    /// Has the receiver's thread call `alive` now and then `every` so often, as long as nothing holds it up.
+    pub fn say_alive(&self, every: Duration, alive: impl Fn() + Send + 'static) {
+        self.runtime.spawn(async move {
+            loop {
+                alive();
+                sleep(every).await;
+            }
+        });
     }
 
     /// What it has done.
@@ -304,28 +308,29 @@ impl Receiver {
         }
     }
 
-    /// Takes no new connection, finishes the requests under way for at most `grace`, and ends.
-    pub fn stop(mut self, grace: Duration) {
-        self.end(grace);
-    }
-
-    fn open(&self) -> MutexGuard<'_, OpenListeners> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&mut self, grace: Duration) {
-        let open = std::mem::take(&mut *self.open());
-        let addresses = open.addresses.into_values().map(|address| address.stop).collect();
-        if let Some(stop) = self.stop.take() {
+    /// Takes no new connection, finishes the requests under way for at most `grace`, and ends. A second call does nothing.
+    pub fn stop(&self, grace: Duration) {
+        let open = std::mem::take(&mut self.open().addresses);
+        let addresses = open.into_values().map(|address| address.stop).collect();
+        if let Some(stop) = lock(&self.stop).take() {
             // It no longer waits if it panicked, which joining it tells.
             let _ = stop.send(Stop { grace, addresses });
         }
-        if let Some(thread) = self.thread.take()
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::error!("the thread that receives telemetry panicked");
         }
     }
+
+    fn open(&self) -> MutexGuard<'_, OpenListeners> {
+        lock(&self.open)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a decompressor asks for in advance comes on top of the limit.
@@ -349,7 +354,7 @@ async fn finish(stopped: oneshot::Receiver<Stop>) {
 /// Ends at once; requests under way are cut off.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.end(Duration::ZERO);
+        self.stop(Duration::ZERO);
     }
 }
 

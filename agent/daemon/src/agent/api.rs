@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use otlp::Sender;
+use otlp::{Receiver, Sender};
 use tokio::sync::watch;
 
 use crate::agent::Shared;
@@ -38,6 +38,7 @@ const BLOCKING_THREADS: usize = 4;
 pub(crate) struct Facts {
     pub(crate) shared: Shared,
     pub(crate) sender: Arc<Sender>,
+    pub(crate) receiver: Arc<Receiver>,
     pub(crate) figures: Figures,
     pub(crate) reloads: Reloads,
     pub(crate) state: PathBuf,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use otlp::{Sender, SignalFigures};
+use otlp::{ListenerFigures, Receiver, ReceiverFigures, Sender, SignalFigures};
 use series::Store;
 use telemetry::{
     EntitySpec, Instrument, MetricSpec, SampleBuffer, Scope, Signal, Timestamp, Value, ValueType,
@@ -32,6 +32,62 @@ static COLLECTIONS: MetricSpec = own(
     Instrument::Counter,
     &[],
     "Collections since the agent started, this one included: a receiver that misses a number has missed a collection.",
+);
+static RECEIVER_REQUESTS: MetricSpec = own(
+    "hostmend.receiver.requests",
+    "{request}",
+    Instrument::Counter,
+    &["hostmend.listener.name", "hostmend.outcome"],
+    "Requests that a listener answered, by outcome: accepted, or why they were refused.",
+);
+static RECEIVER_ITEMS: MetricSpec = own(
+    "hostmend.receiver.items",
+    "{item}",
+    Instrument::Counter,
+    &["hostmend.listener.name"],
+    "Points, spans and records of the requests that a listener accepted.",
+);
+static RECEIVER_BYTES: MetricSpec = own(
+    "hostmend.receiver.io",
+    "By",
+    Instrument::Counter,
+    &["hostmend.listener.name"],
+    "Uncompressed size of the requests that a listener accepted.",
+);
+static RECEIVER_REJECTED: MetricSpec = own(
+    "hostmend.receiver.rejected",
+    "{item}",
+    Instrument::Counter,
+    &["hostmend.listener.name"],
+    "Points, spans and records that were rejected from requests that a listener accepted.",
+);
+static RECEIVER_HANDSHAKES: MetricSpec = own(
+    "hostmend.receiver.failed_handshakes",
+    "{handshake}",
+    Instrument::Counter,
+    &["hostmend.listener.name"],
+    "TLS handshakes with a listener that failed.",
+);
+static RECEIVER_CONNECTIONS: MetricSpec = own(
+    "hostmend.receiver.connections",
+    "{connection}",
+    Instrument::UpDownCounter,
+    &[],
+    "Connections that are open to the listeners.",
+);
+static RECEIVER_WAITS: MetricSpec = own(
+    "hostmend.receiver.connection_waits",
+    "{connection}",
+    Instrument::Counter,
+    &[],
+    "Connections that waited because as many as are allowed were open.",
+);
+static RECEIVER_IN_FLIGHT: MetricSpec = own(
+    "hostmend.receiver.in_flight.size",
+    "By",
+    Instrument::UpDownCounter,
+    &[],
+    "Requests that are being received or wait to become durable.",
 );
 static SENDER_ITEMS: MetricSpec = own(
     "hostmend.sender.items",
@@ -133,6 +189,14 @@ static API_TURNED_AWAY: MetricSpec = own(
 /// All of them.
 pub(crate) static METRICS: &[&MetricSpec] = &[
     &COLLECTIONS,
+    &RECEIVER_REQUESTS,
+    &RECEIVER_ITEMS,
+    &RECEIVER_BYTES,
+    &RECEIVER_REJECTED,
+    &RECEIVER_HANDSHAKES,
+    &RECEIVER_CONNECTIONS,
+    &RECEIVER_WAITS,
+    &RECEIVER_IN_FLIGHT,
     &SENDER_ITEMS,
     &SENDER_NOT_DURABLE,
     &SENDER_QUEUED,
@@ -162,6 +226,13 @@ pub(crate) fn outcomes(figures: &SignalFigures) -> impl Iterator<Item = (Outcome
     std::iter::once((Outcome::Delivered, "delivered", figures.delivered)).chain(lost)
 }
 
+/// The requests of a listener by what was answered.
+pub(crate) fn answers(listener: &ListenerFigures) -> impl Iterator<Item = (&'static str, u64)> {
+    let refused: u64 = listener.refused.iter().map(|(_, requests)| requests).sum();
+    let accepted = ("accepted", listener.requests.saturating_sub(refused));
+    std::iter::once(accepted).chain(listener.refused.iter().copied())
+}
+
 /// Samples that were not kept for the rules, by reason.
 pub(crate) fn rejections(store: &Store) -> [(&'static str, u64); 3] {
     let rejected = store.rejections();
@@ -176,14 +247,20 @@ pub(crate) fn rejections(store: &Store) -> [(&'static str, u64); 3] {
 #[derive(Clone)]
 pub(crate) struct Figures {
     sender: Arc<Sender>,
+    receiver: Arc<Receiver>,
     shared: Shared,
     started: Timestamp,
 }
 
 impl Figures {
     /// Figures of an agent that `started` then.
-    pub(crate) fn new(sender: Arc<Sender>, shared: Shared, started: Timestamp) -> Self {
-        Self { sender, shared, started }
+    pub(crate) fn new(
+        sender: Arc<Sender>,
+        receiver: Arc<Receiver>,
+        shared: Shared,
+        started: Timestamp,
+    ) -> Self {
+        Self { sender, receiver, shared, started }
     }
 
     /// When the agent started.
@@ -195,6 +272,7 @@ impl Figures {
     pub(crate) fn write(&self, out: &mut SampleBuffer) -> u64 {
         out.entity(&AGENT, self.started, &[]);
         out.int(&COLLECTIONS, &[], self.shared.collections.load(Ordering::Relaxed) as i64);
+        self.write_receiver(out);
         let lost = self.write_sender(out);
         for signal in [Signal::Traces, Signal::Logs] {
             let dropped = self.shared.own_shares.dropped(signal);
@@ -214,6 +292,31 @@ impl Figures {
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
         out.int(&API_TURNED_AWAY, &[], self.shared.turned_away.load(Ordering::Relaxed) as i64);
         lost
+    }
+
+    fn write_receiver(&self, out: &mut SampleBuffer) {
+        let ReceiverFigures { listeners, connections, connection_waits, in_flight_bytes } =
+            self.receiver.figures();
+        for listener in &listeners {
+            for (outcome, requests) in answers(listener) {
+                let attributes = [Value::Str(&listener.name), Value::Str(outcome)];
+                out.int(&RECEIVER_REQUESTS, &attributes, requests as i64);
+            }
+        }
+        let mut column = |metric: &'static MetricSpec, of: fn(&ListenerFigures) -> u64| {
+            for listener in &listeners {
+                out.int(metric, &[Value::Str(&listener.name)], of(listener) as i64);
+            }
+        };
+        column(&RECEIVER_ITEMS, |listener| listener.items);
+        column(&RECEIVER_BYTES, |listener| listener.bytes);
+        column(&RECEIVER_REJECTED, |listener| listener.rejected_items);
+        column(&RECEIVER_HANDSHAKES, |listener| listener.failed_handshakes);
+        if !listeners.is_empty() {
+            out.int(&RECEIVER_CONNECTIONS, &[], connections as i64);
+            out.int(&RECEIVER_WAITS, &[], connection_waits as i64);
+            out.int(&RECEIVER_IN_FLIGHT, &[], in_flight_bytes as i64);
+        }
     }
 
     fn write_sender(&self, out: &mut SampleBuffer) -> u64 {

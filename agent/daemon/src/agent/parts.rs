@@ -17,8 +17,9 @@ use series::Limits;
 use crate::agent::Agent;
 use crate::agent::collect::{self, NewInputs, NewProber};
 use crate::agent::mailbox::Mailbox;
+use crate::agent::receive;
 use crate::agent::reload::takes_a_restart;
-use crate::config::{ApiPlaces, Collect, Config, Identity};
+use crate::config::{ApiPlaces, Collect, Config, Identity, ReceiveConfig};
 
 /// Waits for at most so long until the part has gone over, and says whether it has.
 pub(super) type Settled = Box<dyn Fn(Duration) -> bool + Send>;
@@ -37,6 +38,7 @@ pub(super) struct Part {
 /// All of them, in the order in which they are prepared and committed: what may fail for a reason outside the files comes
 /// first; what acts on the host comes last.
 pub(super) static PARTS: &[Part] = &[
+    Part { name: "receive", prepare: listeners },
     Part { name: "destinations", prepare: destinations },
     Part { name: "collect", prepare: collection },
     Part { name: "probes", prepare: probes },
@@ -50,6 +52,7 @@ pub(super) static PARTS: &[Part] = &[
 pub(crate) struct InForce {
     pub(super) file: PathBuf,
     fixed: Fixed,
+    receive: ReceiveConfig,
     destinations: Vec<Destination>,
     collect: Collect,
     probes: Vec<(HttpProbe, Duration)>,
@@ -84,8 +87,10 @@ impl Fixed {
 }
 
 impl InForce {
-    pub(super) fn of(config: &Config) -> Self {
+    /// Of a configuration whose listeners were made ready.
+    pub(super) fn of(config: &Config, receive: &ReceiveConfig) -> Self {
         Self {
+            receive: receive.clone(),
             file: config.file.clone(),
             fixed: Fixed::of(config),
             destinations: config.destinations.clone(),
@@ -126,6 +131,20 @@ fn destinations(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Com
     })))
 }
 
+/// Sockets that stay keep their connections. One that is taken by another program fails here, and nothing has changed.
+fn listeners(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
+    let receive = receive::listeners(config.receive.take(), &config.identity, &HostRoot::at("/"));
+    if agent.in_force.receive == receive {
+        return Ok(None);
+    }
+    let prepared = agent.receiver.prepare(receive.listeners.clone(), receive.limits)?;
+    Ok(Some(Box::new(move |agent| {
+        agent.receiver.apply(prepared);
+        agent.in_force.receive = receive;
+        None
+    })))
+}
+
 fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
     if agent.in_force.collect == config.collect {
         return Ok(None);
@@ -135,9 +154,9 @@ fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commi
     let opened = Collection::open(HostRoot::at("/"), collect.options.clone(), &wants);
     let opened = opened.context("opening the collectors")?;
     Ok(Some(Box::new(move |agent| {
-        agent.new_inputs.change(|next| next.collection = Some((opened, collect.interval)));
+        agent.next.inputs.change(|next| next.collection = Some((opened, collect.interval)));
         agent.in_force.collect = collect;
-        Some(settled(&agent.new_inputs))
+        Some(settled(&agent.next.inputs))
     })))
 }
 
@@ -148,9 +167,9 @@ fn probes(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> 
     let services = std::mem::take(&mut config.probes);
     let prober = collect::start_probes(services.clone(), agent.shared.heartbeats.pulse("probes"))?;
     Ok(Some(Box::new(move |agent| {
-        agent.new_inputs.change(|next| next.prober = Some(NewProber(prober)));
+        agent.next.inputs.change(|next| next.prober = Some(NewProber(prober)));
         agent.in_force.probes = services;
-        Some(settled(&agent.new_inputs))
+        Some(settled(&agent.next.inputs))
     })))
 }
 
@@ -180,8 +199,8 @@ fn rules(agent: &Agent, config: &mut Config) -> Option<Commit> {
     let judgement = std::mem::take(&mut config.judgement);
     Some(Box::new(move |agent| {
         agent.in_force.judgement = judgement.digest;
-        agent.new_judgement.change(|next| *next = Some(judgement));
-        let taken = Arc::clone(&agent.new_judgement);
+        agent.next.judgement.change(|next| *next = Some(judgement));
+        let taken = Arc::clone(&agent.next.judgement);
         Some(Box::new(move |within| taken.wait_taken(within)))
     }))
 }
@@ -198,7 +217,7 @@ fn repairs(agent: &Agent, config: &mut Config) -> Option<Commit> {
         if let Some(policy) = &agent.policy {
             policy.replace(repairs.policy.clone());
         }
-        agent.new_repairs.change(|next| *next = Some(repairs));
+        agent.next.repairs.change(|next| *next = Some(repairs));
         None
     }))
 }

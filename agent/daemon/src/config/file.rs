@@ -56,7 +56,7 @@ pub(super) struct ExecutorSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ApiSection {
-    /// The Unix socket of the local API. Default: `api.sock` in `$RUNTIME_DIRECTORY` under systemd, else in the state
+    /// The Unix socket of the local API. Default: `/run/hostmend/api.sock` as a service, else `api.sock` in the state
     /// directory.
     pub(super) socket: Option<Spanned<String>>,
     /// A loopback address, `127.0.0.1:4320`, that serves `/healthz` and `/metrics` to whoever reaches it. Default: none.

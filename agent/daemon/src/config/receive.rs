@@ -31,10 +31,9 @@ const MOST_IN_FLIGHT: usize = 1 << 30;
 const MOST_CONNECTIONS: usize = 65_536;
 
 /// Where telemetry is received.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReceiveConfig {
     pub(crate) listeners: Vec<Listener>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the agent is wired to it next"))]
     pub(crate) limits: ReceiverLimits,
     /// How many series the points of a listener may make, by its name; others have the default.
     pub(crate) max_series: BTreeMap<String, usize>,

@@ -38,7 +38,6 @@ impl Identity {
 
     /// What received telemetry gets where it says nothing itself: the host, and what the file says about it. Nothing
     /// about a service, which is the sender's to say, and nothing that the environment says about the agent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the receiver, which the agent does not start yet"))]
     pub(crate) fn of_received(&self, host: &HostRoot) -> Vec<(String, String)> {
         let mut attributes = self.detected(host);
         overlay(&mut attributes, &self.attributes);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telemetry::{OneLine, format_duration};
 
-use crate::status::{Configuration, Destination, Owed, Reloaded, Status};
+use crate::status::{Configuration, Destination, Owed, Receiver, Reloaded, Status};
 
 /// Alerts shown; a storm has more than anybody reads.
 const MAX_ALERTS: usize = 20;
@@ -15,6 +15,7 @@ pub(super) fn page(status: &Status) -> String {
     let mut text = String::new();
     health(&mut text, status);
     configuration(&mut text, &status.configuration);
+    received(&mut text, &status.receiver);
     destinations(&mut text, &status.destinations);
     judgement(&mut text, status);
     text
@@ -60,6 +61,41 @@ fn configuration(text: &mut String, configuration: &Configuration) {
     }
 }
 
+fn received(text: &mut String, receiver: &Receiver) {
+    if receiver.listeners.is_empty() {
+        text.push_str("\nReceived\n  nothing: no listener is configured\n");
+        return;
+    }
+    text.push_str("\nReceived\n");
+    let mut rows = vec![["listener", "requests", "items", "bytes", "refused"].map(str::to_owned)];
+    for listener in &receiver.listeners {
+        let refused: u64 = listener.refused.values().sum();
+        let name = OneLine(&listener.name).to_string();
+        let [accepted, items, refused] =
+            [listener.accepted, listener.items, refused].map(|number| number.to_string());
+        rows.push([name, accepted, items, bytes(listener.bytes), refused]);
+    }
+    table(text, 1, &rows);
+    for listener in &receiver.listeners {
+        let name = OneLine(&listener.name);
+        for (reason, requests) in &listener.refused {
+            let _ = writeln!(text, "  {name}: {requests} requests refused: {}", reason.replace('_', " "));
+        }
+        if listener.rejected_items > 0 {
+            let _ = writeln!(
+                text,
+                "  {name}: {} items of accepted requests were rejected",
+                listener.rejected_items
+            );
+        }
+        if listener.failed_handshakes > 0 {
+            let _ = writeln!(text, "  {name}: {} TLS handshakes failed", listener.failed_handshakes);
+        }
+    }
+    let in_flight = bytes(receiver.in_flight_bytes as u64);
+    let _ = writeln!(text, "  {} connections, {in_flight} in hand", receiver.connections);
+}
+
 fn destinations(text: &mut String, destinations: &[Destination]) {
     if destinations.is_empty() {
         text.push_str("\nOwed to nobody: no destination is configured\n");
@@ -79,7 +115,7 @@ fn destinations(text: &mut String, destinations: &[Destination]) {
             rows.push([name, signal.clone(), accepted, delivered, queued, dead, lost]);
         }
     }
-    table(text, &rows);
+    table(text, 2, &rows);
     for destination in destinations {
         let name = OneLine(&destination.name);
         let _ = writeln!(text, "  {name}: {} wait", bytes(destination.queued_bytes));
@@ -178,9 +214,9 @@ fn judgement(text: &mut String, status: &Status) {
     }
 }
 
-/// Rows under each other, the first two columns to the left and the numbers to the right.
-fn table(text: &mut String, rows: &[[String; 7]]) {
-    let mut widths = [0; 7];
+/// Rows under each other, the first `names` columns to the left and the numbers to the right.
+fn table<const COLUMNS: usize>(text: &mut String, names: usize, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -188,7 +224,8 @@ fn table(text: &mut String, rows: &[[String; 7]]) {
     }
     for row in rows {
         for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let _ = if at < 2 { write!(text, "  {cell:width$}") } else { write!(text, "  {cell:>width$}") };
+            let _ =
+                if at < names { write!(text, "  {cell:width$}") } else { write!(text, "  {cell:>width$}") };
         }
         text.push('\n');
     }
@@ -218,6 +255,8 @@ mod tests {
             "health": { "healthy": true, "reasons": [], "notes": [] },
             "configuration": { "file": "/etc/hostmend/hostmend.yaml", "since": "2026-11-21T03:00:00.000Z", "reloads": 0,
                                "failed_reloads": 0, "last_reload": null },
+            "receiver": { "connections": 3, "in_flight_bytes": 0, "listeners": [{ "name": "apps", "accepted": 9, "items": 900,
+                "bytes": 2_048, "rejected_items": 0, "failed_handshakes": 0, "refused": { "rate_limited": 4 } }] },
             "destinations": [{ "name": "away", "queued_bytes": 3_145_728, "failed_attempts": 0, "last_error": null, "signals": {
                 "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "dead_lettered": 3, "lost": { "age": 7 },
                              "not_durable": 0, "delivered_by_others": 4, "oldest": "2026-11-21T02:00:00.000Z" }
@@ -240,6 +279,8 @@ mod tests {
         for line in [
             "hostmend 1.2.3 works. Up 1h30m, process 7.",
             "away metrics 100 60 30 3 7",
+            "apps 9 900 2.0 KiB 4",
+            "apps: 4 requests refused: rate limited",
             "away: 3.0 MiB wait",
             "away: metrics: the oldest has waited since 2026-11-21T02:00:00.000Z",
             "away: metrics: 4 went to a destination that stands in",

@@ -49,7 +49,7 @@ impl FromStr for ListenAddress {
 }
 
 /// One origin of telemetry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// The origin is `otlp:<name>`. Unique.
     pub name: String,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use otlp::DestinationFigures;
+use otlp::{DestinationFigures, ReceiverFigures};
 use telemetry::{Signal, Timestamp};
 
 use super::routes::Reply;
 use super::{Facts, health};
-use crate::agent::own_metrics::{Outcome, outcomes, rejections};
+use crate::agent::own_metrics::{Outcome, answers, outcomes, rejections};
 use crate::clock;
-use crate::status::{Agent, Destination, FiringAlert, Owed, Rules, Run, Series, Status};
+use crate::status::{Agent, Destination, FiringAlert, Listener, Owed, Receiver, Rules, Run, Series, Status};
 
 pub(super) fn reply(facts: &Facts, _query: &str) -> Reply {
     Reply::json(200, &status(facts, clock::now()))
@@ -30,6 +30,7 @@ fn status(facts: &Facts, now: Timestamp) -> Status {
         },
         health: health::of(facts),
         configuration: facts.reloads.configuration(),
+        receiver: receiver(&facts.receiver.figures()),
         destinations: destinations.iter().map(destination).collect(),
         series: series(facts),
         rules: rules(facts, now),
@@ -38,6 +39,29 @@ fn status(facts: &Facts, now: Timestamp) -> Status {
             runbook,
             for_seconds,
         }),
+    }
+}
+
+fn receiver(figures: &ReceiverFigures) -> Receiver {
+    let listeners = figures.listeners.iter().map(|listener| {
+        let mut answers: BTreeMap<String, u64> =
+            answers(listener).map(|(outcome, requests)| (outcome.to_owned(), requests)).collect();
+        let accepted = answers.remove("accepted").unwrap_or(0);
+        answers.retain(|_, requests| *requests > 0);
+        Listener {
+            name: listener.name.clone(),
+            accepted,
+            items: listener.items,
+            bytes: listener.bytes,
+            rejected_items: listener.rejected_items,
+            failed_handshakes: listener.failed_handshakes,
+            refused: answers,
+        }
+    });
+    Receiver {
+        connections: figures.connections,
+        in_flight_bytes: figures.in_flight_bytes,
+        listeners: listeners.collect(),
     }
 }
 

@@ -1,0 +1,61 @@
+//! Where received telemetry goes: to the destinations, and whoever sent it is answered once it is on disk.
+//!
+//! Runs on the thread `receive`, and waits for nobody.
+
+use std::sync::Arc;
+
+use otlp::{Answer, NotAccepted, Received, Refusal, Reply, Sender, Sink};
+use telemetry::Batch;
+
+use crate::clock;
+use crate::config::{Identity, ReceiveConfig};
+use collectors::HostRoot;
+
+/// What the receiver calls with each request.
+pub(crate) fn sink(sender: Arc<Sender>) -> Sink {
+    Arc::new(move |received: Received, reply: Reply| {
+        let Received { signal, payload, items, .. } = received;
+        let batch = Batch { signal, payload, items };
+        sender.accept(batch, clock::now(), move |outcome| {
+            reply.send(outcome.map(|()| Answer::default()).map_err(|error| refusal(&error)));
+        });
+    })
+}
+
+fn refusal(error: &NotAccepted) -> Refusal {
+    match error {
+        NotAccepted::TooLarge { .. } => Refusal::Invalid(error.to_string()),
+        NotAccepted::Busy(_) | NotAccepted::Stopping => Refusal::Overloaded { retry_after: None },
+        NotAccepted::Storage(_) | NotAccepted::NoQueue => Refusal::NotDurable(error.to_string()),
+    }
+}
+
+/// The listeners of the configuration; what they receive gets the host's attributes where it has none.
+pub(crate) fn listeners(
+    receive: Option<ReceiveConfig>,
+    identity: &Identity,
+    host: &HostRoot,
+) -> ReceiveConfig {
+    let mut receive = receive.unwrap_or_default();
+    if !receive.listeners.is_empty() {
+        let missing = identity.of_received(host);
+        for listener in &mut receive.listeners {
+            listener.missing_attributes.clone_from(&missing);
+        }
+    }
+    receive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_told_to_come_again_unless_that_is_of_no_use() {
+        let too_large = NotAccepted::TooLarge { bytes: 9, limit: 8 };
+        assert!(matches!(refusal(&too_large), Refusal::Invalid(text) if text.contains('9')));
+        for error in [NotAccepted::NoQueue, NotAccepted::Stopping] {
+            assert!(error.is_retryable() && !matches!(refusal(&error), Refusal::Invalid(_)), "{error}");
+        }
+    }
+}

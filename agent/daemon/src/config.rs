@@ -5,10 +5,12 @@
 
 mod coherence;
 mod destination;
+mod exporter_variables;
 mod file;
 mod judgement;
 mod receive;
 mod resource;
+mod secret;
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,10 +139,15 @@ pub(crate) fn load_or_report(path: &Path) -> std::io::Result<Option<Config>> {
     Ok(loaded.config)
 }
 
-/// The variables of OpenTelemetry that the process was given.
+/// The variables that the process was given and that stand for something in the file: those of OpenTelemetry, proxies,
+/// and where systemd keeps credentials.
 pub(crate) fn variables() -> Variables {
     let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let named = all.filter(|(name, _)| name.starts_with("OTEL_"));
+    let named = all.filter(|(name, _)| {
+        name.starts_with("OTEL_")
+            || name.to_ascii_uppercase().ends_with("_PROXY")
+            || name == "CREDENTIALS_DIRECTORY"
+    });
     named.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
 }
 
@@ -195,7 +202,11 @@ impl Load {
         if let Some(receive) = &receive {
             receive::refuse_loops(receive, &file.destinations, &mut review);
         }
-        let destinations = destination::all(&file.destinations, &base, &mut review);
+        let surroundings = Surroundings { base: &base, variables };
+        let mut destinations = destination::all(&file.destinations, &surroundings, &mut review);
+        if file.destinations.is_empty() {
+            destinations = exporter_variables::destinations(&surroundings, receive.as_ref(), &mut review);
+        }
         let queue = destination::queue(&file.queue, &mut review);
         let series = section::series(&file.series, &mut review);
         let judgement = self.judgement(&file, &base, &mut review);
@@ -253,6 +264,18 @@ pub(crate) fn about_open(path: &Path, error: &OpenError) -> Problem {
             problem.with_hint("name another with --config; config/hostmend.yaml is one to start from")
         }
         _ => problem,
+    }
+}
+
+/// What the words of the file mean depends on.
+struct Surroundings<'a> {
+    base: &'a Base,
+    variables: &'a Variables,
+}
+
+impl Surroundings<'_> {
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
     }
 }
 

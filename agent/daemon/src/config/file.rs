@@ -1,6 +1,7 @@
 //! What the configuration file says, key by key. What it means is decided in [`super`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use documents::Spanned;
 use serde::Deserialize;
@@ -207,19 +208,42 @@ pub(super) struct ListenerLimitsSection {
 pub(super) struct DestinationSection {
     /// The name in messages and in the agent's own figures.
     pub(super) name: Spanned<String>,
-    /// `http://host:4317`, or `https://` for TLS. With `http/protobuf`, `/v1/<signal>` is appended.
+    /// `http://host:4317`, or `https://` for TLS. Over HTTP, `/v1/<signal>` is appended.
     pub(super) endpoint: Spanned<String>,
-    /// `grpc` (default) or `http/protobuf`.
+    /// `false`: over HTTP, nothing is appended to the endpoint, which then takes one signal. Default `true`.
+    pub(super) append_path: Option<bool>,
+    /// What it takes: `metrics`, `traces`, `logs`. Default: all.
+    pub(super) signals: Option<Vec<SignalName>>,
+    /// Names of destinations that get this one's telemetry while it fails, in order.
+    #[serde(default)]
+    pub(super) failover: Vec<Spanned<String>>,
+    /// `grpc` (default), `http/protobuf` or `http/json`.
     #[serde(default)]
     pub(super) protocol: ProtocolName,
-    /// `gzip` (default) or `none`.
+    /// `gzip` (default), `zstd` or `none`.
     #[serde(default)]
     pub(super) compression: CompressionName,
-    /// Sent with every request.
+    /// Sent with every request. A value may stand in a file of its own.
     #[serde(default)]
-    pub(super) headers: BTreeMap<String, Spanned<String>>,
+    pub(super) headers: BTreeMap<String, Spanned<SecretValue>>,
     /// How long one request may take. Default `10s`.
     pub(super) timeout: Option<Spanned<String>>,
+    /// How long it may take to look up the name, to connect and to agree on TLS. Default `5s`.
+    pub(super) connect_timeout: Option<Spanned<String>>,
+    /// `http://host:port` of a proxy, with `user:password@` before the host if it wants them; `none` for none. Default:
+    /// what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    pub(super) proxy: Option<Spanned<SecretValue>>,
+    /// The most bytes of a request, before compression; larger ones are divided. Default 64 MiB.
+    pub(super) max_request_bytes: Option<Spanned<usize>>,
+    /// The most bytes of an answer. Default 4 MiB.
+    pub(super) max_response_bytes: Option<Spanned<usize>>,
+    /// How many requests of a signal may be under way at once. Default 1, which alone keeps their order.
+    pub(super) concurrency: Option<Spanned<usize>>,
+    /// How many bytes per second of what has waited are sent at most. Default: no limit.
+    pub(super) drain_bytes_per_second: Option<Spanned<u64>>,
+    /// What the host's own sums and histograms are: `cumulative` (default), `delta` or `lowmemory`.
+    #[serde(default)]
+    pub(super) temporality: TemporalityName,
     /// Only for `https://` endpoints.
     pub(super) tls: Option<TlsSection>,
     /// What this key said is said by `queue` now.
@@ -244,6 +268,54 @@ pub(super) enum ProtocolName {
     Grpc,
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
+    #[serde(rename = "http/json")]
+    HttpJson,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SignalName {
+    Metrics,
+    Traces,
+    Logs,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TemporalityName {
+    #[default]
+    Cumulative,
+    Delta,
+    LowMemory,
+}
+
+/// A value that is never shown, or where it is kept. Not for `Debug`, which would show it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text, { file: PATH } or { credential: NAME }")]
+pub(super) enum SecretValue {
+    Text(String),
+    File(SecretFile),
+    Credential(SecretCredential),
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue(..)")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretFile {
+    /// A file that holds the value, and that not everybody can read.
+    pub(super) file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretCredential {
+    /// The name of a credential that systemd hands to the service: `LoadCredential=`.
+    pub(super) credential: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -252,11 +324,11 @@ pub(super) enum CompressionName {
     None,
     #[default]
     Gzip,
+    Zstd,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "they are the keys that operators write")]
 pub(super) struct TlsSection {
     /// PEM file of the authorities that sign the collector's certificate. Default: the system's.
     pub(super) ca_file: Option<Spanned<String>>,
@@ -264,6 +336,8 @@ pub(super) struct TlsSection {
     pub(super) certificate_file: Option<Spanned<String>>,
     /// PEM file of its private key.
     pub(super) key_file: Option<Spanned<String>>,
+    /// The name that the collector's certificate must have, where it is not the host of the endpoint.
+    pub(super) server_name: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -131,7 +131,7 @@ pub(super) fn own_telemetry(
 }
 
 /// Not an error: a variable may be meant for other programs on the host.
-fn in_the_environment(variable: &str, message: &str) -> Problem {
+pub(super) fn in_the_environment(variable: &str, message: &str) -> Problem {
     Problem::about(Path::new("environment"), format!("{variable}: {message}")).as_warning()
 }
 

@@ -344,7 +344,8 @@ fn parse_attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(attributes)
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-decoded; `None` where that gives no text.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {

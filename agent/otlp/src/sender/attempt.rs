@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, header};
 use telemetry::Batch;
 
 use crate::sender::answer::{Failure, in_time};
-use crate::sender::body::{compressed, encoding};
+use crate::sender::body::{body_of, encoding};
 use crate::sender::connection::{Connections, Link, USER_AGENT};
 use crate::sender::destination::{Destination, Protocol};
 use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
@@ -25,8 +25,7 @@ impl Attempts {
 
     async fn export(&self, batch: &Batch) -> Result<Accepted, Failure> {
         let options = &self.destination.options;
-        self.check_size(batch.payload.len())?;
-        let body = compressed(&batch.payload, options.compression).await;
+        let body = body_of(batch, &self.destination).await?;
         // The time limit is around all that may hang.
         let mut used = None;
         let attempt = async {
@@ -75,14 +74,6 @@ impl Attempts {
         } else {
             otlp_http::outcome(&link.exchange(request, limit).await?, limit)
         }
-    }
-
-    fn check_size(&self, bytes: usize) -> Result<(), Failure> {
-        let limit = self.destination.options.max_request_bytes;
-        if bytes <= limit {
-            return Ok(());
-        }
-        Err(Failure::TooLarge { reason: format!("it has {bytes} bytes, and max_request_bytes is {limit}") })
     }
 }
 

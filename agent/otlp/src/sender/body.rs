@@ -1,17 +1,21 @@
 //! Bodies of requests and answers, compressed and not.
 
 use std::io::{Read, Write as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use telemetry::Batch;
 use tokio::task::spawn_blocking;
 
-use crate::sender::destination::Compression;
+use crate::json::to_json;
+use crate::sender::answer::Failure;
+use crate::sender::destination::{Compression, Destination, DestinationOptions, Protocol};
 
-/// Up to here compressing takes less than a few milliseconds, in which the thread that serves all destinations may be
-/// kept; what is larger goes to a thread of its own.
-const COMPRESSED_HERE: usize = 1 << 20;
+/// Up to here making a body takes less than a few milliseconds, in which the thread that serves all destinations may be
+/// kept; a larger one is made on a thread of its own.
+const MADE_HERE: usize = 1 << 20;
 
 /// The fastest levels: telemetry repeats itself so much that the higher ones gain a few percent for twice the time.
 const GZIP_LEVEL: flate2::Compression = flate2::Compression::fast();
@@ -29,14 +33,36 @@ pub(crate) const fn encoding(compression: Compression) -> Option<&'static str> {
     }
 }
 
-/// `payload` compressed, without keeping the thread for long.
-pub(crate) async fn compressed(payload: &Bytes, compression: Compression) -> Bytes {
-    if compression == Compression::None || payload.len() <= COMPRESSED_HERE {
-        return compress(payload, compression);
+/// `batch` as `destination` wants it, without keeping the thread for long.
+pub(crate) async fn body_of(batch: &Batch, destination: &Destination) -> Result<Bytes, Failure> {
+    let options = &destination.options;
+    let is_cheap = options.compression == Compression::None && options.protocol != Protocol::HttpJson;
+    if is_cheap || batch.payload.len() <= MADE_HERE {
+        return body(batch, options);
     }
-    let all = payload.clone();
+    let (batch, options) = (batch.clone(), Arc::clone(options));
+    let made = spawn_blocking(move || body(&batch, &options)).await;
     // Fails only when the sender ends, and then nobody waits for this.
-    spawn_blocking(move || compress(&all, compression)).await.unwrap_or_else(|_| payload.clone())
+    made.unwrap_or_else(|error| Err(Failure::Later { retry_after: None, reason: error.to_string() }))
+}
+
+fn body(batch: &Batch, options: &DestinationOptions) -> Result<Bytes, Failure> {
+    check_size(batch.payload.len(), options)?;
+    if options.protocol != Protocol::HttpJson {
+        return Ok(compress(&batch.payload, options.compression));
+    }
+    let json = to_json(batch.signal, &batch.payload)
+        .map_err(|error| Failure::Never { reason: format!("it cannot be written as JSON: {error}") })?;
+    check_size(json.len(), options)?;
+    Ok(compress(&Bytes::from(json), options.compression))
+}
+
+fn check_size(bytes: usize, options: &DestinationOptions) -> Result<(), Failure> {
+    let limit = options.max_request_bytes;
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Failure::TooLarge { reason: format!("it has {bytes} bytes, and max_request_bytes is {limit}") })
 }
 
 fn compress(payload: &Bytes, compression: Compression) -> Bytes {
@@ -119,8 +145,14 @@ mod tests {
     #[tokio::test]
     async fn a_large_payload_is_compressed_as_a_small_one() {
         for compression in ALL {
-            let payload = Bytes::from(vec![7; COMPRESSED_HERE + 1]);
-            let body = compressed(&payload, compression).await;
+            let payload = Bytes::from(vec![7; MADE_HERE + 1]);
+            let options = DestinationOptions {
+                compression,
+                ..DestinationOptions::new("a", "http://a", Protocol::HttpProtobuf)
+            };
+            let destination = Destination::new(options).unwrap();
+            let batch = Batch { signal: telemetry::Signal::Logs, payload: payload.clone(), items: 1 };
+            let body = body_of(&batch, &destination).await.unwrap();
             assert_eq!(back(body, compression, payload.len()), Ok(payload));
         }
     }

@@ -8,7 +8,7 @@ use telemetry::Signal;
 use crate::sender::answer::{Failure, of_http, too_large_an_answer};
 use crate::sender::body::{Unreadable, decompressed};
 use crate::sender::connection::{Answer, RequestBody};
-use crate::sender::destination::Destination;
+use crate::sender::destination::{Destination, Protocol};
 use crate::sender::exporter::Accepted;
 
 /// Where it goes, what its headers add, and the body.
@@ -19,7 +19,11 @@ pub(crate) fn request(
     encoding: Option<&'static str>,
 ) -> (http::Uri, HeaderMap, RequestBody) {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    let media = match destination.options.protocol {
+        Protocol::HttpJson => "application/json",
+        _ => "application/x-protobuf",
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     if let Some(encoding) = encoding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }

@@ -38,7 +38,7 @@ impl Material {
         let tls = match options.protocol {
             _ if !with_tls => trusting_nobody()?,
             Protocol::Grpc => client_config(&given, &[b"h2"])?,
-            Protocol::HttpProtobuf => client_config(&given, &[b"h2", b"http/1.1"])?,
+            Protocol::HttpProtobuf | Protocol::HttpJson => client_config(&given, &[b"h2", b"http/1.1"])?,
         };
         let proxy = options.proxy.as_ref().map(|proxy| {
             let text = proxy.read().map_err(|source| DestinationError::ProxySecret { source })?;

@@ -95,6 +95,7 @@ fn each_request_carries_the_headers_that_were_configured_and_says_who_sends_it()
                 ("application/grpc", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
             }
             Protocol::HttpProtobuf => ("application/x-protobuf", "/v1/metrics"),
+            Protocol::HttpJson => ("application/json", "/v1/metrics"),
         };
         assert_eq!((text(&seen, "content-type"), seen.path.as_str()), expected);
     }

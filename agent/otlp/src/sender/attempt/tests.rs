@@ -34,7 +34,8 @@ fn batch(bytes: usize) -> Batch {
 }
 
 async fn send(attempts: &Attempts) -> Result<Accepted, ExportError> {
-    Exporter::export(attempts, &batch(2)).await
+    let empty = Bytes::from_static(b"\x0a\x00");
+    Exporter::export(attempts, &Batch { payload: empty, ..batch(2) }).await
 }
 
 fn is_grpc(seen: &Seen) -> bool {
@@ -77,6 +78,24 @@ async fn a_request_above_the_limit_is_not_sent_and_its_parts_may_be() {
         assert_eq!(stub.connections(), 0);
         assert!(Exporter::export(&attempts, &batch(1000)).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn bodies_may_be_json_both_ways() {
+    let stub = Stub::new(|_| {
+        let mut answer =
+            http_answer(200, br#"{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"old"}}"#);
+        answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        Some(answer)
+    });
+    let accepted = send(&attempts(to(stub.address, Protocol::HttpJson))).await;
+    assert_eq!(accepted.unwrap(), Accepted { rejected_items: 2, message: "old".to_owned() });
+    let seen = stub.next();
+    assert_eq!(seen.headers.get("content-type").unwrap(), "application/json");
+    assert_eq!((seen.path.as_str(), &seen.body[..]), ("/v1/metrics", &br#"{"resourceMetrics":[{}]}"#[..]));
+    // Small enough as protobuf, too large as JSON.
+    let small = DestinationOptions { max_request_bytes: 10, ..to(stub.address, Protocol::HttpJson) };
+    assert!(matches!(send(&attempts(small)).await, Err(ExportError::TooLarge { .. })));
 }
 
 #[tokio::test]

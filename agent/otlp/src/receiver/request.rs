@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use telemetry::Signal;
 use tokio::time::sleep;
@@ -24,9 +24,14 @@ use super::sink::{Answer, Received, Reply, Sink};
 use super::slot::Current;
 use super::unpack::{Encoding, unpack};
 use crate::count::count_items;
+use crate::json::to_protobuf;
 use crate::paths::{grpc_path, http_path};
 use crate::strict::check_strictly;
 use crate::wire::Malformed;
+
+/// What is read of a refused request so that its sender gets to the answer: as much as the specification has senders
+/// dare.
+const MOST_DRAINED: usize = 64 << 20;
 
 /// What all requests of a receiver share.
 pub(crate) struct Hall {
@@ -54,9 +59,9 @@ impl Visit<'_> {
         });
         let outcome = async {
             let outcome = self.receive(&head, dialect, signal, &mut body).await;
-            // Over HTTP/2 only the stream ends; over HTTP/1 what is on its way would be taken for a reset.
-            if outcome.is_err() && head.version < Version::HTTP_2 {
-                drain(&mut body, self.listener.limits.max_request_bytes).await;
+            // Cut off while they send, many clients see a broken connection, not their answer.
+            if outcome.is_err() {
+                drain(&mut body, MOST_DRAINED).await;
             }
             outcome
         };
@@ -108,9 +113,11 @@ impl Visit<'_> {
         } else {
             (encoding, http_body(body, limit, &mut hold).await?)
         };
-        let payload = unpack(encoding, packed, limit, &mut hold)?;
+        let mut payload = unpack(encoding, packed, limit, &mut hold)?;
         if dialect == Dialect::Json {
-            return Err(unknown_type());
+            // The same in protobuf takes less room than what is held.
+            payload = to_protobuf(signal, &payload)
+                .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?;
         }
         self.hand_on(signal, payload).await
     }
@@ -191,5 +198,5 @@ fn unknown_path(dialect: Option<Dialect>) -> Refused {
 }
 
 fn unknown_type() -> Refused {
-    Refused::new(Reason::ContentType, "send application/x-protobuf")
+    Refused::new(Reason::ContentType, "send application/x-protobuf or application/json")
 }

@@ -1,42 +1,33 @@
+//! The receiver against real clients on loopback.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Mutex;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use telemetry::Signal;
 
 use super::*;
+use crate::paths::grpc_path;
 use crate::samples::{host_attributes, small_host};
 use crate::sender::{Compression, Destination, DestinationOptions, Protocol, Sender};
 use crate::{MetricsEncoder, MetricsSummary};
+use client::*;
 
-const SOON: Duration = Duration::from_secs(10);
+mod answers;
+mod bounds;
+mod change;
+mod client;
+mod peers;
 
-type Arrived = Arc<Mutex<Vec<Batch>>>;
+type Kept = Arc<Mutex<Vec<Batch>>>;
 
-fn receiver() -> (Receiver, Arrived) {
-    let arrived = Arrived::default();
+fn receiver() -> (Receiver, Kept) {
+    let arrived = Kept::default();
     let into = arrived.clone();
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     (Receiver::bind(address, move |batch| into.lock().unwrap().push(batch)).unwrap(), arrived)
-}
-
-/// Sends `request` as it is and reads the whole answer.
-fn exchange(receiver: &Receiver, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(receiver.local_address()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-fn http(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
-    let head = format!(
-        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
-    );
-    [head.as_bytes(), body].concat()
 }
 
 const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
@@ -55,10 +46,6 @@ fn over_grpc(receiver: &Receiver, payload: Vec<u8>, compression: Compression) ->
     );
     let figures = sender.flush_and_stop(SOON);
     figures.destinations[0].last_error.clone().unwrap_or_default()
-}
-
-fn request() -> Batch {
-    MetricsEncoder::new(&host_attributes()).encode(&small_host(2)).remove(0)
 }
 
 #[test]
@@ -102,7 +89,7 @@ fn a_request_that_cannot_be_taken_is_refused_with_the_reason() {
         ("POST /v1/metrics", &gzip, b"plain", "400 Bad Request", "cannot be decompressed"),
         ("POST /v1/metrics", &br, b"", "415 Unsupported Media Type", "with gzip or zstd"),
         ("POST /v1/metrics", "", b"", "415 Unsupported Media Type", "application/x-protobuf"),
-        ("POST /v1/metrics", "content-type: application/json\r\n", b"{}", "415 Unsupported", "x-protobuf"),
+        ("POST /v1/metrics", "content-type: text/plain\r\n", b"{}", "415 Unsupported", "or application/json"),
         ("GET /v1/metrics", PROTOBUF, b"", "405 Method Not Allowed", "use POST"),
         ("POST /v2/metrics", PROTOBUF, b"", "404 Not Found", "/v1/metrics"),
         ("POST /", "content-type: application/grpc\r\n", b"", "200 OK", "grpc-status: 12"),
@@ -154,38 +141,4 @@ fn clients_that_talk_nonsense_or_nothing_stop_neither_the_others_nor_the_end() {
     assert_eq!(over_grpc(&receiver, request().payload.to_vec(), Compression::None), "");
     assert_eq!(arrived.lock().unwrap().len(), 1);
     receiver.stop(Duration::from_millis(50));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connection_without_a_request_is_closed() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    for beginning in [&b""[..], b"PO", b"PRI * HTTP/2.0\r\n", b"POST /v1/metrics HTTP/1.1\r\ncontent-le"] {
-        let (address, _stop) = accepting();
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.write_all(beginning).await.unwrap();
-        let before = tokio::time::Instant::now();
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest).await;
-        let waited = before.elapsed();
-        assert!(
-            (Duration::from_secs(9)..Duration::from_secs(21)).contains(&waited),
-            "{beginning:?}: {waited:?}"
-        );
-    }
-}
-
-/// A receiver on the runtime of the test, whose time can be paused.
-fn accepting() -> (SocketAddr, watch::Sender<bool>) {
-    let sink: Sink = Arc::new(|_, reply: Reply| reply.send(Ok(Answer::default())));
-    let house =
-        House::new(Hall { sink, in_flight: Arc::new(InFlight::new(1 << 20)) }, Arc::new(Places::new(10)));
-    let listener = Listener::new("apps", Vec::new());
-    let current = Current::new(&listener, ReceiverLimits::default(), Arc::default()).unwrap();
-    let bound = Bound::new(&"127.0.0.1:0".parse().unwrap(), 0).unwrap();
-    let address = bound.tcp_address().unwrap();
-    let (stop, stopped) = watch::channel(false);
-    let slot = Arc::new(Slot::new(Arc::new(current)));
-    tokio::spawn(connection::accept(bound.listen().unwrap(), slot, Arc::new(house), stopped));
-    (address, stop)
 }

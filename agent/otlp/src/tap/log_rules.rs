@@ -4,6 +4,7 @@
 //! where lines come from: received records come through [`LogTap::see`], any other source's through
 //! [`LogTap::see_line`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -32,10 +33,12 @@ pub struct LogRule {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogRuleError {
     /// It is no regular expression.
-    #[error("{source}")]
+    #[error("the pattern is no regular expression: {reason}")]
     Syntax {
-        /// What is wrong, and where.
-        source: regex::Error,
+        /// Which part of the pattern is wrong, in bytes.
+        place: Range<usize>,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Together the patterns take too much memory.
     #[error("the patterns together take more than {COMPILED_BYTES} bytes once compiled; make them simpler")]
@@ -49,6 +52,13 @@ pub struct LogRules {
     patterns: RegexSet,
 }
 
+/// The same rules count the same.
+impl PartialEq for LogRules {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
+}
+
 impl LogRules {
     /// Compiles the patterns.
     ///
@@ -56,14 +66,13 @@ impl LogRules {
     ///
     /// One of them is no regular expression, or together they are too large.
     pub fn new(rules: Vec<LogRule>) -> Result<Self, LogRuleError> {
+        rules.iter().try_for_each(|rule| parse(&rule.pattern))?;
+        // What can be parsed can be compiled, unless it is too large.
         let patterns = RegexSetBuilder::new(rules.iter().map(|rule| &rule.pattern))
             .size_limit(COMPILED_BYTES)
             .dfa_size_limit(COMPILED_BYTES)
             .build()
-            .map_err(|source| match source {
-                regex::Error::CompiledTooBig(_) => LogRuleError::TooLarge,
-                source => LogRuleError::Syntax { source },
-            })?;
+            .map_err(|_| LogRuleError::TooLarge)?;
         Ok(Self { rules, patterns })
     }
 
@@ -81,6 +90,18 @@ impl LogRules {
             }
         }
     }
+}
+
+/// Says where a pattern is wrong, which its compiler only draws.
+fn parse(pattern: &str) -> Result<(), LogRuleError> {
+    let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
+    let Err(error) = parser.parse(pattern) else { return Ok(()) };
+    let (span, reason) = match &error {
+        regex_syntax::Error::Parse(error) => (error.span(), error.kind().to_string()),
+        regex_syntax::Error::Translate(error) => (error.span(), error.kind().to_string()),
+        other => return Err(LogRuleError::Syntax { place: 0..pattern.len(), reason: other.to_string() }),
+    };
+    Err(LogRuleError::Syntax { place: span.start.offset..span.end.offset, reason })
 }
 
 /// Counts the lines of one origin.

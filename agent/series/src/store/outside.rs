@@ -5,6 +5,7 @@
 //! clash all the same. Samples come with times of their own; those of the last collection's time share its timeline.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use telemetry::{Labels, Origin, Timestamp};
 
@@ -48,7 +49,7 @@ struct Outsider {
 /// What there is of each origin outside, and the names that are not theirs.
 #[derive(Debug, Default)]
 pub(super) struct Outsiders {
-    host_names: HostNames,
+    host_names: Arc<HostNames>,
     origins: BTreeMap<Origin, Outsider>,
 }
 
@@ -74,9 +75,20 @@ impl Outsiders {
 }
 
 impl Store {
-    /// Says which names series from outside may not bear, from now on.
-    pub fn set_host_names(&mut self, names: HostNames) {
-        self.outsiders.host_names = names;
+    /// Says which names series from outside may not bear, from now on. Those that do are given up.
+    pub fn set_host_names(&mut self, names: &Arc<HostNames>) {
+        if Arc::ptr_eq(names, &self.outsiders.host_names) {
+            return;
+        }
+        self.outsiders.host_names = Arc::clone(names);
+        let outside = self.series.iter().filter(|(_, series)| series.origin.is_outside());
+        let bears =
+            |entry: &u32| self.entries.get(*entry).is_some_and(|entry| names.has(entry.labels.metric_name()));
+        let taken = outside.filter(|(_, series)| series.entries.iter().any(bears));
+        let taken: Vec<u32> = taken.map(|(number, _)| number).collect();
+        for number in taken {
+            self.remove(number);
+        }
     }
 
     /// Says how many series an origin outside may have; without a budget it has none. What is there beyond a lower one stays

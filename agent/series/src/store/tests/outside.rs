@@ -26,7 +26,7 @@ fn figures(store: &Store, name: &str) -> OutsideFigures {
 /// A store with room for 100 of the host and 10 of `apps`.
 fn store() -> Store {
     let mut store = Store::new(limits());
-    store.set_host_names(HostNames::new([&UPTIME, &CPU_TIME], ["instance:cpu:rate5m"]));
+    store.set_host_names(&Arc::new(HostNames::new([&UPTIME, &CPU_TIME], ["instance:cpu:rate5m"])));
     store.set_budget(listener("apps"), 10);
     store
 }
@@ -123,6 +123,17 @@ fn what_is_received_cannot_bear_a_name_of_the_host_whether_or_not_it_has_the_ser
     }
     store.append_outside(&outside("uptime", ""), at(10), 1.0).unwrap();
     assert_eq!(figures(&store, "apps").rejections, Rejections { foreign: 20, ..Rejections::default() });
+}
+
+#[test]
+fn a_name_that_becomes_the_hosts_is_taken_from_whoever_bears_it() {
+    let mut store = store();
+    for series in ["requests", "errors"] {
+        store.append_outside(&outside(series, ""), at(10), 1.0).unwrap();
+    }
+    store.set_host_names(&Arc::new(HostNames::new([], ["errors"])));
+    assert_eq!((store.select(&name("requests")).len(), store.select(&name("errors")).len()), (1, 0));
+    assert_eq!(figures(&store, "apps").series, 1);
 }
 
 #[test]

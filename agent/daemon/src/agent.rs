@@ -43,6 +43,7 @@ use telemetry::Signal;
 use crate::config::{self, ApiPlaces, Config, Judgement, ReceiveConfig, Repairs};
 use crate::exit::Exit;
 use crate::self_telemetry::{SelfTelemetry, Shares};
+use crate::taps::{Taps, host_names};
 use crate::{clock, logging};
 
 pub(crate) use api::ROUTES;
@@ -109,6 +110,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<DiskWatch>,
     /// Connections and requests that the API turned away.
     pub(crate) turned_away: Arc<AtomicU64>,
+    pub(crate) taps: Arc<Taps>,
     pub(crate) watcher: Watcher,
 }
 
@@ -166,6 +168,8 @@ impl Agent {
         logging::start(log, telemetry.logs.as_ref())?;
         sender.say_what_was_found();
 
+        let names = host_names(&config.judgement.groups);
+        let taps = Taps::new(config.taps, names, &resource);
         let policy = config.repairs.policy.clone();
         let budgets = Some(state.path().join("budgets.json"));
         let (executor, policy_in_force) = reach_executor(config.executor, policy, budgets)?;
@@ -182,10 +186,11 @@ impl Agent {
             runs: Arc::default(),
             disk: Arc::default(),
             turned_away: Arc::default(),
+            taps: Arc::new(taps),
             watcher,
         };
-        let receiver =
-            start_receiver(receive, receive::sink(Arc::clone(&sender)), heartbeats.pulse("receive"))?;
+        let sink = receive::sink(Arc::clone(&sender), Arc::clone(&shared.taps));
+        let receiver = start_receiver(receive, sink, heartbeats.pulse("receive"))?;
         let (report, ended) = bounded(1);
         let (arrived, arrivals) = bounded(1);
         let (stop_inputs, inputs_stopped) = bounded(0);

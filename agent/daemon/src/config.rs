@@ -12,6 +12,7 @@ mod receive;
 mod resource;
 mod secret;
 mod section;
+mod taps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -33,6 +34,7 @@ pub(crate) use resource::Identity;
 use crate::cli::DEFAULT_CONFIGURATION;
 use crate::print;
 use crate::self_telemetry::environment::{Settings, Variables};
+use crate::taps::TapOptions;
 use coherence::Whole;
 use file::AgentFile;
 
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
+    pub(crate) taps: TapOptions,
     pub(crate) judgement: Judgement,
     pub(crate) repairs: Repairs,
     /// Where the executor listens, if it is a process of its own.
@@ -209,6 +212,8 @@ impl Load {
         }
         let queue = destination::queue(&file.queue, &mut review);
         let series = section::series(&file.series, &mut review);
+        let budgets = receive.as_ref().map(|receive| receive.max_series.clone()).unwrap_or_default();
+        let taps = taps::taps(&file.taps, budgets, &mut review);
         let judgement = self.judgement(&file, &base, &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
         let executor = file.executor.as_ref().map(|section| base.path(&section.socket.value));
@@ -233,6 +238,7 @@ impl Load {
             destinations,
             queue,
             series,
+            taps,
             judgement,
             repairs,
             executor,

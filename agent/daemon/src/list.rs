@@ -12,6 +12,7 @@ use crate::agent::{ROUTES, own_metrics};
 use crate::cli::Listing;
 use crate::exit::Exit;
 use crate::print;
+use crate::taps;
 
 pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
     print::out(&match what {
@@ -30,6 +31,7 @@ pub(crate) fn all_metrics() -> Vec<&'static MetricSpec> {
     all.extend(SCHEDULE_METRICS);
     all.extend(probes::METRICS);
     all.extend(own_metrics::METRICS);
+    all.extend(taps::METRICS);
     all.sort_by_key(|metric| metric.name);
     all.dedup_by_key(|metric| metric.name);
     all

@@ -20,6 +20,7 @@ mod reload_command;
 mod self_telemetry;
 mod status;
 mod status_command;
+mod taps;
 
 use std::process::ExitCode;
 

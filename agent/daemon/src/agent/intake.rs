@@ -52,8 +52,12 @@ impl Intake {
         }
         let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
         store.append(buffer);
+        self.shared.taps.collect(&mut store, buffer.at());
         let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
+        for batch in self.shared.taps.export(now) {
+            self.sender.offer(&batch, now);
+        }
         if rejected > 0 && self.rejected == 0 {
             tracing::warn!(
                 "there are more series than are kept for the rules; raise series.max_series, or collect less"

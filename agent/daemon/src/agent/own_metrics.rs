@@ -281,6 +281,7 @@ impl Figures {
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let (kept, evicted) = (store.series_count(), store.evicted());
         let (rejected, jumps) = (rejections(&store), store.clock_jumps());
+        self.shared.taps.write_figures(&store, out);
         drop(store);
         out.int(&SERIES_COUNT, &[], kept as i64);
         out.int(&SERIES_EVICTED, &[], evicted as i64);

@@ -20,6 +20,7 @@ use crate::agent::mailbox::Mailbox;
 use crate::agent::receive;
 use crate::agent::reload::takes_a_restart;
 use crate::config::{ApiPlaces, Collect, Config, Identity, ReceiveConfig};
+use crate::taps::{TapOptions, host_names};
 
 /// Waits for at most so long until the part has gone over, and says whether it has.
 pub(super) type Settled = Box<dyn Fn(Duration) -> bool + Send>;
@@ -43,6 +44,7 @@ pub(super) static PARTS: &[Part] = &[
     Part { name: "collect", prepare: collection },
     Part { name: "probes", prepare: probes },
     Part { name: "series", prepare: |agent, config| Ok(series(agent, config)) },
+    Part { name: "taps", prepare: |agent, config| Ok(taps(agent, config)) },
     Part { name: "rules", prepare: |agent, config| Ok(rules(agent, config)) },
     Part { name: "runbooks", prepare: |agent, config| Ok(repairs(agent, config)) },
 ];
@@ -57,6 +59,7 @@ pub(crate) struct InForce {
     collect: Collect,
     probes: Vec<(HttpProbe, Duration)>,
     series: Limits,
+    taps: TapOptions,
     judgement: u64,
     repairs: u64,
 }
@@ -97,6 +100,7 @@ impl InForce {
             collect: config.collect.clone(),
             probes: config.probes.clone(),
             series: config.series,
+            taps: config.taps.clone(),
             judgement: config.judgement.digest,
             repairs: config.repairs.digest,
         }
@@ -192,6 +196,19 @@ fn series(agent: &Agent, config: &mut Config) -> Option<Commit> {
     }))
 }
 
+/// Taps that changed count from zero.
+fn taps(agent: &Agent, config: &mut Config) -> Option<Commit> {
+    if agent.in_force.taps == config.taps {
+        return None;
+    }
+    let options = std::mem::take(&mut config.taps);
+    Some(Box::new(move |agent| {
+        agent.shared.taps.reconfigure(options.clone());
+        agent.in_force.taps = options;
+        None
+    }))
+}
+
 fn rules(agent: &Agent, config: &mut Config) -> Option<Commit> {
     if agent.in_force.judgement == config.judgement.digest {
         return None;
@@ -199,6 +216,7 @@ fn rules(agent: &Agent, config: &mut Config) -> Option<Commit> {
     let judgement = std::mem::take(&mut config.judgement);
     Some(Box::new(move |agent| {
         agent.in_force.judgement = judgement.digest;
+        agent.shared.taps.set_host_names(host_names(&judgement.groups));
         agent.next.judgement.change(|next| *next = Some(judgement));
         let taken = Arc::clone(&agent.next.judgement);
         Some(Box::new(move |within| taken.wait_taken(within)))

@@ -1,6 +1,7 @@
-//! Where received telemetry goes: to the destinations, and whoever sent it is answered once it is on disk.
+//! Where received telemetry goes: to the destinations and to the taps, and whoever sent it is answered once it is on disk.
 //!
-//! Runs on the thread `receive`, and waits for nobody.
+//! Runs on the thread `receive`, and waits for nobody. The taps look on the thread that says what is on disk, after the
+//! answer.
 
 use std::sync::Arc;
 
@@ -9,15 +10,21 @@ use telemetry::Batch;
 
 use crate::clock;
 use crate::config::{Identity, ReceiveConfig};
+use crate::taps::Taps;
 use collectors::HostRoot;
 
 /// What the receiver calls with each request.
-pub(crate) fn sink(sender: Arc<Sender>) -> Sink {
+pub(crate) fn sink(sender: Arc<Sender>, taps: Arc<Taps>) -> Sink {
     Arc::new(move |received: Received, reply: Reply| {
-        let Received { signal, payload, items, .. } = received;
-        let batch = Batch { signal, payload, items };
+        let Received { origin, signal, payload, items } = received;
+        let batch = Batch { signal, payload: payload.clone(), items };
+        let taps = Arc::clone(&taps);
         sender.accept(batch, clock::now(), move |outcome| {
+            let durable = outcome.is_ok();
             reply.send(outcome.map(|()| Answer::default()).map_err(|error| refusal(&error)));
+            if durable {
+                taps.see(&origin.name, signal, &payload, clock::now());
+            }
         });
     })
 }

@@ -33,6 +33,8 @@ pub(super) struct AgentFile {
     pub(super) queue: QueueSection,
     /// What is kept in memory for rules.
     pub(super) series: SeriesSection,
+    /// What received telemetry is to the rules.
+    pub(super) taps: TapsSection,
     /// Prometheus rule files; patterns with `*` and `?`.
     pub(super) rules: Vec<Spanned<String>>,
     /// How often groups without an `interval` are evaluated. Default `10s`.
@@ -347,4 +349,84 @@ pub(super) struct SeriesSection {
     pub(super) max_series: Option<Spanned<usize>>,
     /// How long samples are kept. Default `2h`.
     pub(super) retention: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TapsSection {
+    pub(super) span_metrics: SpanMetricsSection,
+    /// Counters of lines: `log_rule_matches_total{log_rule_name="…"}`.
+    pub(super) log_rules: Vec<LogRuleSection>,
+    pub(super) received_points: ReceivedPointsSection,
+}
+
+/// Calls and durations of spans: `traces_span_metrics_calls_total` and `traces_span_metrics_duration_milliseconds`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SpanMetricsSection {
+    /// Default `true`.
+    pub(super) enabled: bool,
+    /// Upper bounds of the buckets of durations, ascending. Default: those of the Collector's spanmetrics connector.
+    pub(super) buckets: Option<Vec<Spanned<String>>>,
+    /// How many series the spans of one listener may make; more are counted as one overflow. Default 2000.
+    pub(super) max_series: Option<Spanned<usize>>,
+    /// Whether they are sent to the destinations as well. Default `false`.
+    pub(super) export: bool,
+}
+
+impl Default for SpanMetricsSection {
+    fn default() -> Self {
+        Self { enabled: true, buckets: None, max_series: None, export: false }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogRuleSection {
+    /// The name in the series' label `log_rule_name`.
+    pub(super) name: Spanned<String>,
+    /// A regular expression, looked for anywhere in the first 16 KiB of a body.
+    pub(super) pattern: Spanned<String>,
+    /// The least severity. Without it, records of every severity and of none count.
+    pub(super) severity: Option<SeverityName>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SeverityName {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+impl SeverityName {
+    /// The least `SeverityNumber` of `logs.proto` that bears the name.
+    pub(super) const fn least(self) -> i32 {
+        match self {
+            Self::Trace => 1,
+            Self::Debug => 5,
+            Self::Info => 9,
+            Self::Warn => 13,
+            Self::Error => 17,
+            Self::Fatal => 21,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReceivedPointsSection {
+    /// Default `true`.
+    pub(super) enabled: bool,
+    /// How many series the points of one listener may make; more are refused and counted. Default 5000.
+    pub(super) max_series: Option<Spanned<usize>>,
+}
+
+impl Default for ReceivedPointsSection {
+    fn default() -> Self {
+        Self { enabled: true, max_series: None }
+    }
 }

@@ -201,3 +201,43 @@ fn an_executor_of_its_own_starts_no_processes_and_check_says_so() {
 fn a_bare_file_name_starts_its_paths_at_its_own_directory() {
     assert_eq!(Base::of(Path::new("hostmend.yaml")).0, std::env::current_dir().unwrap());
 }
+
+#[test]
+fn mistakes_about_taps_are_told_where_they_are() {
+    for (text, expected) in [
+        (
+            "taps: { span_metrics: { buckets: [10ms, 10ms] } }\n",
+            "1:41: buckets ascend, each above the one before it and above 0",
+        ),
+        ("taps: { span_metrics: { buckets: [fast] } }\n", "1:35: \"fast\" is not a duration"),
+        ("taps: { span_metrics: { buckets: [1s], max_series: 9 } }\n", "1:52: at least 10 series must fit"),
+        ("taps: { received_points: { max_series: 0 } }\n", "1:40: at least 1 series must fit"),
+        (
+            "taps: { log_rules: [{ name: a, pattern: \"x(y\" }] }\n",
+            "1:43: the pattern is no regular expression: unclosed group",
+        ),
+        (
+            "taps: { log_rules: [{ name: a, pattern: x }, { name: a, pattern: y }] }\n",
+            "1:54: two log rules are named \"a\"; name them apart",
+        ),
+        ("taps: { log_rules: [{ name: a, pattern: x, severity: loud }] }\n", "loud"),
+    ] {
+        let found = problems(text);
+        assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn taps_say_what_they_are_told() {
+    let text = "taps: { span_metrics: { buckets: [1ms, 2s], max_series: 50, export: true }, \
+                log_rules: [{ name: oom, pattern: Killed, severity: warn }], received_points: { enabled: false } }\n";
+    let taps = load_text(text).config.unwrap().taps;
+    let spans = taps.spans.unwrap();
+    assert_eq!(spans.bounds, [Duration::from_millis(1), Duration::from_secs(2)]);
+    assert_eq!((spans.max_series, spans.export, taps.points), (50, true, None));
+    let rules: Vec<_> = taps.log_rules.rules().iter().map(|rule| (&*rule.name, rule.severity)).collect();
+    assert_eq!(rules, [("oom", 13)]);
+    let text = "receive: { listeners: [{ name: apps, grpc: 127.0.0.1:4317, limits: { max_series: 7 } }] }\n";
+    assert_eq!(load_text(text).config.unwrap().taps.budgets, BTreeMap::from([("apps".to_owned(), 7)]));
+    assert_eq!(load_text("collect: {}\n").config.unwrap().taps, TapOptions::default());
+}

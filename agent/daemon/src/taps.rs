@@ -1,0 +1,236 @@
+//! What received telemetry is to the rules: span metrics, counts of log patterns, and received points as series.
+//!
+//! A request is shown to the taps once it is durable. Shown earlier, it would be counted again when its sender repeats
+//! what could not be kept; shown later, from the queue, rules would wait for the destinations. So a request counts as
+//! often as it was accepted, and twice only where its sender did not hear the answer.
+//!
+//! [`Taps::see`] works on the thread that calls it, within bounds, and never waits for the rules: it keeps figures and
+//! points beside, and [`Taps::collect`] appends them to the series with each collection, when rules are evaluated. What
+//! came from one listener is kept apart from all others, by the label `hostmend_origin`, and has a budget of its own.
+
+mod counters;
+mod labels;
+mod names;
+mod own;
+mod points;
+mod registry;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use otlp::tap::{LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
+use series::{HostNames, Store};
+use telemetry::{Batch, Origin, SampleBuffer, Signal, Timestamp};
+
+use counters::{LogSeries, SpanSeries};
+pub(crate) use names::host_names;
+pub(crate) use own::METRICS;
+use points::Points;
+
+/// Which taps there are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TapOptions {
+    /// `None` makes no span metrics.
+    pub(crate) spans: Option<SpanOptions>,
+    pub(crate) log_rules: Arc<LogRules>,
+    /// How many series the received points of one listener may make; `None` makes none.
+    pub(crate) points: Option<usize>,
+    /// What a listener may have in all, by its name, where the configuration says so.
+    pub(crate) budgets: BTreeMap<String, usize>,
+}
+
+/// How spans are counted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SpanOptions {
+    pub(crate) bounds: Vec<Duration>,
+    /// Of one listener.
+    pub(crate) max_series: usize,
+    /// Whether span metrics are sent to the destinations as well.
+    pub(crate) export: bool,
+}
+
+impl Default for SpanOptions {
+    fn default() -> Self {
+        Self { bounds: SpanMetrics::DEFAULT_BOUNDS.to_vec(), max_series: 2_000, export: false }
+    }
+}
+
+impl Default for TapOptions {
+    fn default() -> Self {
+        let none = LogRules::new(Vec::new()).expect("no patterns are no problem");
+        Self {
+            spans: Some(SpanOptions::default()),
+            log_rules: Arc::new(none),
+            points: Some(5_000),
+            budgets: BTreeMap::new(),
+        }
+    }
+}
+
+impl TapOptions {
+    fn look_at(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::Traces => self.spans.is_some(),
+            Signal::Logs => !self.log_rules.rules().is_empty(),
+            Signal::Metrics => self.points.is_some(),
+        }
+    }
+
+    /// How many series a listener may have.
+    fn budget(&self, listener: &str) -> usize {
+        let spans = self.spans.as_ref().map_or(0, |spans| spans.max_series);
+        let all = spans + self.log_rules.rules().len() + self.points.unwrap_or(0);
+        self.budgets.get(listener).copied().unwrap_or(all)
+    }
+}
+
+/// All taps of all listeners.
+#[derive(Debug)]
+pub(crate) struct Taps {
+    resource: Vec<(String, String)>,
+    in_force: RwLock<InForce>,
+    listeners: RwLock<BTreeMap<String, Arc<Mutex<ListenerTaps>>>>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    options: TapOptions,
+    host_names: Arc<HostNames>,
+}
+
+/// The taps of one listener.
+#[derive(Debug)]
+struct ListenerTaps {
+    origin: Origin,
+    spans: Option<(SpanMetrics, SpanSeries)>,
+    encoder: SpanMetricsEncoder,
+    logs: (LogTap, LogSeries),
+    points: Option<Points>,
+}
+
+impl ListenerTaps {
+    fn new(listener: &str, options: &TapOptions, resource: &[(String, String)]) -> Self {
+        let origin = Origin::Otlp(Arc::from(listener));
+        let spans = options.spans.as_ref().map(|spans| {
+            (SpanMetrics::new(&spans.bounds, spans.max_series), SpanSeries::new(&origin, &spans.bounds))
+        });
+        let rules = &options.log_rules;
+        Self {
+            encoder: SpanMetricsEncoder::new(resource, &origin.to_string()),
+            spans,
+            logs: (LogTap::new(Arc::clone(rules)), LogSeries::new(&origin, rules)),
+            points: options.points.map(|room| Points::new(origin.clone(), room)),
+            origin,
+        }
+    }
+}
+
+impl Taps {
+    /// Taps of a host with this resource. Series named in `host_names` are not taken from anybody.
+    pub(crate) fn new(options: TapOptions, host_names: HostNames, resource: &[(String, String)]) -> Self {
+        let in_force = InForce { options, host_names: Arc::new(host_names) };
+        Self { resource: resource.to_vec(), in_force: RwLock::new(in_force), listeners: RwLock::default() }
+    }
+
+    /// From now on other taps, which count from zero.
+    pub(crate) fn reconfigure(&self, options: TapOptions) {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        in_force.options = options;
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// From now on these are the names that are not taken from anybody.
+    pub(crate) fn set_host_names(&self, host_names: HostNames) {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        in_force.host_names = Arc::new(host_names);
+    }
+
+    /// Shows a request that came by `listener` and is durable now.
+    pub(crate) fn see(&self, listener: &str, signal: Signal, payload: &[u8], now: Timestamp) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        if !in_force.options.look_at(signal) {
+            return;
+        }
+        let taps = self.of(listener, &in_force.options);
+        let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+        match signal {
+            Signal::Traces => {
+                if let Some((spans, _)) = &mut taps.spans {
+                    spans.see(payload, now);
+                }
+            }
+            Signal::Logs => taps.logs.0.see(payload),
+            Signal::Metrics => {
+                if let Some(points) = &mut taps.points {
+                    points.see(payload, &in_force.host_names, now);
+                }
+            }
+        }
+    }
+
+    fn of(&self, listener: &str, options: &TapOptions) -> Arc<Mutex<ListenerTaps>> {
+        let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner).get(listener).cloned();
+        known.unwrap_or_else(|| {
+            let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+            let fresh = || Arc::new(Mutex::new(ListenerTaps::new(listener, options, &self.resource)));
+            Arc::clone(listeners.entry(listener.to_owned()).or_insert_with(fresh))
+        })
+    }
+
+    /// Appends what was seen to the series, after the collection at `at` has been appended.
+    pub(crate) fn collect(&self, store: &mut Store, at: Timestamp) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        store.set_host_names(&in_force.host_names);
+        for (name, taps) in self.all() {
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            let taps = &mut *taps;
+            store.set_budget(taps.origin.clone(), in_force.options.budget(&name));
+            if let Some((spans, series)) = &mut taps.spans {
+                series.end(spans.make_room(at), store, at);
+                series.append(spans, store, at);
+            }
+            taps.logs.1.append(&taps.logs.0, store, at);
+            if let Some(points) = &mut taps.points {
+                points.append(store, at);
+            }
+        }
+    }
+
+    /// Writes how much was looked at, and what was left out.
+    pub(crate) fn write_figures(&self, store: &Store, out: &mut SampleBuffer) {
+        let mut all = Vec::new();
+        for (_, taps) in self.all() {
+            let taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            let points = taps.points.as_ref().map(Points::figures);
+            all.push(own::Figures {
+                origin: taps.origin.clone(),
+                spans: taps.spans.as_ref().map(|(spans, _)| (spans.figures(), spans.overflowed())),
+                logs: taps.logs.0.figures(),
+                points,
+            });
+        }
+        own::write(&all, store, out);
+    }
+
+    /// What is sent of the span metrics: nothing unless it is asked for.
+    pub(crate) fn export(&self, now: Timestamp) -> Vec<Batch> {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = in_force.options.spans.as_ref().is_some_and(|spans| spans.export);
+        let taps = wanted.then(|| self.all()).into_iter().flatten();
+        taps.flat_map(|(_, taps)| {
+            let taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            taps.spans.as_ref().map(|(spans, _)| taps.encoder.encode(spans, now)).unwrap_or_default()
+        })
+        .collect()
+    }
+
+    fn all(&self) -> Vec<(String, Arc<Mutex<ListenerTaps>>)> {
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().map(|(name, taps)| (name.clone(), Arc::clone(taps))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The series that span metrics and log rules become.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otlp::tap::{Calls, LogRules, LogTap, SpanMetrics};
+use series::{Outside, STALE, Store};
+use telemetry::{Origin, Timestamp};
+
+use super::labels::{Naming, bound};
+
+const CALLS: &str = "traces.span.metrics.calls";
+const CALLS_TOTAL: &str = "traces_span_metrics_calls_total";
+const DURATION: &str = "traces_span_metrics_duration_milliseconds";
+const MATCHES: &str = "log.rule.matches";
+const MATCHES_TOTAL: &str = "log_rule_matches_total";
+
+/// A counter that is made here.
+fn counter(origin: &Origin, naming: &Naming, name: &str, label: (&str, &str)) -> Outside {
+    let labels = naming.prometheus(name, origin, label);
+    Outside { origin: origin.clone(), labels, alias: None, from_zero: true }
+}
+
+/// A counter that has a name of OpenTelemetry's too.
+fn counter_of_two_names(origin: &Origin, naming: &Naming, otel: &str, prometheus: &str) -> Outside {
+    Outside {
+        origin: origin.clone(),
+        labels: naming.otel(otel, origin),
+        alias: Some(naming.prometheus(prometheus, origin, ("", ""))),
+        from_zero: true,
+    }
+}
+
+/// A refusal is counted by the store.
+fn append(store: &mut Store, series: &Outside, at: Timestamp, value: f64) {
+    let _ = store.append_outside(series, at, value);
+}
+
+/// The series of one combination of service, name, kind and status.
+#[derive(Debug)]
+struct OfCalls {
+    calls: Outside,
+    buckets: Box<[Outside]>,
+    sum: Outside,
+    count: Outside,
+}
+
+impl OfCalls {
+    fn all(&self) -> impl Iterator<Item = &Outside> {
+        [&self.calls, &self.sum, &self.count].into_iter().chain(&self.buckets)
+    }
+}
+
+/// The series of one listener's span metrics.
+#[derive(Debug)]
+pub(super) struct SpanSeries {
+    origin: Origin,
+    /// The values of `le`.
+    bounds: Arc<[String]>,
+    of: HashMap<u64, OfCalls>,
+}
+
+impl SpanSeries {
+    pub(super) fn new(origin: &Origin, bounds: &[Duration]) -> Self {
+        let bounds = bounds.iter().map(|bound| bound.as_nanos() as f64 / 1e6);
+        let bounds = bounds.chain([f64::INFINITY]).map(bound).collect();
+        Self { origin: origin.clone(), bounds, of: HashMap::new() }
+    }
+
+    /// Ends the series of combinations that were given up.
+    pub(super) fn end(&mut self, gone: Vec<u64>, store: &mut Store, at: Timestamp) {
+        for number in gone {
+            if let Some(series) = self.of.remove(&number) {
+                series.all().for_each(|series| append(store, series, at, STALE));
+            }
+        }
+    }
+
+    pub(super) fn append(&mut self, metrics: &SpanMetrics, store: &mut Store, at: Timestamp) {
+        let Self { origin, bounds, of } = self;
+        for calls in metrics.calls() {
+            let series = of.entry(calls.number).or_insert_with(|| begin(origin, bounds, calls));
+            append(store, &series.calls, at, calls.count as f64);
+            let mut below = 0;
+            for (series, bucket) in series.buckets.iter().zip(&calls.buckets) {
+                below += bucket;
+                append(store, series, at, below as f64);
+            }
+            append(store, &series.sum, at, calls.sum());
+            append(store, &series.count, at, calls.count as f64);
+        }
+    }
+}
+
+fn begin(origin: &Origin, bounds: &[String], calls: &Calls) -> OfCalls {
+    let mut naming = Naming::default();
+    if calls.overflow {
+        naming.set("otel.metric.overflow", "true");
+    } else {
+        naming
+            .set("service.name", &calls.service)
+            .set("span.name", &calls.name)
+            .set("span.kind", calls.kind.as_str())
+            .set("status.code", calls.status.as_str());
+    }
+    let part = |suffix: &str, label| counter(origin, &naming, &format!("{DURATION}{suffix}"), label);
+    OfCalls {
+        calls: counter_of_two_names(origin, &naming, CALLS, CALLS_TOTAL),
+        buckets: bounds.iter().map(|bound| part("_bucket", ("le", bound))).collect(),
+        sum: part("_sum", ("", "")),
+        count: part("_count", ("", "")),
+    }
+}
+
+/// The series of one listener's log rules.
+#[derive(Debug)]
+pub(super) struct LogSeries(Vec<Outside>);
+
+impl LogSeries {
+    pub(super) fn new(origin: &Origin, rules: &LogRules) -> Self {
+        let series = rules.rules().iter().map(|rule| {
+            let mut naming = Naming::default();
+            naming.set("log.rule.name", &rule.name);
+            counter_of_two_names(origin, &naming, MATCHES, MATCHES_TOTAL)
+        });
+        Self(series.collect())
+    }
+
+    pub(super) fn append(&self, tap: &LogTap, store: &mut Store, at: Timestamp) {
+        for (series, (_, count)) in self.0.iter().zip(tap.counts()) {
+            append(store, series, at, count as f64);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -34,25 +34,21 @@ impl Host {
     fn start(more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("rules.yaml"), ALWAYS).unwrap();
-        let host = Self {
-            agent: Running::start(Path::new("/bin/true"), &[], &[], &directory.path().join("log")),
-            directory,
-        };
-        host.configure(more);
-        host.restarted()
+        write_configuration(&directory, more);
+        Self::launch(directory)
     }
 
-    fn restarted(self) -> Self {
-        let arguments = ["run", "--config", &self.configuration()];
-        let mut agent = Running::start(binary(), &arguments, &[], &self.directory.path().join("log"));
+    fn launch(directory: TempDir) -> Self {
+        let configuration = directory.path().join("hostmend.yaml");
+        let arguments = ["run", "--config", configuration.to_str().unwrap()];
+        let mut agent = Running::start(binary(), &arguments, &[], &directory.path().join("log"));
         agent.wait_for("start", WITHIN, |log| log.contains("running").then_some(()));
-        Self { agent, ..self }
+        Self { agent, directory }
     }
 
     /// Writes the configuration anew, with `more` in it.
     fn configure(&self, more: &str) {
-        let text = format!("state_directory: state\nrules: [rules.yaml]\n{more}");
-        std::fs::write(self.configuration(), text).unwrap();
+        write_configuration(&self.directory, more);
     }
 
     fn configuration(&self) -> String {
@@ -87,6 +83,11 @@ impl Host {
             seen(&serde_json::from_slice(&output.stdout).ok()?)
         })
     }
+}
+
+fn write_configuration(directory: &TempDir, more: &str) {
+    let text = format!("state_directory: state\nrules: [rules.yaml]\n{more}");
+    std::fs::write(directory.path().join("hostmend.yaml"), text).unwrap();
 }
 
 /// What is answered at a loopback address: status line and body.
@@ -224,7 +225,7 @@ fn what_applications_send_is_on_disk_when_they_are_answered_and_shows_in_the_sta
     };
     assert!(requests.iter().any(hello), "the record, with the host's attributes");
 
-    let host = host.restarted();
+    let host = Host::launch(host.directory);
     assert!(send_log(address).contains("200"));
     let status = host.status();
     let apps = &status["receiver"]["listeners"][0];

@@ -47,7 +47,7 @@ use crate::taps::{Taps, host_names};
 use crate::{clock, logging};
 
 pub(crate) use api::ROUTES;
-use api::{Api, DiskWatch, Facts, Listening};
+use api::{Api, DiskWatch, Facts, FailingSince, Listening};
 use books::Books;
 use collect::{CollectStage, NewInputs};
 use firing::FiringBoard;
@@ -222,6 +222,7 @@ impl Agent {
             figures,
             reloads: reloads.clone(),
             state: state.path().to_owned(),
+            failing: FailingSince::default(),
         };
         let api = Api::start(listening, Arc::new(facts), heartbeats.pulse("api"))?;
         shared.phase.enter(Phase::Running);

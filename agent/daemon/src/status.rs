@@ -121,6 +121,8 @@ pub(crate) struct Destination {
     pub(crate) queued_bytes: u64,
     /// Attempts that failed since the last one that did not.
     pub(crate) failed_attempts: u32,
+    /// Since when, to within seconds.
+    pub(crate) failing_since: Option<String>,
     pub(crate) last_error: Option<String>,
     /// By signal.
     pub(crate) signals: BTreeMap<String, Owed>,

@@ -27,7 +27,7 @@ use crate::agent::Shared;
 use crate::agent::heartbeat::{ATTENTION, Pulse};
 use crate::agent::own_metrics::Figures;
 use crate::agent::reload::Reloads;
-pub(crate) use health::DiskWatch;
+pub(crate) use health::{DiskWatch, FailingSince};
 pub(crate) use routes::{ROUTES, Reply};
 use socket::Socket;
 
@@ -42,6 +42,7 @@ pub(crate) struct Facts {
     pub(crate) figures: Figures,
     pub(crate) reloads: Reloads,
     pub(crate) state: PathBuf,
+    pub(crate) failing: FailingSince,
 }
 
 /// Where the API listens.
@@ -106,6 +107,7 @@ impl Api {
                     }
                 });
                 tokio::spawn(health::watch_disk(Arc::clone(&facts)));
+                tokio::spawn(health::watch_destinations(Arc::clone(&facts)));
                 server::serve(listeners, facts, stopped).await;
             });
             // Not the ordinary end, which would wait for an answer that hangs.

@@ -121,12 +121,9 @@ fn destinations(text: &mut String, destinations: &[Destination]) {
         let _ = writeln!(text, "  {name}: {} wait", bytes(destination.queued_bytes));
         if destination.failed_attempts > 0 {
             let why = destination.last_error.as_deref().unwrap_or("unknown");
-            let _ = writeln!(
-                text,
-                "  {name}: {} attempts failed; the last: {}",
-                destination.failed_attempts,
-                OneLine(why)
-            );
+            let since = destination.failing_since.as_ref().map(|since| format!(" since {since}"));
+            let (attempts, since) = (destination.failed_attempts, since.unwrap_or_default());
+            let _ = writeln!(text, "  {name}: {attempts} attempts failed{since}; the last: {}", OneLine(why));
         }
         for (signal, owed) in &destination.signals {
             losses(text, &format!("{name}: {signal}"), owed);
@@ -257,7 +254,8 @@ mod tests {
                                "failed_reloads": 0, "last_reload": null },
             "receiver": { "connections": 3, "in_flight_bytes": 0, "listeners": [{ "name": "apps", "accepted": 9, "items": 900,
                 "bytes": 2_048, "rejected_items": 0, "failed_handshakes": 0, "refused": { "rate_limited": 4 } }] },
-            "destinations": [{ "name": "away", "queued_bytes": 3_145_728, "failed_attempts": 0, "last_error": null, "signals": {
+            "destinations": [{ "name": "away", "queued_bytes": 3_145_728, "failed_attempts": 2, "last_error": "refused",
+                "failing_since": "2026-11-21T02:00:00.000Z", "signals": {
                 "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "dead_lettered": 3, "lost": { "age": 7 },
                              "not_durable": 0, "delivered_by_others": 4, "oldest": "2026-11-21T02:00:00.000Z" }
             } }],
@@ -282,6 +280,7 @@ mod tests {
             "apps 9 900 2.0 KiB 4",
             "apps: 4 requests refused: rate limited",
             "away: 3.0 MiB wait",
+            "away: 2 attempts failed since 2026-11-21T02:00:00.000Z; the last: refused",
             "away: metrics: the oldest has waited since 2026-11-21T02:00:00.000Z",
             "away: metrics: 4 went to a destination that stands in",
             "away: metrics: 3 were refused for good (hostmend queue inspect says why, hostmend queue replay sends them again)",

@@ -2,12 +2,15 @@
 //!
 //! A destination that is away is no illness: what it is owed waits on disk. It is said all the same.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use otlp::DestinationFigures;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+use telemetry::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::Facts;
@@ -36,6 +39,39 @@ impl DiskWatch {
             HANGS => Some("the file system of the state directory does not answer"),
             _ => None,
         }
+    }
+}
+
+/// Since when destinations have failed, to within [`LOOK_EVERY`]. As many as there are destinations.
+#[derive(Debug, Default)]
+pub(crate) struct FailingSince(Mutex<BTreeMap<String, Timestamp>>);
+
+impl FailingSince {
+    /// Since when this one has failed, if it fails.
+    pub(super) fn of(&self, destination: &str) -> Option<Timestamp> {
+        self.lock().get(destination).copied()
+    }
+
+    fn look(&self, destinations: &[DestinationFigures], now: Timestamp) {
+        let fails = |found: &&DestinationFigures| found.consecutive_failures > 0;
+        let failing: Vec<&str> = destinations.iter().filter(fails).map(|found| found.name.as_str()).collect();
+        let mut since = self.lock();
+        since.retain(|name, _| failing.contains(&name.as_str()));
+        for name in failing {
+            since.entry(name.to_owned()).or_insert(now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at the destinations again and again.
+pub(super) async fn watch_destinations(facts: Arc<Facts>) {
+    loop {
+        facts.failing.look(&facts.sender.figures().destinations, clock::now());
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -90,4 +126,28 @@ pub(super) fn of(facts: &Facts) -> Health {
 pub(super) fn reply(facts: &Facts) -> Reply {
     let health = of(facts);
     Reply::json(if health.healthy { 200 } else { 503 }, &health)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use otlp::SignalFigures;
+
+    #[test]
+    fn a_destination_fails_since_it_was_first_seen_failing_until_it_takes_something() {
+        let figures = |consecutive_failures| DestinationFigures {
+            name: "away".to_owned(),
+            signals: [SignalFigures::default(); 3],
+            queued_bytes: 0,
+            consecutive_failures,
+            last_error: None,
+        };
+        let since = FailingSince::default();
+        for (at, failures, expected) in
+            [(1, 0, None), (2, 1, Some(2)), (3, 2, Some(2)), (4, 0, None), (5, 1, Some(5))]
+        {
+            since.look(&[figures(failures)], Timestamp::from_secs(at));
+            assert_eq!(since.of("away"), expected.map(Timestamp::from_secs), "at {at}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ fn status(facts: &Facts, now: Timestamp) -> Status {
         health: health::of(facts),
         configuration: facts.reloads.configuration(),
         receiver: receiver(&facts.receiver.figures()),
-        destinations: destinations.iter().map(destination).collect(),
+        destinations: destinations.iter().map(|figures| destination(facts, figures)).collect(),
         series: series(facts),
         rules: rules(facts, now),
         runs: facts.shared.runs.in_hand(now).map(|(alert, runbook, for_seconds)| Run {
@@ -65,11 +65,12 @@ fn receiver(figures: &ReceiverFigures) -> Receiver {
     }
 }
 
-fn destination(figures: &DestinationFigures) -> Destination {
+fn destination(facts: &Facts, figures: &DestinationFigures) -> Destination {
     Destination {
         name: figures.name.clone(),
         queued_bytes: figures.queued_bytes,
         failed_attempts: figures.consecutive_failures,
+        failing_since: facts.failing.of(&figures.name).map(|since| since.to_string()),
         last_error: figures.last_error.clone(),
         signals: Signal::ALL.map(|signal| (signal.as_str().to_owned(), owed(figures, signal))).into(),
     }

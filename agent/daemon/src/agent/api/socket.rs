@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, chmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 /// Connections that may wait to be accepted.
@@ -59,8 +59,7 @@ fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     // Its file is made under the umask of the agent. What is not listened at yet refuses connections, so nobody is early.
-    rustix::fs::chmod(path, Mode::from_raw_mode(0o666))?;
-    let _ = fchmod(&socket, Mode::from_raw_mode(0o666));
+    chmod(path, Mode::from_raw_mode(0o666))?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }

@@ -119,10 +119,10 @@ impl Visit<'_> {
             payload = to_protobuf(signal, &payload)
                 .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?;
         }
-        self.hand_on(signal, payload).await
+        self.hand_on(signal, payload, hold).await
     }
 
-    async fn hand_on(&self, signal: Signal, payload: Bytes) -> Result<Answer, Refused> {
+    async fn hand_on(&self, signal: Signal, payload: Bytes, hold: Hold) -> Result<Answer, Refused> {
         let listener = self.listener;
         if let Some(rate) = &listener.rate {
             rate.charge(payload.len());
@@ -139,7 +139,7 @@ impl Visit<'_> {
         }
         let bytes = payload.len() as u64;
         let payload = self.attributed(signal, payload)?;
-        let (reply, answer) = Reply::new();
+        let (reply, answer) = Reply::new(hold);
         (self.hall.sink)(Received { origin: listener.origin.clone(), signal, payload, items }, reply);
         let answer = answer.await.map_err(|_| Refused::overloaded())??;
         listener.counters.bytes.fetch_add(bytes, Relaxed);

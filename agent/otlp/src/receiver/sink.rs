@@ -8,6 +8,8 @@ use bytes::Bytes;
 use telemetry::Signal;
 use tokio::sync::oneshot;
 
+use super::budget::Hold;
+
 /// Where telemetry came in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OriginOfListener {
@@ -59,18 +61,25 @@ pub enum Refusal {
 }
 
 /// Tells what became of a request, once, from any thread. Dropping it refuses as overloaded.
+///
+/// Holds the room that the request takes, also when its sender no longer waits: while a disk hangs, requests that time
+/// out do not make room for more.
 #[derive(Debug)]
-pub struct Reply(oneshot::Sender<Result<Answer, Refusal>>);
+pub struct Reply {
+    outcome: oneshot::Sender<Result<Answer, Refusal>>,
+    hold: Hold,
+}
 
 impl Reply {
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<Answer, Refusal>>) {
-        let (send, receive) = oneshot::channel();
-        (Self(send), receive)
+    pub(crate) fn new(hold: Hold) -> (Self, oneshot::Receiver<Result<Answer, Refusal>>) {
+        let (outcome, told) = oneshot::channel();
+        (Self { outcome, hold }, told)
     }
 
     /// `Ok` only once the bytes are durable. A sender that no longer waits is not noticed.
     pub fn send(self, outcome: Result<Answer, Refusal>) {
-        let _ = self.0.send(outcome);
+        drop(self.hold);
+        let _ = self.outcome.send(outcome);
     }
 }
 

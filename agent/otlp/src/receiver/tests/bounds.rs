@@ -36,6 +36,18 @@ async fn a_request_is_answered_once_it_is_durable_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_request_takes_its_room_until_the_sink_lets_go_of_it_however_long_its_sender_waits() {
+    let limits = ReceiverLimits { request_timeout: Duration::from_millis(300), ..ReceiverLimits::default() };
+    let (receiver, mut arrived) = start(vec![loopback()], limits);
+    let client = GrpcClient::tcp(receiver.local_address()).await;
+    while client.call(Signal::Traces, SPAN).await.code == "14" && receiver.figures().in_flight_bytes == 0 {}
+    let (_, reply) = arrived.recv().await.unwrap();
+    assert!(receiver.figures().in_flight_bytes >= SPAN.len());
+    drop(reply);
+    assert_eq!(receiver.figures().in_flight_bytes, 0);
+}
+
+#[tokio::test]
 async fn a_reply_that_is_dropped_is_an_overload() {
     let (receiver, mut arrived) = start(vec![loopback()], ReceiverLimits::default());
     let client = GrpcClient::tcp(receiver.local_address()).await;

@@ -197,9 +197,10 @@ impl DeadLetters {
         (now.queued, now.lost.total().items.saturating_sub(open.before.lost.total().items))
     }
 
-    /// Whether everything here is to be sent again, as somebody asked before this start. Says so once.
+    /// Whether everything here is to be sent again, as somebody asked before this start. Says so once, and
+    /// only when they can be read.
     pub(crate) fn take_marker(&self) -> bool {
-        std::fs::remove_file(marker(&self.directory)).is_ok()
+        self.open.get().is_some() && std::fs::remove_file(marker(&self.directory)).is_ok()
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Delivery {
     backlog: u64,
     /// Whether the latest request went to one that stands in.
     is_replaced: bool,
+    /// Whether the latest dead letter could be kept.
+    buries: bool,
     under_way: JoinSet<Answer>,
 }
 
@@ -64,6 +66,7 @@ impl Delivery {
             taken: 0,
             backlog: 0,
             is_replaced: false,
+            buries: true,
             under_way: JoinSet::new(),
             recipient,
             lane,

@@ -30,8 +30,9 @@ impl Pace {
     /// A backlog of so many bytes begins to be sent: not at once, but within a second, which `jitter`, from 0 to 1, says.
     pub(crate) fn begin(&mut self, backlog: u64, now: Instant, jitter: f64) {
         if self.configured.is_none() {
+            // Another signal of the destination may be at it already.
             let others = if self.wait_until(now).is_some() { self.bytes_per_second } else { 0 };
-            self.bytes_per_second = DEFAULT_BYTES_PER_SECOND.max(backlog / DEFAULT_SECONDS).max(others);
+            self.bytes_per_second = DEFAULT_BYTES_PER_SECOND.max(others + backlog / DEFAULT_SECONDS);
         }
         let start = now + Duration::from_secs(1).mul_f64(jitter);
         self.free_at = Some(self.free_at.map_or(start, |free_at| free_at.max(start)));

@@ -1,8 +1,11 @@
 //! One destination: the lanes of its signals, how fast its backlog may go, and how it is doing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use telemetry::Signal;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::sender::figures::DestinationFigures;
@@ -10,7 +13,7 @@ use crate::sender::lane::Lane;
 use crate::sender::pace::Pace;
 
 /// How the requests of one signal fare.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Link {
     #[default]
     Sound,
@@ -25,7 +28,14 @@ struct Health {
     links: [Link; Signal::ALL.len()],
     consecutive_failures: u32,
     last_error: Option<String>,
+    /// The troubles that were said and have not been called off.
+    announced: BTreeSet<Link>,
+    /// When each was last said.
+    said: BTreeMap<Link, Instant>,
 }
+
+/// The same is not said more often: what is said is telemetry as well, and goes to a destination that may refuse it.
+const SAY_EVERY: Duration = Duration::from_mins(1);
 
 pub(crate) struct Recipient {
     name: String,
@@ -84,22 +94,32 @@ impl Recipient {
         lock(&self.health).last_error = Some(error);
     }
 
-    /// Says how `signal` fares, unless that was last said of it, or of another signal: one collector that is away is one
-    /// message, and one more once all signals fare well.
+    /// Notes how `signal` fares, and says so if it is news: one collector that is away is one message, and one more once
+    /// all signals fare well. One that fares now well, now badly is told of once a minute.
     pub(crate) fn say(&self, signal: Signal, link: Link, text: &str) {
         let mut health = lock(&self.health);
-        let is_said = health.links.contains(&link);
-        let Some(place) = health.links.get_mut(signal as usize) else { return };
-        if std::mem::replace(place, link) == link {
+        if let Some(place) = health.links.get_mut(signal as usize) {
+            *place = link;
+        }
+        let is_sound = health.links.iter().all(|link| *link == Link::Sound);
+        let is_news = match link {
+            Link::Sound => is_sound && !health.announced.is_empty(),
+            trouble => !health.announced.contains(&trouble),
+        };
+        let now = Instant::now();
+        if !is_news || health.said.get(&link).is_some_and(|said| now < *said + SAY_EVERY) {
             return;
         }
-        let all_sound = health.links.iter().all(|link| *link == Link::Sound);
+        health.said.insert(link, now);
+        if link == Link::Sound {
+            health.announced.clear();
+        } else {
+            health.announced.insert(link);
+        }
         drop(health);
         let destination = self.name();
         match link {
-            Link::Sound if all_sound => info!(destination, "the destination takes telemetry again"),
-            Link::Sound => {}
-            _ if is_said => {}
+            Link::Sound => info!(destination, "the destination takes telemetry again"),
             Link::Unreachable => warn!(destination, "delivery waits and is tried again: {text}"),
             Link::Refusing => {
                 warn!(destination, %signal, "telemetry is refused for good and kept as dead letters: {text}");

@@ -46,10 +46,13 @@ impl Delivery {
             }
             Ok(Answer::Exported { job, attempt, result: Err(error) }) => self.failed(job, attempt, &error),
             Ok(Answer::Buried { job, result }) => {
-                if let Err(error) = &result {
+                if let Err(error) = &result
+                    && self.buries
+                {
                     let destination = self.recipient.name();
-                    warn!(destination, "what was refused for good cannot be kept as a dead letter: {error}");
+                    warn!(destination, "what is refused for good cannot be kept as a dead letter: {error}");
                 }
+                self.buries = result.is_ok();
                 self.window.given_up(&job, result.is_ok());
             }
             // As if it had happened here.

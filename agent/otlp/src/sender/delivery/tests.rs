@@ -284,3 +284,13 @@ async fn a_lane_that_is_removed_ends_and_what_it_had_in_memory_is_counted() {
     rig.task.await.unwrap();
     assert_eq!(rig.lane.figures().dropped_shutdown, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_takes_one_and_refuses_the_next_is_told_of_once_a_minute() {
+    let listener = Listener::default();
+    let _listening = tracing::subscriber::set_default(listener.clone());
+    let answers: Vec<Answer> = (0..5).flat_map(|_| [Answer::Refuse, Answer::Take]).collect();
+    let rig = Rig::new(&answers, 10);
+    rig.finish(Duration::from_secs(1), MINUTE).await;
+    assert_eq!(listener.0.lock().unwrap().len(), 2, "{:?}", listener.0.lock().unwrap());
+}

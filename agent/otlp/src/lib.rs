@@ -11,6 +11,7 @@ mod count;
 mod delta;
 mod encode;
 mod json;
+mod mask;
 mod paths;
 mod proto;
 mod receiver;
@@ -33,6 +34,7 @@ pub use count::count_items;
 pub use delta::{Delta, Rewritten};
 pub use encode::MetricsEncoder;
 pub use json::{JsonError, to_json, to_protobuf};
+pub use mask::{Builtin, MaskAction, MaskError, MaskRule, Masking};
 pub use receiver::{
     AddressError, Answer, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ListenerFigures, OriginOfListener,
     PreparedListeners, Received, Receiver, ReceiverError, ReceiverFigures, ReceiverLimits, Refusal, Reply,

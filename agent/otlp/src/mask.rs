@@ -1,0 +1,256 @@
+//! Masks secrets in telemetry that arrives, before anything is kept of it.
+//!
+//! One walk over the encoded request finds attributes, by key, and the texts in their values and in the bodies of log
+//! records, by pattern. Only messages around a finding are written anew; a request without one stays the same bytes. Names
+//! of spans and metrics are left alone. What would surprise you: patterns see bytes, for nobody has checked that texts are
+//! UTF-8.
+
+mod builtin;
+mod rule;
+mod shape;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use regex::bytes::RegexSet;
+use telemetry::Signal;
+
+use crate::wire::{Field, Fields, Malformed, Raw, bytes_field};
+
+pub use builtin::Builtin;
+use rule::Pattern;
+pub use rule::{MaskAction, MaskError, MaskRule};
+use shape::Shape;
+
+/// How deep values may lie within one another: as deep as protobuf's decoders go.
+const DEPTH: usize = 100;
+
+/// Keys whose verdict is remembered for the length of one request: more than applications use.
+const MAX_VERDICTS: usize = 512;
+
+/// Rules, in the order in which they apply.
+#[derive(Clone, Debug, Default)]
+pub struct Masking {
+    rules: Vec<MaskRule>,
+    /// The patterns of all rules together, to tell quickly that there is nothing to do.
+    patterns: RegexSet,
+    /// The rule and the pattern within it, for each of `patterns`.
+    places: Vec<(usize, usize)>,
+    has_keys: bool,
+}
+
+impl PartialEq for Masking {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
+}
+
+/// What becomes of a field.
+enum Change {
+    None,
+    Content(Vec<u8>),
+    Dropped,
+}
+
+impl Masking {
+    /// Masking by these rules. For an attribute the first rule that names its key decides; otherwise the patterns of all
+    /// rules apply to its value, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// All patterns together are too much.
+    pub fn new(rules: Vec<MaskRule>) -> Result<Self, MaskError> {
+        let texts = rules.iter().flat_map(|rule| &rule.patterns).map(Pattern::as_str);
+        let patterns = RegexSet::new(texts).map_err(MaskError::together)?;
+        let of_rule =
+            |(at, rule): (usize, &MaskRule)| (0..rule.patterns.len()).map(move |pattern| (at, pattern));
+        let places = rules.iter().enumerate().flat_map(of_rule).collect();
+        let has_keys = rules.iter().any(|rule| rule.keys.is_some());
+        Ok(Self { rules, patterns, places, has_keys })
+    }
+
+    /// Whether there is nothing to mask.
+    pub fn is_empty(&self) -> bool {
+        !self.has_keys && self.patterns.is_empty()
+    }
+
+    /// The request `payload` as it may be kept. The same bytes, not a copy, when nothing in it is masked.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no protobuf message down to the values, or values lie deeper than a hundred in one another.
+    pub fn apply(&self, signal: Signal, payload: Bytes) -> Result<Bytes, Malformed> {
+        if self.is_empty() {
+            return Ok(payload);
+        }
+        let mut pass = Pass { masking: self, verdicts: HashMap::default() };
+        let masked = pass.message(&payload, shape::of(signal))?;
+        Ok(masked.map_or(payload, Bytes::from))
+    }
+}
+
+/// One walk.
+struct Pass<'m, 'a> {
+    masking: &'m Masking,
+    verdicts: HashMap<&'a [u8], Option<usize>, RandomState>,
+}
+
+impl<'a> Pass<'_, 'a> {
+    fn message(&mut self, body: &'a [u8], fields: &[(u32, Shape)]) -> Result<Option<Vec<u8>>, Malformed> {
+        rewrite(body, |raw| {
+            let Some((_, shape)) = fields.iter().find(|(number, _)| *number == raw.number) else {
+                return Ok(Change::None);
+            };
+            let content = raw.value.bytes()?;
+            match shape {
+                Shape::Message(fields) => {
+                    Ok(self.message(content, fields)?.map_or(Change::None, Change::Content))
+                }
+                Shape::KeyValue => self.key_value(content, DEPTH),
+                Shape::AnyValue => self.any_value(content, DEPTH),
+            }
+        })
+    }
+
+    fn key_value(&mut self, body: &'a [u8], depth: usize) -> Result<Change, Malformed> {
+        let mut key: &[u8] = &[];
+        for field in Fields::of(body) {
+            if let (1, value) = field? {
+                key = value.bytes()?;
+            }
+        }
+        let verdict = self.verdict(key).and_then(|rule| self.masking.rules.get(rule));
+        if let Some(MaskRule { action: MaskAction::Drop, .. }) = verdict {
+            return Ok(Change::Dropped);
+        }
+        let mut is_dropped = false;
+        let changed = rewrite(body, |raw| {
+            if raw.number != 2 {
+                return Ok(Change::None);
+            }
+            let value = raw.value.bytes()?;
+            let change = match verdict {
+                Some(rule) => Change::Content(masked_value(rule, value)?),
+                None => self.any_value(value, depth)?,
+            };
+            is_dropped |= matches!(change, Change::Dropped);
+            Ok(change)
+        })?;
+        Ok(match changed {
+            _ if is_dropped => Change::Dropped,
+            Some(changed) => Change::Content(changed),
+            None => Change::None,
+        })
+    }
+
+    fn any_value(&mut self, body: &'a [u8], depth: usize) -> Result<Change, Malformed> {
+        let depth = depth.checked_sub(1).ok_or(Malformed::new("values lie too deep in one another"))?;
+        let mut is_dropped = false;
+        let changed = rewrite(body, |raw| {
+            let change = match (raw.number, raw.value) {
+                (1 | 7, Field::Bytes(text)) => self.masking.text(text),
+                (5, Field::Bytes(list)) => rewrite(list, |raw| match (raw.number, raw.value) {
+                    (1, Field::Bytes(value)) => self.any_value(value, depth),
+                    _ => Ok(Change::None),
+                })?
+                .map_or(Change::None, Change::Content),
+                (6, Field::Bytes(pairs)) => rewrite(pairs, |raw| match (raw.number, raw.value) {
+                    (1, Field::Bytes(pair)) => self.key_value(pair, depth),
+                    _ => Ok(Change::None),
+                })?
+                .map_or(Change::None, Change::Content),
+                _ => Change::None,
+            };
+            is_dropped |= matches!(change, Change::Dropped);
+            Ok(change)
+        })?;
+        Ok(match changed {
+            _ if is_dropped => Change::Dropped,
+            Some(changed) => Change::Content(changed),
+            None => Change::None,
+        })
+    }
+
+    /// The rule that names the key.
+    fn verdict(&mut self, key: &'a [u8]) -> Option<usize> {
+        if !self.masking.has_keys {
+            return None;
+        }
+        if let Some(known) = self.verdicts.get(key) {
+            return *known;
+        }
+        let verdict = self.masking.rules.iter().position(|rule| rule.names(key));
+        if self.verdicts.len() < MAX_VERDICTS {
+            self.verdicts.insert(key, verdict);
+        }
+        verdict
+    }
+}
+
+impl Masking {
+    fn text(&self, text: &[u8]) -> Change {
+        if !self.patterns.is_match(text) {
+            return Change::None;
+        }
+        let mut masked = Cow::Borrowed(text);
+        for found in self.patterns.matches(text) {
+            let Some(&(rule, pattern)) = self.places.get(found) else { continue };
+            let Some(rule) = self.rules.get(rule) else { continue };
+            let Some(pattern) = rule.patterns.get(pattern) else { continue };
+            let Some(changed) = pattern.mask(&masked, &rule.action) else { continue };
+            if matches!(rule.action, MaskAction::Drop) {
+                return Change::Dropped;
+            }
+            masked = Cow::Owned(changed);
+        }
+        match masked {
+            Cow::Owned(masked) if masked != text => Change::Content(masked),
+            _ => Change::None,
+        }
+    }
+}
+
+/// The value that stands in place of `value`, an encoded `AnyValue`: a text.
+fn masked_value(rule: &MaskRule, value: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut plain = value;
+    for field in Fields::of(value) {
+        if let (1 | 7, Field::Bytes(text)) = field? {
+            plain = text;
+        }
+    }
+    let mut masked = Vec::new();
+    bytes_field(&mut masked, 1, &rule.action.replacement(plain));
+    Ok(masked)
+}
+
+/// Copies a message with the changes that `each` makes to its fields; nothing when it makes none.
+fn rewrite<'a>(
+    body: &'a [u8],
+    mut each: impl FnMut(&Raw<'a>) -> Result<Change, Malformed>,
+) -> Result<Option<Vec<u8>>, Malformed> {
+    let mut out: Option<Vec<u8>> = None;
+    let mut begin = 0;
+    for raw in Fields::of(body).raw() {
+        let raw = raw?;
+        let change = each(&raw)?;
+        if out.is_none() && !matches!(change, Change::None) {
+            let mut copied = Vec::with_capacity(body.len() + 64);
+            copied.extend_from_slice(body.get(..begin).unwrap_or_default());
+            out = Some(copied);
+        }
+        if let Some(out) = &mut out {
+            match change {
+                Change::None => out.extend_from_slice(raw.bytes),
+                Change::Content(content) => bytes_field(out, raw.number, &content),
+                Change::Dropped => {}
+            }
+        }
+        begin += raw.bytes.len();
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod destination;
 mod exporter_variables;
 mod file;
 mod judgement;
+mod masking;
 mod receive;
 mod resource;
 mod secret;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use collectors::Options;
 use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
-use otlp::{Destination, QueueLimits};
+use otlp::{Destination, Masking, QueueLimits};
 use probes::HttpProbe;
 use series::Limits;
 use telemetry::{Stage, with_causes};
@@ -57,6 +58,11 @@ pub(crate) struct Config {
     pub(crate) own_telemetry: Settings,
     /// Nothing listens without it.
     pub(crate) receive: Option<ReceiveConfig>,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the receiver, which the agent does not start yet")
+    )]
+    pub(crate) masking: Masking,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
@@ -205,6 +211,7 @@ impl Load {
         if let Some(receive) = &receive {
             receive::refuse_loops(receive, &file.destinations, &mut review);
         }
+        let masking = masking::masking(&file.masking, &base, &mut review);
         let surroundings = Surroundings { base: &base, variables };
         let mut destinations = destination::all(&file.destinations, &surroundings, &mut review);
         if file.destinations.is_empty() {
@@ -234,6 +241,7 @@ impl Load {
             probes,
             identity,
             own_telemetry,
+            masking,
             receive,
             destinations,
             queue,

@@ -27,6 +27,8 @@ pub(super) struct AgentFile {
     pub(super) own_telemetry: BTreeMap<String, Spanned<String>>,
     /// Where applications send their telemetry. Without it nothing listens.
     pub(super) receive: Option<ReceiveSection>,
+    /// What is masked in received telemetry before anything is kept of it.
+    pub(super) masking: Vec<Spanned<MaskSection>>,
     /// OpenTelemetry collectors that everything is sent to, each independently of the others.
     pub(super) destinations: Vec<DestinationSection>,
     /// How much may wait on disk, below `state_directory`, until the destinations take it.
@@ -203,6 +205,33 @@ pub(super) struct ListenerLimitsSection {
     pub(super) bytes_per_second: Option<Spanned<u64>>,
     /// How many series its points may make.
     pub(super) max_series: Option<Spanned<usize>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MaskSection {
+    /// What is known by itself: `secret_keys`, `tokens`, `private_keys`, `card_numbers`.
+    pub(super) builtin: Vec<Spanned<String>>,
+    /// Attributes by their key, with `*` and `?`.
+    pub(super) keys: Vec<Spanned<String>>,
+    /// Regular expressions for texts in values and bodies; of what they find, only the group `mask` counts if there is
+    /// one.
+    pub(super) values: Vec<Spanned<String>>,
+    /// Default `replace`.
+    pub(super) action: MaskActionName,
+    /// With `action: replace`. Default `[masked]`.
+    pub(super) text: Option<Spanned<String>>,
+    /// With `action: hash`: a file with 16 bytes at least that nobody else knows.
+    pub(super) hash_key_file: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MaskActionName {
+    #[default]
+    Replace,
+    Drop,
+    Hash,
 }
 
 #[derive(Debug, Deserialize)]

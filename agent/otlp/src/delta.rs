@@ -5,16 +5,15 @@
 //! next. Only metrics of our own scopes change: what others send arrives as they sent it. Gauges and sums that also fall
 //! stay as they are, as the specification's preference for delta has it.
 //!
-//! What would surprise you: the first point of a series that began before we did is held back. Nobody knows how much of
-//! it the destination had from an earlier run; counting from there on counts nothing twice.
+//! What would surprise you: the first point of a series that began before the first request did is held back. Nobody
+//! knows how much of it the destination had from an earlier run; counting from there on counts nothing twice.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use bytes::Bytes;
-use telemetry::Timestamp;
 
-use crate::encode::{CUMULATIVE, NO_RECORDED_VALUE, nanos};
+use crate::encode::{CUMULATIVE, NO_RECORDED_VALUE};
 use crate::scope;
 use crate::wire::{
     Field, Fields, Malformed, Raw, bytes_field, fixed64_field, length_field, message_field, varint_field,
@@ -29,9 +28,10 @@ const MAX_SERIES: usize = 100_000;
 
 /// What one destination last took of each series.
 #[derive(Debug)]
-pub struct Delta {
-    /// A series that begins from then on, in nanoseconds, has no past that the destination may have had.
-    begun: u64,
+pub(crate) struct Delta {
+    /// A series that begins from then on, in nanoseconds, has no past that the destination may have had. The time of the
+    /// first point there ever was.
+    begun: Option<u64>,
     keys: RandomState,
     taken: HashMap<u64, Last>,
     /// What the destination has when it takes the request under way.
@@ -41,11 +41,11 @@ pub struct Delta {
 
 /// A request with deltas.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewritten {
+pub(crate) struct Rewritten {
     /// The request; empty when all of its points were held back.
-    pub payload: Bytes,
-    /// How many points were held back because they only say where their series begins.
-    pub held_back: u64,
+    pub(crate) payload: Bytes,
+    /// Points that were held back: they only say where their series begins, or were told already.
+    pub(crate) held_back: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +53,13 @@ struct Last {
     start: u64,
     time: u64,
     total: Total,
+}
+
+impl Default for Delta {
+    fn default() -> Self {
+        let (taken, underway) = (HashMap::new(), HashMap::new());
+        Self { begun: None, keys: RandomState::new(), taken, underway, max_series: MAX_SERIES }
+    }
 }
 
 /// A cumulative value.
@@ -90,24 +97,13 @@ enum Kind {
 }
 
 impl Delta {
-    /// For a destination that is served from `begun` on, by a sender that knows of nothing before.
-    pub fn new(begun: Timestamp) -> Self {
-        Self {
-            begun: nanos(begun),
-            keys: RandomState::new(),
-            taken: HashMap::new(),
-            underway: HashMap::new(),
-            max_series: MAX_SERIES,
-        }
-    }
-
     /// The metrics request `payload` as the destination wants it. Until [`Delta::commit`], another request takes the
     /// place of this one, and the same gives the same again: so only one may be under way.
     ///
     /// # Errors
     ///
     /// The bytes are no OTLP request as far as they were looked at. Then nothing is under way.
-    pub fn rewrite(&mut self, payload: &Bytes) -> Result<Rewritten, Malformed> {
+    pub(crate) fn rewrite(&mut self, payload: &Bytes) -> Result<Rewritten, Malformed> {
         self.rollback();
         let mut out = Vec::with_capacity(payload.len());
         let mut held_back = 0;
@@ -124,7 +120,7 @@ impl Delta {
     }
 
     /// The destination has taken the request under way.
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.taken.extend(self.underway.drain());
         if self.taken.len() > self.max_series {
             self.forget();
@@ -132,7 +128,7 @@ impl Delta {
     }
 
     /// The destination never gets the request under way. The next one has its amounts as well.
-    pub fn rollback(&mut self) {
+    pub(crate) fn rollback(&mut self) {
         self.underway.clear();
     }
 
@@ -143,7 +139,7 @@ impl Delta {
         let gone = by_age.len() - self.max_series / 4 * 3;
         for (time, key) in by_age.into_iter().take(gone) {
             self.taken.remove(&key);
-            self.begun = self.begun.max(time.saturating_add(1));
+            self.begun = self.begun.max(Some(time.saturating_add(1)));
         }
     }
 
@@ -253,8 +249,9 @@ impl Delta {
 
     /// Writes the point, unless it is held back. Whether it was written.
     fn point(&mut self, out: &mut Vec<u8>, point: Point<'_>, held_back: &mut u64) -> Result<bool, Malformed> {
-        let last = self.underway.get(&point.key).or_else(|| self.taken.get(&point.key));
         let Point { start, time, total, key, body, kind } = point;
+        let begun = *self.begun.get_or_insert(time);
+        let last = self.underway.get(&key).or_else(|| self.taken.get(&key));
         let Some(total) = total else {
             // The series has ended. Its value is kept: it may come back where it was.
             let start = last.map_or(start, |last| last.time.min(time));
@@ -262,7 +259,7 @@ impl Delta {
             return Ok(true);
         };
         let step = match last {
-            None if start < self.begun => None,
+            None if start < begun => None,
             None => Some((start, total.clone(), true)),
             Some(last) => {
                 // A start that moves a little is a clock that was set, not a new beginning.

@@ -31,7 +31,6 @@ mod generated;
 mod samples;
 
 pub use count::count_items;
-pub use delta::{Delta, Rewritten};
 pub use encode::MetricsEncoder;
 pub use json::{JsonError, to_json, to_protobuf};
 pub use mask::{Builtin, MaskAction, MaskError, MaskRule, Masking};

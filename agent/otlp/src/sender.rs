@@ -15,6 +15,7 @@ mod connection;
 mod connector;
 mod dead_letters;
 mod delivery;
+mod deltas;
 mod destination;
 mod disk;
 mod exporter;

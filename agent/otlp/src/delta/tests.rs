@@ -8,10 +8,11 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use proptest::prelude::*;
 use prost::Message as _;
-use telemetry::{SampleBuffer, Value};
+use telemetry::{SampleBuffer, Timestamp, Value};
 
 use super::*;
 use crate::MetricsEncoder;
+use crate::encode::nanos;
 use crate::samples::{PROCESS, SPECS, buffers, host_attributes};
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,6 +22,11 @@ const BEGUN: i64 = 1_700_000_000;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_secs(BEGUN + second)
+}
+
+/// As if there had been a point at `begun`.
+fn since(begun: Timestamp) -> Delta {
+    Delta { begun: Some(nanos(begun)), ..Delta::default() }
 }
 
 /// One collection: what `fill` pushes, on a host that was booted at `boot`.
@@ -69,7 +75,7 @@ fn told(payload: &Bytes) -> Vec<String> {
 
 /// What is told of each collection when all are taken.
 fn all_taken(collections: &[Bytes]) -> Vec<String> {
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     collections
         .iter()
         .map(|payload| {
@@ -132,8 +138,21 @@ fn each_point_counts_from_the_one_before_it() {
 }
 
 #[test]
+fn what_begins_after_the_first_request_is_told_from_its_beginning() {
+    let mut delta = Delta::default();
+    let mut tell = |payload: &Bytes| {
+        let rewritten = delta.rewrite(payload).unwrap();
+        delta.commit();
+        told(&rewritten.payload)
+    };
+    assert_eq!(tell(&disk(10, 5, 7)), Vec::<String>::new(), "an earlier run may have told some of it");
+    assert_eq!(tell(&disk(20, 5, 9)), ["10..20 2"]);
+    assert_eq!(tell(&disk(30, 25, 3)), ["25..30 3"]);
+}
+
+#[test]
 fn a_request_that_is_sent_again_says_the_same_and_one_that_is_dropped_leaves_its_amount_to_the_next() {
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     let tell = |delta: &mut Delta, payload: &Bytes| told(&delta.rewrite(payload).unwrap().payload);
     assert_eq!(tell(&mut delta, &disk(10, 5, 7)), ["5..10 7"]);
     delta.commit();
@@ -148,7 +167,7 @@ fn a_request_that_is_sent_again_says_the_same_and_one_that_is_dropped_leaves_its
 #[test]
 fn points_of_one_request_count_from_one_another() {
     let joined: Vec<u8> = [disk(10, 5, 7), disk(20, 5, 9), disk(30, 5, 12)].concat();
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     let rewritten = delta.rewrite(&joined.into()).unwrap();
     assert_eq!(told(&rewritten.payload), ["5..10 7", "10..20 2", "20..30 3"]);
 }
@@ -181,7 +200,7 @@ fn request(scope: &str, data: metric::Data) -> Bytes {
 
 #[test]
 fn histograms_count_from_one_another_in_every_bucket() {
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     let mut tell = |payload: &Bytes| {
         let rewritten = delta.rewrite(payload).unwrap();
         delta.commit();
@@ -217,13 +236,13 @@ fn what_others_send_arrives_as_they_sent_it() {
         is_monotonic: true,
     };
     let theirs = request("shop", metric::Data::Sum(sum));
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     assert_eq!(delta.rewrite(&theirs).unwrap(), Rewritten { payload: theirs, held_back: 0 });
 }
 
 #[test]
 fn more_series_than_are_remembered_are_forgotten_and_nothing_is_told_twice() {
-    let mut delta = Delta { max_series: 8, ..Delta::new(at(0)) };
+    let mut delta = Delta { max_series: 8, ..since(at(0)) };
     let one = |now: i64, pid: i64, value: i64| {
         collection(now, -10, |buffer| {
             buffer.entity(&PROCESS, at(1), &[Value::Int(pid), Value::Absent, Value::Absent]);
@@ -248,7 +267,7 @@ fn more_series_than_are_remembered_are_forgotten_and_nothing_is_told_twice() {
 fn bytes_that_are_no_request_are_refused_and_leave_nothing_behind() {
     let mut broken = disk(10, 5, 7).to_vec();
     broken.truncate(broken.len() - 1);
-    let mut delta = Delta::new(at(0));
+    let mut delta = since(at(0));
     assert!(delta.rewrite(&broken.into()).is_err());
     assert!(delta.underway.is_empty());
 }
@@ -269,7 +288,7 @@ proptest! {
     fn what_was_taken_adds_up_to_what_the_counters_gained(
         steps in proptest::collection::vec((proptest::collection::vec(0..100_i64, 3), fate()), 1..30)
     ) {
-        let mut delta = Delta::new(at(0));
+        let mut delta = since(at(0));
         let mut totals = [1_000_i64; 3];
         let mut expected = BTreeMap::new();
         let mut found = BTreeMap::new();
@@ -318,7 +337,7 @@ proptest! {
             matches!(&metric.data, Some(metric::Data::Sum(sum)) if sum.is_monotonic)
         };
         for batch in MetricsEncoder::new(&host_attributes()).encode(&buffer) {
-            let rewritten = Delta::new(Timestamp::EPOCH).rewrite(&batch.payload).unwrap();
+            let rewritten = since(Timestamp::EPOCH).rewrite(&batch.payload).unwrap();
             let (before, after) = (metrics(&batch.payload), metrics(&rewritten.payload));
             let points = crate::count_items(telemetry::Signal::Metrics, &rewritten.payload).unwrap();
             prop_assert_eq!(points + rewritten.held_back, batch.items);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use telemetry::Batch;
 
 use crate::sender::attempt::Attempts;
-use crate::sender::destination::Destination;
+use crate::sender::deltas::Deltas;
+use crate::sender::destination::{Destination, Temporality};
 
 /// A future that is called through a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,7 +32,9 @@ pub(crate) trait Exporter: Send + Sync {
 
 /// What sends to `destination`, in its protocol.
 pub(crate) fn exporter(destination: Destination) -> Arc<dyn Exporter> {
-    Arc::new(Attempts::new(destination))
+    let wants_deltas = destination.options().temporality == Temporality::Delta;
+    let attempts = Attempts::new(destination);
+    if wants_deltas { Arc::new(Deltas::new(attempts)) } else { Arc::new(attempts) }
 }
 
 /// The destination took the batch, perhaps without some of its items (OTLP partial success).

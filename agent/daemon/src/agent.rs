@@ -159,7 +159,12 @@ impl Agent {
         let listening = Listening::open(&api_socket(&config.api, state.path()), config.api.listen)?;
         let host = HostRoot::at("/");
         let resource = config.identity.own(&host);
-        let receive = receive::listeners(config.receive.take(), &config.identity, &host);
+        let receive = receive::listeners(
+            config.receive.take(),
+            std::mem::take(&mut config.masking),
+            &config.identity,
+            &host,
+        );
         let in_force = InForce::of(&config, &receive);
         let heartbeats = Arc::<Heartbeats>::default();
         let queue = QueueOptions { directory: state.path().join(QUEUE), limits: config.queue };

@@ -58,10 +58,6 @@ pub(crate) struct Config {
     pub(crate) own_telemetry: Settings,
     /// Nothing listens without it.
     pub(crate) receive: Option<ReceiveConfig>,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the receiver, which the agent does not start yet")
-    )]
     pub(crate) masking: Masking,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,

@@ -47,6 +47,8 @@ impl PartialEq for Masking {
     }
 }
 
+impl Eq for Masking {}
+
 /// What becomes of a field.
 enum Change {
     None,

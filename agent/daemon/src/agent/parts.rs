@@ -137,7 +137,12 @@ fn destinations(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Com
 
 /// Sockets that stay keep their connections. One that is taken by another program fails here, and nothing has changed.
 fn listeners(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
-    let receive = receive::listeners(config.receive.take(), &config.identity, &HostRoot::at("/"));
+    let receive = receive::listeners(
+        config.receive.take(),
+        std::mem::take(&mut config.masking),
+        &config.identity,
+        &HostRoot::at("/"),
+    );
     if agent.in_force.receive == receive {
         return Ok(None);
     }

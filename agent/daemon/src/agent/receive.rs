@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use otlp::{Answer, NotAccepted, Received, Refusal, Reply, Sender, Sink};
+use otlp::{Answer, Masking, NotAccepted, Received, Refusal, Reply, Sender, Sink};
 use telemetry::Batch;
 
 use crate::clock;
@@ -37,17 +37,20 @@ fn refusal(error: &NotAccepted) -> Refusal {
     }
 }
 
-/// The listeners of the configuration; what they receive gets the host's attributes where it has none.
+/// The listeners of the configuration; what they receive is masked, and gets the host's attributes where it has none.
 pub(crate) fn listeners(
     receive: Option<ReceiveConfig>,
+    masking: Masking,
     identity: &Identity,
     host: &HostRoot,
 ) -> ReceiveConfig {
     let mut receive = receive.unwrap_or_default();
     if !receive.listeners.is_empty() {
         let missing = identity.of_received(host);
+        let masking = Arc::new(masking);
         for listener in &mut receive.listeners {
             listener.missing_attributes.clone_from(&missing);
+            listener.masking = Arc::clone(&masking);
         }
     }
     receive

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::tls::ServerTls;
+use crate::mask::Masking;
 
 /// Where to listen. Both gRPC and HTTP are spoken at each address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +70,8 @@ pub struct Listener {
     pub peer_attribute: Option<String>,
     /// Resource attributes that are added where their key is absent.
     pub missing_attributes: Vec<(String, String)>,
+    /// What is masked before anything is kept; what the listener adds is not.
+    pub masking: Arc<Masking>,
     /// How much it takes, uncompressed; more is refused with the time to wait.
     pub bytes_per_second: Option<NonZeroU64>,
     /// Walk every field of a request instead of its envelopes only.
@@ -90,6 +94,7 @@ impl Listener {
             client_names: Vec::new(),
             peer_attribute: None,
             missing_attributes: Vec::new(),
+            masking: Arc::default(),
             bytes_per_second: None,
             strict: false,
         }

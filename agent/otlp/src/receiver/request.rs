@@ -138,6 +138,7 @@ impl Visit<'_> {
             return Ok(Answer::default());
         }
         let bytes = payload.len() as u64;
+        let payload = listener.masking.apply(signal, payload)?;
         let payload = self.attributed(signal, payload)?;
         let (reply, answer) = Reply::new(hold);
         (self.hall.sink)(Received { origin: listener.origin.clone(), signal, payload, items }, reply);

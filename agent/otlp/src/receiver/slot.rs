@@ -7,6 +7,7 @@ use super::figures::Counters;
 use super::listener::{Listener, ReceiverLimits};
 use super::sink::OriginOfListener;
 use super::tls::Certificates;
+use crate::mask::Masking;
 use crate::sender::tls::TlsError;
 use crate::splice::Splice;
 
@@ -22,6 +23,7 @@ pub(crate) struct Current {
     pub(crate) rate: Option<Rate>,
     pub(crate) is_strict: bool,
     pub(crate) peer_attribute: Option<String>,
+    pub(crate) masking: Arc<Masking>,
     /// What is added to every request; without what a peer adds.
     pub(crate) splice: Option<Splice>,
 }
@@ -46,6 +48,7 @@ impl Current {
             rate: listener.bytes_per_second.map(|rate| Rate::new(rate.get())),
             is_strict: listener.strict,
             peer_attribute: listener.peer_attribute.clone(),
+            masking: Arc::clone(&listener.masking),
             splice: (!missing.is_empty()).then(|| Splice::new(missing)),
         })
     }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::client::*;
 use super::*;
+use crate::{MaskAction, MaskRule, Masking};
 
 const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
 const JSON: &str = "content-type: application/json\r\n";
@@ -283,6 +284,28 @@ async fn fields_that_nobody_knows_yet_are_handed_on_byte_for_byte() {
         });
         assert_eq!(answer.code, "0");
     }
+}
+
+#[tokio::test]
+async fn what_is_received_is_masked_and_what_the_listener_adds_is_not() {
+    let mut listener = loopback();
+    let masked = ["host.*".to_owned(), "password".to_owned()];
+    let rule = MaskRule::new(&masked, &[], &[], MaskAction::Replace("***".to_owned())).unwrap();
+    listener.masking = Masking::new(vec![rule]).unwrap().into();
+    listener.missing_attributes = vec![("host.name".to_owned(), "web-01".to_owned())];
+    let (receiver, mut arrived) = start(vec![listener], ReceiverLimits::default());
+    // Of a span, the attribute password=hunter2.
+    let attribute = [&[0x0a, 8][..], b"password", &[0x12, 9, 0x0a, 7], b"hunter2"].concat();
+    let keys = [0x4a_u8, 0x12, 0x12, 0x0a];
+    let request = keys.iter().fold(attribute, |inner, key| [&[*key, inner.len() as u8], &*inner].concat());
+    let client = GrpcClient::tcp(receiver.local_address()).await;
+    let (answer, ()) = tokio::join!(client.call(Signal::Traces, &request), async {
+        let (came, reply) = arrived.recv().await.unwrap();
+        let text = String::from_utf8_lossy(&came.payload).into_owned();
+        assert!(text.contains("***") && text.contains("web-01") && !text.contains("hunter2"), "{text:?}");
+        reply.send(Ok(Answer::default()));
+    });
+    assert_eq!(answer.code, "0");
 }
 
 fn loopback_at(last: u8) -> Listener {

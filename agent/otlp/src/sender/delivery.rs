@@ -109,7 +109,12 @@ impl Delivery {
             let is_settled = self.lane.is_settled();
             let now = Instant::now();
             self.fill(now);
+            let was_full = !self.window.wants_more();
             let wait_until = self.send(now, stopping);
+            // A limit of the queue may have taken all that was in the window: nothing else says that there is room.
+            if was_full && self.window.wants_more() {
+                continue;
+            }
             if stopping && self.is_over(is_settled, now) {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -23,39 +23,61 @@ fn otelcol() -> Option<PathBuf> {
 }
 
 /// A running Collector and where it writes.
-struct Collector {
+pub(crate) struct Collector {
     running: Running,
     directory: TempDir,
-    grpc: u16,
-    http: u16,
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
 }
 
 impl Collector {
     /// None, said as a skip, where the Collector was not built.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let Some(program) = otelcol() else {
             skip("collector", "the Collector is not built (tests/collector/build.sh)");
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
         let (grpc, http) = (free_port(), free_port());
-        let output = directory.path().join("received.jsonl");
+        let running = Self::run(&program, directory.path(), grpc, http);
+        Some(Self { running, directory, grpc, http })
+    }
+
+    fn run(program: &Path, directory: &Path, grpc: u16, http: u16) -> Running {
+        let output = directory.join("received.jsonl");
         let config = root().join("tests/collector/config.yaml");
         let mut running = Running::start(
-            &program,
+            program,
             &["--config", config.to_str().unwrap()],
             &[
                 ("OTELCOL_GRPC_ADDRESS", &format!("127.0.0.1:{grpc}")),
                 ("OTELCOL_HTTP_ADDRESS", &format!("127.0.0.1:{http}")),
                 ("OTELCOL_OUTPUT_FILE", output.to_str().unwrap()),
             ],
-            &directory.path().join("collector.log"),
+            &directory.join("collector.log"),
         );
         running.wait_for("listening Collector", STARTS_WITHIN, |_| {
             let listens = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
             (listens(grpc) && listens(http)).then_some(())
         });
-        Some(Self { running, directory, grpc, http })
+        running
+    }
+
+    /// Ends it at once, without a word.
+    pub(crate) fn kill(&mut self) {
+        self.running.signal(Signal::KILL);
+        self.running.ended(STOPS_WITHIN);
+    }
+
+    /// Starts it again on the same ports; it goes on in the same file.
+    pub(crate) fn restart(&mut self) {
+        let program = otelcol().expect("it was started before");
+        self.running = Self::run(&program, self.directory.path(), self.grpc, self.http);
+    }
+
+    /// Where it writes `received.jsonl`.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
     }
 
     fn output(&self) -> PathBuf {

@@ -12,6 +12,7 @@ mod control;
 mod demo;
 mod example;
 mod executor_process;
+mod hub;
 mod machine;
 mod packaging;
 mod program;

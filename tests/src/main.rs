@@ -19,4 +19,5 @@ mod program;
 mod sandbox;
 mod stories;
 mod supervision;
+mod taps;
 mod tidy;

@@ -227,6 +227,7 @@ impl Load {
             judgement: &judgement,
             repairs: &repairs,
             own_process: executor.is_some(),
+            receives: receive.as_ref().is_some_and(|receive| !receive.listeners.is_empty()),
             documents: &self.documents,
         }));
         Some(Config {

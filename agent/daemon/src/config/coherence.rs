@@ -13,7 +13,7 @@ use documents::{Document, Problem};
 use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
 use remediation::{Capability, Runbook};
-use series::{MatchOp, prometheus_label, prometheus_name};
+use series::{HostNames, MatchOp, prometheus_label, prometheus_name};
 use telemetry::{METRIC_NAME, MetricSpec, Stage};
 
 use super::{Collect, Judgement, Repairs};
@@ -27,6 +27,8 @@ pub(super) struct Whole<'a> {
     pub(super) repairs: &'a Repairs,
     /// Whether the executor is behind a socket, and starts no processes.
     pub(super) own_process: bool,
+    /// Whether applications can send telemetry, whose names nobody here knows.
+    pub(super) receives: bool,
     /// Rule files by path; runbook files by the name of each runbook in them.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
 }
@@ -78,6 +80,7 @@ impl Site<'_> {
 /// Names that exist.
 struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
+    receives: bool,
     computed: BTreeSet<&'a str>,
     alerts: BTreeSet<&'a str>,
     /// What is configured under a label of our own metrics.
@@ -94,6 +97,7 @@ impl<'a> Known<'a> {
         let options = &whole.collect.options;
         Self {
             metrics: metrics.collect(),
+            receives: whole.receives,
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
             alerts: alerts.map(|rule| rule.name()).collect(),
             configured: [
@@ -127,6 +131,9 @@ impl<'a> Known<'a> {
             return None;
         }
         let Some(spec) = self.metrics.get(&name) else {
+            if self.receives && !HostNames::default().has(&name) {
+                return None;
+            }
             let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));
             let problem = problem.with_hint("`hostmend list metrics` has them all");
             return Some(problem.with_nearest(&name, self.metrics.keys().map(String::as_str)));

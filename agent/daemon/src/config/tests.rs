@@ -241,3 +241,16 @@ fn taps_say_what_they_are_told() {
     assert_eq!(load_text(text).config.unwrap().taps.budgets, BTreeMap::from([("apps".to_owned(), 7)]));
     assert_eq!(load_text("collect: {}\n").config.unwrap().taps, TapOptions::default());
 }
+
+#[test]
+fn a_name_that_only_applications_know_is_no_mistake_where_they_can_send_it() {
+    let receive = "receive: { listeners: [{ name: apps, grpc: 127.0.0.1:4317 }] }\n";
+    for (rest, metric, told) in [
+        ("", "traces_span_metrics_calls_total", true),
+        (receive, "traces_span_metrics_calls_total", false),
+        (receive, "hostmend_prob_success", true),
+    ] {
+        let found = problems_with(rest, &format!("{metric} > 0"), RUNBOOK, POLICY);
+        assert_eq!(found.iter().any(|problem| problem.contains("no metric")), told, "{found:?}");
+    }
+}

@@ -24,8 +24,8 @@ pub struct Outside {
     pub labels: Labels,
     /// A further name, which it gets if nobody has it.
     pub alias: Option<Labels>,
-    /// Whether it counts from zero, so that it was zero at the collection before its first sample: without this, what
-    /// makes a counter appear would be no increase.
+    /// Whether it counts from zero, so that it was zero at the collection before its first sample, or a millisecond before
+    /// where there is none: without this, what makes a counter appear would be no increase.
     pub from_zero: bool,
 }
 
@@ -129,7 +129,7 @@ impl Store {
         let number = match self.by_labels.get(&outside.labels) {
             Some(id) => id.series,
             None if is_stale(value) => return Ok(()),
-            None => self.begin_outside(outside, tick)?,
+            None => self.begin_outside(outside, at, tick)?,
         };
         let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
         if series.origin != outside.origin {
@@ -149,15 +149,20 @@ impl Store {
         Ok(())
     }
 
-    fn begin_outside(&mut self, outside: &Outside, tick: Option<u64>) -> Result<u32, Rejected> {
+    fn begin_outside(&mut self, outside: &Outside, at: i64, tick: Option<u64>) -> Result<u32, Rejected> {
         let mut names = std::iter::once(&outside.labels).chain(&outside.alias);
         if names.any(|labels| self.outsiders.host_names.has(labels.metric_name())) {
             return Err(Rejected::HostName);
         }
         let ring = match (tick, self.timeline.tick(1)) {
-            (Some(_), Some((before, at))) if outside.from_zero => {
+            (Some(_), Some((before, earlier))) if outside.from_zero => {
                 let mut ring = Ring::shared(before);
-                ring.push_tick(&self.timeline, before, at, 0.0);
+                ring.push_tick(&self.timeline, before, earlier, 0.0);
+                ring
+            }
+            (Some(_), None) if outside.from_zero => {
+                let mut ring = Ring::own();
+                ring.push_own(&self.timeline, at.saturating_sub(1), 0.0);
                 ring
             }
             (Some(tick), _) => Ring::shared(tick),

@@ -173,7 +173,7 @@ fn a_counter_that_appears_was_zero_at_the_collection_before() {
     let samples = |key: &str, series: &str| {
         all(&store, store.select(&[Matcher::equal("key", key), Matcher::equal(METRIC_NAME, series)])[0])
     };
-    assert_eq!(samples("first", "calls"), [(10, 7.0), (20, 8.0)]);
+    assert_eq!(samples("first", "calls"), [(9, 0.0), (10, 7.0), (20, 8.0)]);
     assert_eq!(samples("second", "calls"), [(10, 0.0), (20, 3.0), (30, 4.0)]);
     assert_eq!(samples("", "gauge"), [(20, 3.0)]);
 }

@@ -1,6 +1,8 @@
 //! `hostmend collect --once`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use crate::program::{assert_follows_conventions, run, stderr, stdout};
 
@@ -27,7 +29,7 @@ fn recommended_metrics_with_a_source_on_this_host_are_there() {
     let output = run(&["collect", "--once", "--format", "otlp-json"]);
     let names: BTreeSet<String> = stdout(&output)
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .flat_map(|request| metric_names(&request))
         .collect();
     for (file, metric) in [
@@ -53,8 +55,72 @@ fn recommended_metrics_with_a_source_on_this_host_are_there() {
     }
 }
 
-fn metric_names(request: &serde_json::Value) -> Vec<String> {
-    let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+/// opentelemetry-specification, metrics/data-model.md.
+#[test]
+fn a_collection_keeps_to_the_data_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hostmend.yaml");
+    std::fs::write(&file, "resource: { attributes: { host.name: renamed, process.pid: '1', team: a } }\n")
+        .unwrap();
+    let file = file.to_str().unwrap();
+    let output = run(&["collect", "--once", "--format", "otlp-json", "--config", file]);
+    let request: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let mut streams = BTreeSet::new();
+    let resources = list(&request, "resourceMetrics");
+    assert!(resources.len() > 1, "the host and processes");
+    for resource in resources {
+        let who = keyed(&resource["resource"]);
+        assert!(who.contains("renamed") && who.contains("team"), "{who}");
+        assert!(resource["schemaUrl"].as_str().is_some_and(|url| !url.is_empty()));
+        for scope in list(&resource, "scopeMetrics") {
+            let of = scope["scope"]["name"].as_str().unwrap().to_owned();
+            let has_schema = scope["schemaUrl"].as_str().is_some_and(|url| !url.is_empty());
+            assert_eq!(has_schema, of == "hostmend/collectors", "{of}");
+            for metric in list(&scope, "metrics") {
+                for point in points(&metric) {
+                    let stream = format!("{who} {of} {} {}", metric["name"], keyed(&point));
+                    assert!(streams.insert(stream.clone()), "two writers of {stream}");
+                }
+            }
+        }
+    }
+}
+
+/// The points of a metric, whose kind and times are right.
+fn points(metric: &Value) -> Vec<Value> {
+    let nanos = |point: &Value, key: &str| point[key].as_str().map(|text| text.parse::<u64>().unwrap());
+    let (sum, gauge) = (&metric["sum"], &metric["gauge"]);
+    let is_sum = sum.is_object();
+    assert_ne!(is_sum, gauge.is_object(), "{metric}");
+    let points = list(if is_sum { sum } else { gauge }, "dataPoints");
+    assert!(!points.is_empty(), "{metric}");
+    for point in &points {
+        let (start, time) = (nanos(point, "startTimeUnixNano"), nanos(point, "timeUnixNano").unwrap());
+        assert_eq!(start.is_some(), is_sum, "{metric}");
+        assert!(start.is_none_or(|start| 0 < start && start <= time), "{metric}");
+    }
+    if is_sum {
+        assert_eq!(sum["aggregationTemporality"], 2, "{metric}");
+    }
+    points
+}
+
+/// The attributes in order of their keys, each of which is there once and not empty.
+fn keyed(of: &Value) -> String {
+    let attributes: Vec<(String, String)> = list(of, "attributes")
+        .iter()
+        .map(|pair| (pair["key"].as_str().unwrap().to_owned(), pair["value"].to_string()))
+        .collect();
+    let sorted: BTreeMap<_, _> = attributes.iter().cloned().collect();
+    assert!(sorted.len() == attributes.len() && !sorted.contains_key(""), "{attributes:?}");
+    format!("{sorted:?}")
+}
+
+fn list(value: &Value, key: &str) -> Vec<Value> {
+    value[key].as_array().cloned().unwrap_or_default()
+}
+
+fn metric_names(request: &Value) -> Vec<String> {
     list(request, "resourceMetrics")
         .iter()
         .flat_map(|resource| list(resource, "scopeMetrics"))

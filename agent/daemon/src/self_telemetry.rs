@@ -124,8 +124,10 @@ mod tests {
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&arrived);
         let at = "127.0.0.1:0".parse().unwrap();
-        let receiver =
-            Receiver::bind(at, move |batch| keep.lock().unwrap().push((batch.signal, batch.items))).unwrap();
+        let receiver = Receiver::bind(at, move |batch| {
+            keep.lock().unwrap().push((batch.signal, batch.items, batch.payload))
+        })
+        .unwrap();
         let endpoint = format!("http://{}", receiver.local_address());
         let destination = Destination::new(DestinationOptions::new("test", endpoint, Protocol::Grpc));
         let sender = Arc::new(
@@ -143,8 +145,12 @@ mod tests {
         let figures = sender.flush_and_stop(Duration::from_secs(10));
 
         let mut arrived = arrived.lock().unwrap().clone();
-        arrived.sort_unstable();
-        assert_eq!(arrived, [(Signal::Traces, 1), (Signal::Logs, 1)]);
+        arrived.sort_unstable_by_key(|(signal, ..)| *signal);
+        let counted: Vec<_> = arrived.iter().map(|(signal, items, _)| (*signal, *items)).collect();
+        assert_eq!(counted, [(Signal::Traces, 1), (Signal::Logs, 1)]);
+        // logs.proto: it must be set.
+        let logs = otlp::to_json(Signal::Logs, &arrived[1].2).unwrap();
+        assert!(logs.contains("\"observedTimeUnixNano\":\"1"), "{logs}");
         let delivered = |signal| figures.destinations[0].signal(signal).delivered;
         assert_eq!((delivered(Signal::Traces), delivered(Signal::Logs)), (1, 1));
     }

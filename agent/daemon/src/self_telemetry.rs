@@ -125,7 +125,7 @@ mod tests {
         let keep = Arc::clone(&arrived);
         let at = "127.0.0.1:0".parse().unwrap();
         let receiver = Receiver::bind(at, move |batch| {
-            keep.lock().unwrap().push((batch.signal, batch.items, batch.payload))
+            keep.lock().unwrap().push((batch.signal, batch.items, batch.payload));
         })
         .unwrap();
         let endpoint = format!("http://{}", receiver.local_address());

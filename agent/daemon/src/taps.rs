@@ -63,7 +63,7 @@ impl Default for TapOptions {
         Self {
             spans: Some(SpanOptions::default()),
             log_rules: Arc::new(none),
-            points: Some(5_000),
+            points: Some(1_000),
             budgets: BTreeMap::new(),
         }
     }

@@ -450,7 +450,7 @@ impl SeverityName {
 pub(super) struct ReceivedPointsSection {
     /// Default `true`.
     pub(super) enabled: bool,
-    /// How many series the points of one listener may make; more are refused and counted. Default 5000.
+    /// How many series the points of one listener may make; more are refused and counted. Default 1000.
     pub(super) max_series: Option<Spanned<usize>>,
 }
 

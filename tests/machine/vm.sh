@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Runs one emulated machine until standard input ends; then the machine is gone at once, as by a loss of power.
 #
-#   tests/machine/vm.sh resume IMAGE LAYER   goes on from the state that the image was saved in
-#   tests/machine/vm.sh boot IMAGE LAYER     boots what is on the disk
-#   tests/machine/vm.sh save IMAGE LAYER     boots the image itself, writes its ready.state and ends
+#   tests/machine/vm.sh resume IMAGE LAYER [PORT]   goes on from the state that the image was saved in
+#   tests/machine/vm.sh boot IMAGE LAYER [PORT]     boots what is on the disk
+#   tests/machine/vm.sh save IMAGE LAYER            boots the image itself, writes its ready.state and ends
 #
 # IMAGE is a directory made by vm-image.sh. LAYER is a directory of this machine: `disk.qcow2` holds what it wrote over
-# the image, `agent` is the socket to its agent (guest-agent.pl), `console` is what the kernel printed.
+# the image, `agent` is the socket to its agent (guest-agent.pl), `console` is what the kernel printed. PORT of the host's
+# loopback leads to port 4318 of the machine.
 #
 # A line on standard input before its end keeps LAYER; without one it goes too. The kernel ends qemu when this shell is
 # killed, so nothing outlives whoever holds the other end of standard input.
@@ -16,6 +17,7 @@ trap '' INT TERM HUP
 mode=$1
 image=$2
 layer=$3
+forward=${4:+,hostfwd=tcp:127.0.0.1:$4-10.0.2.15:4318}
 start=()
 kernel_words=
 case $mode in
@@ -40,7 +42,7 @@ machine=(setpriv --pdeathsig KILL qemu-system-x86_64 -nodefaults -no-user-config
   -kernel "$image/vmlinux" -initrd "$image/initrd"
   -append "console=ttyS0 quiet mitigations=off psi=1 net.ifnames=0 $kernel_words"
   "${disk[@]}" -device virtio-blk-pci,drive=disk
-  -netdev user,id=net,ipv6=off -device virtio-net-pci,netdev=net,romfile=
+  -netdev "user,id=net,ipv6=off$forward" -device virtio-net-pci,netdev=net,romfile=
   -chardev "socket,id=agent,path=$layer/agent,server=on,wait=off"
   -device virtio-serial-pci -device virtserialport,chardev=agent,name=agent
   -chardev "file,id=console,path=$layer/console" -serial chardev:console

@@ -18,7 +18,7 @@ mod virtual_machine;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -238,6 +238,17 @@ impl Machine {
         inside.lose_power()?;
         inside.power_on()
     }
+
+    /// Where the port 4318 of an emulated machine is reached from here.
+    pub(crate) fn otlp(&self) -> anyhow::Result<SocketAddr> {
+        let Inside::Emulator(inside) = &self.inside else {
+            bail!("only an emulated machine forwards a port")
+        };
+        Ok((Ipv4Addr::LOCALHOST, inside.borrow().otlp()).into())
+    }
+
+    /// The address at which an emulated machine reaches this host's loopback.
+    pub(crate) const HOST: &str = VirtualMachine::HOST;
 
     /// Whether an HTTP server on this port of the machine's loopback answers `GET /` with success.
     pub(crate) fn answers(&self, port: u16) -> anyhow::Result<bool> {

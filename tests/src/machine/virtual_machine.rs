@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::{Ran, Release, command};
-use crate::program::root;
+use crate::program::{free_port, root};
 use channel::Channel;
 
 mod channel;
@@ -36,6 +36,7 @@ pub(crate) struct VirtualMachine {
     /// `tests/machine/vm.sh`, which ends the machine when it cannot read from us any more.
     supervisor: Option<Child>,
     channel: Mutex<Channel>,
+    otlp: u16,
 }
 
 impl VirtualMachine {
@@ -52,9 +53,14 @@ impl VirtualMachine {
         std::fs::create_dir(&layer).with_context(|| format!("making {}", layer.display()))?;
         std::fs::copy(image.join("empty.qcow2"), layer.join("disk.qcow2"))?;
         let channel = Mutex::new(Channel::closed()?);
-        let mut machine = Self { image, layer, supervisor: None, channel };
+        let mut machine = Self { image, layer, supervisor: None, channel, otlp: free_port() };
         machine.start("resume")?;
         Ok(machine)
+    }
+
+    /// The port of this host's loopback that leads to port 4318 of the machine.
+    pub(super) fn otlp(&self) -> u16 {
+        self.otlp
     }
 
     /// Runs a command to its end or until it is killed, with all that it left in its session, after `within`. One
@@ -95,6 +101,7 @@ impl VirtualMachine {
         let supervisor = command(root().join("tests/machine/vm.sh"))
             .arg(mode)
             .args([&self.image, &self.layer])
+            .arg(self.otlp.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(self.layer.join("log"))?)

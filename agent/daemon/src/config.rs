@@ -37,7 +37,7 @@ use crate::print;
 use crate::self_telemetry::environment::{Settings, Variables};
 use crate::taps::TapOptions;
 use coherence::Whole;
-use file::AgentFile;
+use file::{AgentFile, WhereaboutsFile};
 
 /// How many processes are reported by CPU and as many by memory when the configuration does not say: what fits a
 /// screen, and with the host's own series stays near 1,500 series.
@@ -163,10 +163,10 @@ pub(crate) struct Whereabouts {
     pub(crate) state_directory: Option<PathBuf>,
 }
 
-/// What the configuration file says of it, whatever else is wrong there: nothing, if it cannot be read at all.
+/// What the configuration file says of it, whatever else is wrong there: nothing, if it is no YAML at all.
 pub(crate) fn where_the_agent_listens(path: &Path) -> Whereabouts {
     let file = Document::open(path, Trust::Anyone).ok();
-    let Some(file) = file.and_then(|document| yaml::parse::<AgentFile>(&document).ok()) else {
+    let Some(file) = file.and_then(|document| yaml::parse::<WhereaboutsFile>(&document).ok()) else {
         return Whereabouts::default();
     };
     let base = Base::of(path);
@@ -206,6 +206,7 @@ impl Load {
         let receive = file.receive.as_ref().map(|section| receive::receive(section, &base, &mut review));
         if let Some(receive) = &receive {
             receive::refuse_loops(receive, &file.destinations, &mut review);
+            receive::refuse_address_of_api(receive, &file.api, &mut review);
         }
         let masking = masking::masking(&file.masking, &base, &mut review);
         let surroundings = Surroundings { base: &base, variables };
@@ -228,6 +229,7 @@ impl Load {
             repairs: &repairs,
             own_process: executor.is_some(),
             receives: receive.as_ref().is_some_and(|receive| !receive.listeners.is_empty()),
+            log_rules: &taps.log_rules,
             documents: &self.documents,
         }));
         Some(Config {

@@ -54,6 +54,10 @@ fn directory(args: &QueueArgs) -> anyhow::Result<Option<PathBuf>> {
     if let Some(directory) = &args.directory {
         return Ok(Some(directory.clone()));
     }
+    // Whoever looks for what was lost is not to mend the configuration first.
+    if let Some(state) = config::where_the_agent_listens(&args.config).state_directory {
+        return Ok(Some(state.join(QUEUE)));
+    }
     let Some(config) = config::load_or_report(&args.config)? else { return Ok(None) };
     let state = config.state_directory.map_or_else(default_directory, Ok)?;
     Ok(Some(state.join(QUEUE)))

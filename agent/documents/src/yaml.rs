@@ -35,6 +35,9 @@ fn problem(document: &Document, error: &serde_saphyr::Error) -> Problem {
     let plain = match message {
         "expected sequence start" => "expected a list, as in [web] or lines that begin with a dash",
         "expected mapping start" => "expected keys and values, as in name: web",
+        "invalid u64" | "invalid u32" | "invalid u16" | "invalid usize" => {
+            "expected a whole number in digits, without a unit, as in 16777216"
+        }
         _ => message,
     };
     let problem = Problem::at(document, range, plain);
@@ -103,6 +106,9 @@ mod tests {
         #[serde(default)]
         #[expect(dead_code, reason = "only its parsing is tested")]
         enabled: Option<bool>,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its parsing is tested")]
+        max_bytes: Option<u64>,
     }
 
     fn document(text: &str) -> Document {
@@ -114,11 +120,15 @@ mod tests {
         for (text, expected) in [
             (
                 "expr: a\nenabld: true\n",
-                "rule.yaml:2:1: unknown field `enabld`, expected one of expr, enabled; did you mean `enabled`?",
+                "rule.yaml:2:1: unknown field `enabld`, expected one of expr, enabled, max_bytes; did you mean `enabled`?",
             ),
             ("enabled: true\n", "rule.yaml:1:1: missing field `expr`"),
             ("expr: a\nenabled: yes\n", "rule.yaml:2:10: invalid boolean (true or false expected)"),
             ("expr: a\nexpr: b\n", "rule.yaml:2:1: duplicate mapping key: expr not allowed here"),
+            (
+                "expr: a\nmax_bytes: 1GiB\n",
+                "rule.yaml:2:12: expected a whole number in digits, without a unit, as in 16777216",
+            ),
             ("expr: [a]\n", "rule.yaml:1:7: expected string scalar"),
         ] {
             assert_eq!(parse::<Rule>(&document(text)).unwrap_err().to_string(), expected);

@@ -65,7 +65,7 @@ pub enum OptionsError {
     #[error("segments of {0} bytes: they must have from 65536 to 1073741824")]
     SegmentBytes(u64),
     /// Dropping the oldest segment would drop most of the queue.
-    #[error("at most {max_bytes} bytes in all: there must be room for 4 segments of {segment_bytes}")]
+    #[error("{max_bytes} bytes are too few: at least {} must fit, 4 segments", .segment_bytes * 4)]
     MaxBytes {
         /// What was asked for.
         max_bytes: u64,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use documents::{Document, Problem};
+use otlp::tap::LogRules;
 use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
 use remediation::{Capability, Runbook};
@@ -18,6 +19,12 @@ use telemetry::{METRIC_NAME, MetricSpec, Stage};
 
 use super::{Collect, Judgement, Repairs};
 use crate::list::all_metrics;
+
+/// What the taps make of received telemetry; not in the table of metrics, since it exists only with a listener.
+const RECEIVED: [&str; 3] =
+    ["traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_", LOG_RULE_MATCHES];
+
+const LOG_RULE_MATCHES: &str = "log_rule_matches_total";
 
 /// Everything that was read.
 pub(super) struct Whole<'a> {
@@ -29,6 +36,7 @@ pub(super) struct Whole<'a> {
     pub(super) own_process: bool,
     /// Whether applications can send telemetry, whose names nobody here knows.
     pub(super) receives: bool,
+    pub(super) log_rules: &'a LogRules,
     /// Rule files by path; runbook files by the name of each runbook in them.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
 }
@@ -81,6 +89,7 @@ impl Site<'_> {
 struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
     receives: bool,
+    log_rules: BTreeSet<String>,
     computed: BTreeSet<&'a str>,
     alerts: BTreeSet<&'a str>,
     /// What is configured under a label of our own metrics.
@@ -98,6 +107,7 @@ impl<'a> Known<'a> {
         Self {
             metrics: metrics.collect(),
             receives: whole.receives,
+            log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
             alerts: alerts.map(|rule| rule.name()).collect(),
             configured: [
@@ -131,10 +141,19 @@ impl<'a> Known<'a> {
             return None;
         }
         let Some(spec) = self.metrics.get(&name) else {
+            if self.receives && name == LOG_RULE_MATCHES {
+                let rule = exact("log_rule_name").filter(|rule| !self.log_rules.contains(rule));
+                return rule.map(|rule| not_configured("log rule", &rule, &self.log_rules, site));
+            }
             if self.receives && !HostNames::default().has(&name) {
                 return None;
             }
             let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));
+            if RECEIVED.iter().any(|known| name.starts_with(known)) {
+                return Some(
+                    problem.with_hint("it comes from received telemetry; configure a listener in `receive`"),
+                );
+            }
             let problem = problem.with_hint("`hostmend list metrics` has them all");
             return Some(problem.with_nearest(&name, self.metrics.keys().map(String::as_str)));
         };

@@ -51,6 +51,14 @@ pub(super) struct AgentFile {
     pub(super) executor: Option<ExecutorSection>,
 }
 
+/// What of `hostmend.yaml` says where the running agent can be asked. Other keys may hold anything.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WhereaboutsFile {
+    pub(super) state_directory: Option<Spanned<String>>,
+    pub(super) api: ApiSection,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExecutorSection {

@@ -1,11 +1,14 @@
 //! The section about what is masked in received telemetry.
 
+use std::io::ErrorKind;
+
 use documents::{Review, Spanned, nearest};
 use otlp::{Builtin, MaskAction, MaskRule, Masking};
 use telemetry::with_causes;
 
 use super::Base;
 use super::file::{MaskActionName, MaskSection};
+use super::secret::private;
 
 const DEFAULT_TEXT: &str = "[masked]";
 
@@ -89,10 +92,13 @@ fn action(spanned: &Spanned<MaskSection>, base: &Base, review: &mut Review) -> O
             let key = match std::fs::read(&path) {
                 Ok(key) => key.trim_ascii().to_vec(),
                 Err(error) => {
-                    review.error(file, format!("reading {}: {error}", path.display()));
+                    let problem = review.error(file, format!("reading {}: {error}", path.display()));
+                    problem.hint = (error.kind() == ErrorKind::NotFound)
+                        .then(|| "`openssl rand -hex 16` prints a key for it".to_owned());
                     return None;
                 }
             };
+            private(&path, file, review);
             if key.len() < MIN_KEY_BYTES {
                 review.error(
                     file,
@@ -110,6 +116,7 @@ mod tests {
     use crate::config::{Loaded, load};
     use crate::self_telemetry::environment::Variables;
     use documents::Trust;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn load_text(text: &str) -> Loaded {
         let directory = tempfile::tempdir().unwrap();
@@ -117,6 +124,11 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         std::fs::write(directory.path().join("good.key"), "0123456789abcdef\n").unwrap();
         std::fs::write(directory.path().join("short.key"), "0123\n").unwrap();
+        std::fs::write(directory.path().join("open.key"), "0123456789abcdef\n").unwrap();
+        for (key, mode) in [("good.key", 0o600), ("short.key", 0o600), ("open.key", 0o644)] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(directory.path().join(key), permissions).unwrap();
+        }
         load(&path, Trust::invoking_user(), &Variables::new())
     }
 
@@ -139,6 +151,16 @@ mod tests {
         ];
         let expected = Masking::new(rules.into_iter().map(Result::unwrap).collect()).unwrap();
         assert_eq!(load_text(text).config.unwrap().masking, expected);
+    }
+
+    #[test]
+    fn a_key_that_everybody_may_read_is_refused() {
+        let rule = |key: &str| format!("masking: [{{ keys: [a], action: hash, hash_key_file: {key} }}]\n");
+        let problems: Vec<String> =
+            load_text(&rule("open.key")).problems.iter().map(ToString::to_string).collect();
+        assert!(problems[0].contains("open.key holds a secret, and everybody may open it"), "{problems:?}");
+        let missing = load_text(&rule("none.key"));
+        assert_eq!(missing.problems[0].hint.as_deref(), Some("`openssl rand -hex 16` prints a key for it"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use telemetry::with_causes;
 
 use super::Base;
 use super::file::{
-    DestinationSection, ListenerLimitsSection, ListenerSection, ReceiveSection, RequireSection,
+    ApiSection, DestinationSection, ListenerLimitsSection, ListenerSection, ReceiveSection, RequireSection,
     ServerTlsSection,
 };
 use crate::executor_process::{USERS, user_id};
@@ -94,6 +94,16 @@ pub(super) fn refuse_loops(
             review.error(&destination.endpoint, message).hint =
                 Some("send to another address, or receive on another port".to_owned());
         }
+    }
+}
+
+/// An error at `api.listen` if a listener has the same address: the agent would not start.
+pub(super) fn refuse_address_of_api(receive: &ReceiveConfig, api: &ApiSection, review: &mut Review) {
+    let Some(value) = &api.listen else { return };
+    let mut listeners = receive.listeners.iter().flat_map(|listener| &listener.addresses);
+    if value.value.parse().is_ok_and(|address| listeners.any(|own| *own == address)) {
+        review.error(value, "a listener in `receive` has this address").hint =
+            Some("choose another port, as in 127.0.0.1:4320".to_owned());
     }
 }
 

@@ -59,7 +59,7 @@ fn buckets(values: &[Spanned<String>], review: &mut Review) -> Vec<Duration> {
 }
 
 fn log_rules(sections: &[LogRuleSection], review: &mut Review) -> LogRules {
-    let before = review.has_errors();
+    let mut refused = false;
     let mut rules: Vec<LogRule> = Vec::new();
     for section in sections {
         let rule = log_rule(section);
@@ -75,12 +75,13 @@ fn log_rules(sections: &[LogRuleSection], review: &mut Review) -> LogRules {
         }
         if let Err(error) = LogRules::new(vec![rule.clone()]) {
             refuse(&section.pattern, &error, review);
+            refused = true;
         }
         rules.push(rule);
     }
     // One by one they may fit and together not.
     LogRules::new(rules).unwrap_or_else(|error| {
-        if let Some(section) = sections.last().filter(|_| review.has_errors() == before) {
+        if let Some(section) = sections.last().filter(|_| !refused) {
             review.error(&section.pattern, error.to_string());
         }
         LogRules::new(Vec::new()).expect("no patterns are no problem")

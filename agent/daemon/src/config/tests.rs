@@ -18,6 +18,17 @@ pub(super) fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn mistakes_elsewhere_keep_nobody_from_asking_the_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hostmend.yaml");
+    for mistake in ["queu: {}\n", "queue: { max_bytes: 1GiB }\n", "destinations: [{ name: a }]\n"] {
+        std::fs::write(&path, format!("state_directory: state\n{mistake}")).unwrap();
+        let told = where_the_agent_listens(&path);
+        assert_eq!(told.state_directory, Some(directory.path().join("state")), "{mistake}");
+    }
+}
+
+#[test]
 fn an_empty_section_keeps_every_default() {
     let config = load_text("collect: {}\n").config.unwrap();
     assert_eq!(config.collect.interval, Duration::from_secs(10));
@@ -58,7 +69,7 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
         ),
         (
             "queue: { max_bytes: 1000000 }\n",
-            "1:21: at most 1000000 bytes in all: there must be room for 4 segments of 4194304",
+            "1:21: 1000000 bytes are too few: at least 16777216 must fit, 4 segments",
         ),
         (
             "destinations: [{ name: a, endpoint: \"http://a\", max_queued_bytes: 1000 }]\n",
@@ -125,6 +136,35 @@ const POLICY: &str =
 #[test]
 fn files_that_fit_together_have_no_problem() {
     assert_eq!(problems_of(RULE, RUNBOOK, POLICY), Vec::<String>::new());
+}
+
+#[test]
+fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
+    let listener = "receive: { listeners: [{ name: apps, grpc: 127.0.0.1:4317 }] }\n";
+    let log_rules = "taps: { log_rules: [{ name: oom, pattern: killed }] }\n";
+    let all = format!("{listener}{log_rules}");
+    let spans = "rate(traces_span_metrics_calls_total[1m]) > 0";
+    let lines = |name: &str| format!("log_rule_matches_total{{log_rule_name=\"{name}\"}} > 0");
+    for (more, rule, expected) in [
+        (all.as_str(), spans, None),
+        (all.as_str(), &lines("oom"), None),
+        (
+            all.as_str(),
+            &lines("omm"),
+            Some("has no log rule \"omm\", so this sees nothing; did you mean `oom`?"),
+        ),
+        (
+            log_rules,
+            &lines("oom"),
+            Some("it comes from received telemetry; configure a listener in `receive`"),
+        ),
+        ("", spans, Some("it comes from received telemetry; configure a listener in `receive`")),
+    ] {
+        let problems = problems_with(more, rule, RUNBOOK, POLICY);
+        let found = problems.first();
+        assert_eq!(problems.len(), usize::from(expected.is_some()), "{more}{rule}: {problems:?}");
+        assert!(expected.is_none_or(|text| found.is_some_and(|found| found.ends_with(text))), "{problems:?}");
+    }
 }
 
 #[test]

@@ -31,7 +31,10 @@ impl fmt::Display for ListenAddress {
 
 /// A text that is no address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an address to listen on; try 127.0.0.1:4317 or unix:/run/hostmend/otlp.sock")]
+#[error(
+    "not an address to listen on; write IP:PORT as in 127.0.0.1:4317, or unix: and a path from the root as in \
+     unix:/run/hostmend/otlp.sock"
+)]
 pub struct AddressError;
 
 impl FromStr for ListenAddress {

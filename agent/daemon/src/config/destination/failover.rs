@@ -6,7 +6,7 @@ use documents::{Review, Spanned, nearest};
 
 use crate::config::file::DestinationSection;
 
-/// An error at each name that no destination has, and at each that leads back to where it stands.
+/// An error at each name that no destination has, and at each other one that leads back to where it stands.
 pub(super) fn check(sections: &[DestinationSection], review: &mut Review) {
     let find = |name: &str| sections.iter().find(|section| section.name.value == name);
     for section in sections {
@@ -15,7 +15,7 @@ pub(super) fn check(sections: &[DestinationSection], review: &mut Review) {
                 let near = nearest(&name.value, sections.iter().map(|section| section.name.value.as_str()));
                 review.error(name, format!("there is no destination {:?} to stand in", name.value)).hint =
                     near.map(|near| format!("did you mean `{near}`?"));
-            } else if leads_to(name, &section.name.value, &find) {
+            } else if name.value != section.name.value && leads_to(name, &section.name.value, &find) {
                 let message = format!(
                     "{:?} would stand in for itself, by way of {:?}; let one of them stand in for nobody",
                     section.name.value, name.value

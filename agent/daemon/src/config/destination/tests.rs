@@ -71,7 +71,7 @@ fn mistakes_of_a_destination_are_told_where_they_are() {
         ("signals: []", "2:13: signals is empty"),
         ("signals: [spans]", "unknown variant `spans`"),
         ("append_path: false", "append_path is off, so the endpoint takes one signal only"),
-        ("failover: [a]", "2:54: \"a\" would stand in for itself"),
+        ("failover: [a]", "a cannot stand in for itself; name another destination"),
         ("tls: { server_name: b }", "tls is set, but endpoint \"http://a:4318\" is not encrypted"),
     ] {
         let found = problems_of(&[&format!("name: a, endpoint: \"http://a:4318\", {options}")]);

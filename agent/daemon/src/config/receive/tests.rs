@@ -49,7 +49,8 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
     for (listener, expected) in [
         (
             "http: 127.0.0.1",
-            "1:41: not an address to listen on; try 127.0.0.1:4317 or unix:/run/hostmend/otlp.sock",
+            "1:41: not an address to listen on; write IP:PORT as in 127.0.0.1:4317, or unix: and a path from the root \
+             as in unix:/run/hostmend/otlp.sock",
         ),
         ("strict: true", "1:32: listener \"a\" needs grpc or http; write grpc: 127.0.0.1:4317"),
         (

@@ -79,7 +79,7 @@ fn received(text: &mut String, receiver: &Receiver) {
     for listener in &receiver.listeners {
         let name = OneLine(&listener.name);
         for (reason, requests) in &listener.refused {
-            let _ = writeln!(text, "  {name}: {requests} requests refused: {}", reason.replace('_', " "));
+            let _ = writeln!(text, "  {name}: requests refused: {requests} ({})", reason.replace('_', " "));
         }
         if listener.rejected_items > 0 {
             let _ = writeln!(
@@ -89,11 +89,11 @@ fn received(text: &mut String, receiver: &Receiver) {
             );
         }
         if listener.failed_handshakes > 0 {
-            let _ = writeln!(text, "  {name}: {} TLS handshakes failed", listener.failed_handshakes);
+            let _ = writeln!(text, "  {name}: TLS handshakes failed: {}", listener.failed_handshakes);
         }
     }
     let in_flight = bytes(receiver.in_flight_bytes as u64);
-    let _ = writeln!(text, "  {} connections, {in_flight} in hand", receiver.connections);
+    let _ = writeln!(text, "  open connections: {}, in hand: {in_flight}", receiver.connections);
 }
 
 fn destinations(text: &mut String, destinations: &[Destination]) {
@@ -123,7 +123,8 @@ fn destinations(text: &mut String, destinations: &[Destination]) {
             let why = destination.last_error.as_deref().unwrap_or("unknown");
             let since = destination.failing_since.as_ref().map(|since| format!(" since {since}"));
             let (attempts, since) = (destination.failed_attempts, since.unwrap_or_default());
-            let _ = writeln!(text, "  {name}: {attempts} attempts failed{since}; the last: {}", OneLine(why));
+            let _ =
+                writeln!(text, "  {name}: failed attempts: {attempts}{since}; the last: {}", OneLine(why));
         }
         for (signal, owed) in &destination.signals {
             losses(text, &format!("{name}: {signal}"), owed);
@@ -181,7 +182,7 @@ fn judgement(text: &mut String, status: &Status) {
     }
     let _ = writeln!(
         text,
-        "\nRules\n  {} in {} groups, {} firing",
+        "\nRules\n  rules: {}, groups: {}, firing: {}",
         rules.total,
         rules.groups,
         rules.firing.len()
@@ -278,9 +279,9 @@ mod tests {
             "hostmend 1.2.3 works. Up 1h30m, process 7.",
             "away metrics 100 60 30 3 7",
             "apps 9 900 2.0 KiB 4",
-            "apps: 4 requests refused: rate limited",
+            "apps: requests refused: 4 (rate limited)",
             "away: 3.0 MiB wait",
-            "away: 2 attempts failed since 2026-11-21T02:00:00.000Z; the last: refused",
+            "away: failed attempts: 2 since 2026-11-21T02:00:00.000Z; the last: refused",
             "away: metrics: the oldest has waited since 2026-11-21T02:00:00.000Z",
             "away: metrics: 4 went to a destination that stands in",
             "away: metrics: 3 were refused for good (hostmend queue inspect says why, hostmend queue replay sends them again)",

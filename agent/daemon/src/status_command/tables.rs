@@ -32,6 +32,13 @@ fn health(text: &mut String, status: &Status) {
     for note in &status.health.notes {
         let _ = writeln!(text, "  - {}", OneLine(note));
     }
+    let reload = status.configuration.last_reload.as_ref();
+    if reload.is_some_and(|last| !matches!(last.result, Reloaded::Done { .. })) {
+        text.push_str("  - the last reload failed, see below; the configuration from before is in force\n");
+    }
+    if !status.rules.firing.is_empty() {
+        let _ = writeln!(text, "  - alerts that fire: {}", status.rules.firing.len());
+    }
     if agent.turned_away > 0 {
         let _ = writeln!(text, "  - {} requests to the API were turned away", agent.turned_away);
     }
@@ -299,6 +306,7 @@ mod tests {
             "last_reload": { "at": "2026-11-21T04:00:00.000Z", "result": "errors", "problems": "error: not a duration\n --> x.yaml:1:2\n" },
         });
         let page = page(&status(&serde_json::json!({ "configuration": configuration })));
+        assert!(page.contains("process 7.\n  - the last reload failed, see below"), "{page}");
         assert!(page.contains("RELOAD AT 2026-11-21T04:00:00.000Z FAILED"), "{page}");
         assert!(page.contains("    error: not a duration\n     --> x.yaml:1:2\n"), "{page}");
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::buf::Chain;
+use http::uri::Authority;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
@@ -65,7 +66,13 @@ impl Link {
     ) -> Result<Answer, Failure> {
         let later =
             |error: &dyn std::error::Error| Failure::Later { retry_after: None, reason: with_causes(error) };
-        let (head, body) = self.client.request(request).await.map_err(|error| later(&error))?.into_parts();
+        let place = request.uri().authority().cloned();
+        let unreached = |error: &dyn std::error::Error| Failure::Later {
+            retry_after: None,
+            reason: format!("{}: {}", place.as_ref().map_or("", Authority::as_str), with_causes(error)),
+        };
+        let (head, body) =
+            self.client.request(request).await.map_err(|error| unreached(&error))?.into_parts();
         let (body, trailers) = match Limited::new(body, limit).collect().await {
             Ok(body) => {
                 let trailers = body.trailers().cloned().unwrap_or_default();

@@ -274,6 +274,7 @@ fn nobody_there_is_a_reason_to_wait_and_the_stop_counts_what_waited() {
         sender.offer(&batch(5), NOW);
         let error = wait_for_error(&sender);
         assert!(error.contains("Connection refused"), "{protocol}: {error}");
+        assert!(error.contains(&address.to_string()), "{protocol}: {error}");
         assert_eq!(sender.figures().destinations[0].signal(Signal::Metrics).queued, 5);
         let figures = sender.flush_and_stop(Duration::from_millis(50));
         assert_eq!(figures.destinations[0].signal(Signal::Metrics).dropped_shutdown, 5);

@@ -261,6 +261,11 @@ impl Delta {
         let step = match last {
             None if start < begun => None,
             None => Some((start, total.clone(), true)),
+            Some(last) if start < last.start && time <= last.start => {
+                // From before the series began anew, such as a dead letter that is sent again.
+                *held_back += 1;
+                return Ok(false);
+            }
             Some(last) => {
                 // A start that moves a little is a clock that was set, not a new beginning.
                 let began_anew = start != last.start && start >= last.time;

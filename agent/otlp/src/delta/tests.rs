@@ -128,6 +128,11 @@ fn each_point_counts_from_the_one_before_it() {
             vec!["5..20 9", "", "20..30 3"],
         ),
         (
+            "a dead letter from before the series began anew counts nothing",
+            vec![disk(10, 5, 900), disk(30, 25, 3), disk(20, 5, 1000), disk(40, 25, 4)],
+            vec!["5..10 900", "25..30 3", "", "30..40 1"],
+        ),
+        (
             "a series that ended and comes back where it was counts nothing twice",
             vec![disk(30, 5, 7), gone, disk(50, 5, 9)],
             vec!["5..30 7", "30..40 gone", "30..50 2"],

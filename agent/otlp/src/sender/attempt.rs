@@ -9,7 +9,7 @@ use telemetry::Batch;
 use crate::sender::answer::{Failure, in_time};
 use crate::sender::body::{body_of, encoding};
 use crate::sender::connection::{Connections, Link, USER_AGENT};
-use crate::sender::destination::{Destination, Protocol};
+use crate::sender::destination::{Destination, Protocol, Temporality};
 use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
 use crate::sender::{grpc, http as otlp_http};
 
@@ -80,6 +80,10 @@ impl Attempts {
 impl Exporter for Attempts {
     fn name(&self) -> &str {
         self.destination.name()
+    }
+
+    fn wants_deltas(&self) -> bool {
+        self.destination.options.temporality == Temporality::Delta
     }
 
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {

@@ -8,13 +8,15 @@ mod setup;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
 use crate::sender::dead_letters::DeadLetter;
+use crate::sender::deltas::Deltas;
 use crate::sender::feed::Feed;
 use crate::sender::lane::Lane;
 use crate::sender::recipient::Recipient;
@@ -27,6 +29,9 @@ pub(crate) use setup::{Setup, Stop};
 /// A backlog of so many bytes is sent at the pace that the destination sets: less is gone in a moment.
 const BACKLOG_BYTES: u64 = 1 << 20;
 
+/// A disk that takes longer to keep a dead letter is not waited for at the end.
+const BURIED_WITHIN: Duration = Duration::from_secs(5);
+
 pub(crate) struct Delivery {
     recipient: Arc<Recipient>,
     lane: Arc<Lane>,
@@ -36,6 +41,8 @@ pub(crate) struct Delivery {
     disk: Option<Feed>,
     dead: Option<Feed>,
     routes: Routes,
+    /// What the destination, or one in its place, was told of counters.
+    deltas: Arc<Deltas>,
     /// The most bytes of a request, by what the destination has said.
     limit: usize,
     /// Requests taken in a row since one was too large.
@@ -62,6 +69,7 @@ impl Delivery {
             disk: lane.cursor().map(Feed::new),
             dead: None,
             routes: Routes::new(&now.ways),
+            deltas: Arc::default(),
             limit: now.max_request_bytes,
             taken: 0,
             backlog: 0,
@@ -96,7 +104,20 @@ impl Delivery {
             () = self.deliver() => {}
             () = stop.deadline() => {}
         }
+        self.end().await;
         self.lane.close();
+    }
+
+    /// Gives up what is being sent. What is being kept as a dead letter is waited for: until then its queue is in use, and
+    /// nobody else could keep anything there.
+    async fn end(&mut self) {
+        self.under_way.abort_all();
+        let buried = async {
+            while let Some(answer) = self.under_way.join_next().await {
+                self.answered(answer);
+            }
+        };
+        let _ = timeout(BURIED_WITHIN, buried).await;
     }
 
     async fn deliver(&mut self) {
@@ -220,8 +241,9 @@ impl Delivery {
                 tracing::warn!(destination, stand_in, signal = %self.lane.signal(), "another destination gets its telemetry");
             }
         }
+        let deltas = Arc::clone(&self.deltas);
         self.under_way.spawn(async move {
-            let result = exporter.export(&job.batch).await;
+            let result = deltas.export(&*exporter, &job.batch).await;
             Answer::Exported { job, attempt, result }
         });
     }

@@ -1,55 +1,45 @@
-//! An exporter to a destination that takes the host's own counters as deltas.
+//! The host's own counters as deltas, for those destinations that want them so.
 //!
-//! Stands between the delivery loop and the protocol: whoever waits, tries again or keeps dead letters has the request as
-//! it was collected, so the same delta is made of it each time. Of metrics, one request is under way at a time, since
-//! each counts from the one before it.
+//! Stands between the delivery loop and the exporters: whoever waits, tries again or keeps dead letters has the request as
+//! it was collected, so the same delta is made of it each time. There is one of these for a destination and all that stand
+//! in for it, and it outlives a change of their configuration: else what one was told, the next would be told again. Of
+//! metrics, one request is under way at a time, since each counts from the one before it.
 
 use telemetry::{Batch, Signal};
 use tokio::sync::Mutex;
 
 use crate::delta::Delta;
-use crate::sender::exporter::{Accepted, BoxFuture, ExportError, Exporter};
+use crate::sender::exporter::{Accepted, ExportError, Exporter};
 
-pub(crate) struct Deltas<E> {
-    inner: E,
-    delta: Mutex<Delta>,
-}
+#[derive(Default)]
+pub(crate) struct Deltas(Mutex<Delta>);
 
-impl<E: Exporter> Deltas<E> {
-    pub(crate) fn new(inner: E) -> Self {
-        Self { inner, delta: Mutex::default() }
-    }
-
-    async fn export_metrics(&self, batch: &Batch) -> Result<Accepted, ExportError> {
-        let mut delta = self.delta.lock().await;
+impl Deltas {
+    /// Sends `batch` by `exporter`, in the form that it wants.
+    pub(crate) async fn export(
+        &self,
+        exporter: &dyn Exporter,
+        batch: &Batch,
+    ) -> Result<Accepted, ExportError> {
+        if batch.signal != Signal::Metrics || !exporter.wants_deltas() {
+            return exporter.export(batch).await;
+        }
+        let mut delta = self.0.lock().await;
         let Ok(rewritten) = delta.rewrite(&batch.payload) else {
             // Not what we encoded, whatever it is: the destination may judge it.
-            return self.inner.export(batch).await;
+            return exporter.export(batch).await;
         };
         if rewritten.payload.is_empty() {
             delta.commit();
             return Ok(Accepted::default());
         }
         let items = batch.items.saturating_sub(rewritten.held_back);
-        let result = self.inner.export(&Batch { payload: rewritten.payload, items, ..*batch }).await;
+        let result = exporter.export(&Batch { payload: rewritten.payload, items, ..*batch }).await;
         match result {
             Ok(_) => delta.commit(),
             Err(_) => delta.rollback(),
         }
         result
-    }
-}
-
-impl<E: Exporter> Exporter for Deltas<E> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
-        match batch.signal {
-            Signal::Metrics => Box::pin(self.export_metrics(batch)),
-            Signal::Traces | Signal::Logs => self.inner.export(batch),
-        }
     }
 }
 
@@ -63,6 +53,7 @@ mod tests {
     use super::*;
     use crate::MetricsEncoder;
     use crate::samples::{SPECS, host_attributes};
+    use crate::sender::exporter::BoxFuture;
 
     /// Refuses the requests whose turn is in `refused`, and keeps the value of every point of the others.
     struct Backend {
@@ -73,6 +64,10 @@ mod tests {
     impl Exporter for Backend {
         fn name(&self) -> &'static str {
             "backend"
+        }
+
+        fn wants_deltas(&self) -> bool {
+            true
         }
 
         fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>> {
@@ -110,21 +105,42 @@ mod tests {
         MetricsEncoder::new(&host_attributes()).encode(&buffer).remove(0)
     }
 
+    fn backend(refused: &'static [usize]) -> Backend {
+        Backend { refused, got: Shared::default() }
+    }
+
     #[tokio::test]
     async fn a_destination_gets_what_came_since_it_last_took_something() {
-        let deltas = Deltas::new(Backend { refused: &[1], got: Shared::default() });
+        let (deltas, backend) = (Deltas::default(), backend(&[1]));
         for (second, value) in [(10, 100), (20, 103), (30, 105), (40, 112)] {
-            let _ = deltas.export(&collection(second, value)).await;
+            let _ = deltas.export(&backend, &collection(second, value)).await;
         }
         // The first says only where the counter stood, and is not sent.
-        assert_eq!(*deltas.inner.got.lock().unwrap(), [Some(vec![3]), None, Some(vec![9])]);
+        assert_eq!(*backend.got.lock().unwrap(), [Some(vec![3]), None, Some(vec![9])]);
+    }
+
+    #[tokio::test]
+    async fn what_one_that_stands_in_was_told_is_not_told_again() {
+        let (deltas, first, other) = (Deltas::default(), backend(&[1]), backend(&[]));
+        for (second, value, to) in [
+            (10, 100, &first),
+            (20, 103, &first),
+            (30, 105, &first),
+            (30, 105, &other),
+            (40, 112, &other),
+            (50, 113, &first),
+        ] {
+            let _ = deltas.export(to, &collection(second, value)).await;
+        }
+        assert_eq!(*first.got.lock().unwrap(), [Some(vec![3]), None, Some(vec![1])]);
+        assert_eq!(*other.got.lock().unwrap(), [Some(vec![2]), Some(vec![7])]);
     }
 
     #[tokio::test]
     async fn traces_pass_as_they_are() {
-        let deltas = Deltas::new(Backend { refused: &[], got: Shared::default() });
+        let backend = backend(&[]);
         let batch = Batch { signal: Signal::Traces, payload: Bytes::new(), items: 0 };
-        assert!(deltas.export(&batch).await.is_ok());
-        assert_eq!(deltas.inner.got.lock().unwrap().len(), 1);
+        assert!(Deltas::default().export(&backend, &batch).await.is_ok());
+        assert_eq!(backend.got.lock().unwrap().len(), 1);
     }
 }

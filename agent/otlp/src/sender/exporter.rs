@@ -7,8 +7,7 @@ use std::time::Duration;
 use telemetry::Batch;
 
 use crate::sender::attempt::Attempts;
-use crate::sender::deltas::Deltas;
-use crate::sender::destination::{Destination, Temporality};
+use crate::sender::destination::Destination;
 
 /// A future that is called through a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,15 +25,18 @@ pub(crate) trait Exporter: Send + Sync {
     /// The destination's name, as configured.
     fn name(&self) -> &str;
 
+    /// Whether it is to get the host's own counters as deltas.
+    fn wants_deltas(&self) -> bool {
+        false
+    }
+
     /// Sends `batch` and says what became of it. Dropping the future abandons the attempt.
     fn export<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<Accepted, ExportError>>;
 }
 
 /// What sends to `destination`, in its protocol.
 pub(crate) fn exporter(destination: Destination) -> Arc<dyn Exporter> {
-    let wants_deltas = destination.options().temporality == Temporality::Delta;
-    let attempts = Attempts::new(destination);
-    if wants_deltas { Arc::new(Deltas::new(attempts)) } else { Arc::new(attempts) }
+    Arc::new(Attempts::new(destination))
 }
 
 /// The destination took the batch, perhaps without some of its items (OTLP partial success).

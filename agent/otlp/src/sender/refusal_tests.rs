@@ -128,3 +128,20 @@ fn a_request_that_is_too_large_for_a_collector_is_divided_until_it_is_not() {
     let figures = metrics(&sender.flush_and_stop(SOON), 0);
     assert_eq!((figures.delivered, figures.dead_lettered, figures.queued), (large.items, 0, 0));
 }
+
+#[test]
+fn a_stop_while_dead_letters_are_being_kept_leaves_their_queue_to_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let stub = Stub::new(|_| Some(tonic::Status::invalid_argument("no").into_http()));
+    for _ in 0..20 {
+        let sender = sender(directory.path(), &[("collector", stub.address)]);
+        sender.offer(&batch(Signal::Metrics, 5), NOW);
+        stub.next();
+        let figures = metrics(&sender.flush_and_stop(Duration::ZERO), 0);
+        assert_eq!((figures.refused, figures.delivered), (0, 0));
+        drop(sender);
+        for queue in DeadLetterQueue::all(&directory.path().join("queue")).unwrap() {
+            assert!(!queue::is_in_use(&queue.directory).unwrap());
+        }
+    }
+}

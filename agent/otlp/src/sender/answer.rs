@@ -26,6 +26,10 @@ pub(crate) enum Failure {
     Never {
         reason: String,
     },
+    /// It does not let this host in, whatever it brings.
+    Unwelcome {
+        reason: String,
+    },
     /// No answer in time. The connection may be dead without anyone having said so.
     Silence {
         timeout: Duration,
@@ -41,6 +45,7 @@ impl Failure {
             }
             Self::TooLarge { reason } => ExportError::TooLarge { destination, reason },
             Self::Never { reason } => ExportError::Refused { destination, reason },
+            Self::Unwelcome { reason } => ExportError::Unwelcome { destination, reason },
             Self::Silence { timeout } => ExportError::TryLater {
                 destination,
                 retry_after: None,
@@ -76,6 +81,7 @@ pub(crate) fn of_grpc(status: &Status) -> Failure {
         | Code::DataLoss => Failure::Later { retry_after, reason },
         Code::ResourceExhausted if retry_after.is_some() => Failure::Later { retry_after, reason },
         Code::ResourceExhausted if is_about_size(status.message()) => Failure::TooLarge { reason },
+        Code::Unauthenticated | Code::PermissionDenied => Failure::Unwelcome { reason },
         _ => Failure::Never { reason },
     }
 }
@@ -100,6 +106,8 @@ pub(crate) fn of_http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
     match status.as_u16() {
         429 | 502 | 503 | 504 => Err(Failure::Later { retry_after: retry_after(headers), reason }),
         301..=303 | 307 | 308 => Err(Failure::Never { reason: elsewhere(&reason, headers) }),
+        // The last is a proxy's.
+        401 | 403 | 407 => Err(Failure::Unwelcome { reason }),
         413 => Err(Failure::TooLarge { reason }),
         _ => Err(Failure::Never { reason }),
     }

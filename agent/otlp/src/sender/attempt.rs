@@ -40,7 +40,9 @@ impl Attempts {
                 result
             }
             // Perhaps because of a credential that has just been replaced.
-            Err(Failure::Never { reason }) if self.connections.has_news(&used).await => {
+            Err(Failure::Never { reason } | Failure::Unwelcome { reason })
+                if self.connections.has_news(&used).await =>
+            {
                 Err(Failure::Later { retry_after: None, reason })
             }
             _ => result,

@@ -77,4 +77,13 @@ pub(crate) enum ExportError {
         /// The destination's words, or ours.
         reason: String,
     },
+    /// The destination refuses this host, for want of the right credentials, so it will refuse the next batch as well.
+    /// This one is dropped and counted.
+    #[error("{destination} does not let this host in: {reason}")]
+    Unwelcome {
+        /// The destination's name.
+        destination: String,
+        /// The destination's words.
+        reason: String,
+    },
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use http_body_util::Full;
 use percent_encoding::percent_decode;
 use telemetry::Signal;
@@ -56,7 +56,7 @@ pub(crate) fn outcome(answer: &Answer, limit: usize) -> Result<Accepted, Failure
     }
     match &answer.body {
         Err(_) => Err(too_large_an_answer(limit)),
-        Ok(_) if answer.status != StatusCode::OK => of_http_alone(answer),
+        Ok(_) if !answer.status.is_success() => of_http_alone(answer),
         // It speaks gRPC, so something between us cut the answer off; whoever it was took nothing for good.
         Ok(_) if is_grpc(&answer.headers) => {
             Err(Failure::Later { retry_after: None, reason: "its answer ended before its status".to_owned() })

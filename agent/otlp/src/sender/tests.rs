@@ -208,11 +208,11 @@ fn a_batch_that_is_refused_is_dropped_and_the_reason_kept() {
     for (protocol, expected) in [
         (
             Protocol::Grpc,
-            "collector will never take this batch: it answered PERMISSION_DENIED: no such tenant",
+            "collector does not let this host in: it answered PERMISSION_DENIED: no such tenant",
         ),
         (
             Protocol::HttpProtobuf,
-            "collector will never take this batch: it answered 403 Forbidden: no such tenant",
+            "collector does not let this host in: it answered 403 Forbidden: no such tenant",
         ),
     ] {
         let stub = Stub::new(|seen| {
@@ -295,8 +295,9 @@ fn a_destination_that_never_answers_does_not_delay_another() {
         let sender = start(destinations.to_vec());
         sender.offer(&batch(5), NOW);
         silent.next();
-        sender.offer(&batch(6), NOW);
+        // Else both might go in one request.
         sound.next();
+        sender.offer(&batch(6), NOW);
         sound.next();
         assert_eq!(wait_for_error(&sender), "collector cannot take the batch now: no answer within 100ms");
         let figures = sender.flush_and_stop(Duration::ZERO);

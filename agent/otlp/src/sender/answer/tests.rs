@@ -19,7 +19,7 @@ impl From<Failure> for Retry {
             Failure::Later { retry_after: None, .. } | Failure::Silence { .. } => Self::Whenever,
             Failure::Later { retry_after: Some(delay), .. } => Self::After(delay),
             Failure::TooLarge { .. } => Self::InParts,
-            Failure::Never { .. } => Self::No,
+            Failure::Never { .. } | Failure::Unwelcome { .. } => Self::No,
         }
     }
 }
@@ -114,6 +114,17 @@ fn http(status: u16, headers: &[(&'static str, &'static str)]) -> Result<Accepte
         .iter()
         .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
     of_http(StatusCode::from_u16(status).unwrap(), &headers.collect(), b"")
+}
+
+#[test]
+fn who_is_not_let_in_is_told_from_what_is_not_wanted() {
+    for status in [401, 403, 407] {
+        assert!(matches!(http(status, &[]), Err(Failure::Unwelcome { .. })), "{status}");
+    }
+    assert!(matches!(http(400, &[]), Err(Failure::Never { .. })));
+    for status in [Status::unauthenticated("who?"), Status::permission_denied("no")] {
+        assert!(matches!(of_grpc(&status), Failure::Unwelcome { .. }), "{status}");
+    }
 }
 
 #[test]

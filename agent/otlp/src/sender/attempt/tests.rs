@@ -228,7 +228,7 @@ async fn a_credential_that_is_replaced_is_used_without_a_restart() {
         a_while().await;
         send(&attempts).await.unwrap();
         *expected.lock().unwrap() = "Bearer other";
-        assert!(matches!(send(&attempts).await.unwrap_err(), ExportError::Refused { .. }), "{protocol}");
+        assert!(matches!(send(&attempts).await.unwrap_err(), ExportError::Unwelcome { .. }), "{protocol}");
     }
 }
 

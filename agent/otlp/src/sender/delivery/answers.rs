@@ -104,6 +104,17 @@ impl Delivery {
                     return;
                 }
             }
+            // The next one would fare no better: it waits, and goes nowhere but there. What has been refused is final, but
+            // for one that only stands in.
+            ExportError::Unwelcome { .. } => {
+                self.routes.failed(attempt, None, Instant::now(), random());
+                self.recipient.say(self.lane.signal(), Link::Unreachable, &text);
+                if attempt.is_by_other() {
+                    self.window.later(job);
+                } else if let Some(job) = self.window.refused(job) {
+                    self.refused(job, &text);
+                }
+            }
             ExportError::Refused { .. } => {
                 self.reached(attempt);
                 if let Some(job) = self.window.refused(job) {

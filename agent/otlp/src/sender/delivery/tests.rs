@@ -16,6 +16,7 @@ enum Answer {
     Reject(u64),
     Busy(Option<Duration>),
     Refuse,
+    KeepOut,
     Hang,
     Panic,
 }
@@ -49,6 +50,7 @@ impl Exporter for Scripted {
                     Err(ExportError::TryLater { destination, retry_after, source: "busy".into() })
                 }
                 Answer::Refuse => Err(ExportError::Refused { destination, reason: "no".to_owned() }),
+                Answer::KeepOut => Err(ExportError::Unwelcome { destination, reason: "who?".to_owned() }),
                 Answer::Hang => std::future::pending().await,
                 Answer::Panic => panic!("the exporter is broken"),
             }
@@ -187,6 +189,29 @@ async fn a_refused_batch_does_not_hold_up_the_next() {
     let figures = recipient.figures();
     assert_eq!(figures.last_error.as_deref(), Some("scripted will never take this batch: no"));
     assert_eq!(figures.consecutive_failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_lets_nobody_in_gets_one_batch_now_and_then_and_the_rest_waits() {
+    let rig = Rig::new(&vec![Answer::KeepOut; 9], 20);
+    let lane = rig.lane.clone();
+    sleep(MINUTE).await;
+    let figures = lane.figures();
+    assert!((5..=8).contains(&rig.attempts.lock().unwrap().len()), "{:?}", rig.attempts);
+    assert!(figures.refused <= (1..=8).sum(), "{figures:?}");
+    assert_eq!(figures.queued + figures.refused, 210);
+    let (_, figures) = rig.finish(5 * MINUTE, MINUTE).await;
+    assert_eq!((figures.refused, figures.delivered), (45, 165), "once it does, all of the rest goes there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_stands_in_and_lets_nobody_in_costs_nothing() {
+    let keeps_out = Fake::new("other", |_| {
+        Err(ExportError::Unwelcome { destination: "other".to_owned(), reason: "who?".to_owned() })
+    });
+    let rig = Rig::with(&vec![Answer::Busy(None); 8], 3, 1, &[Arc::new(keeps_out)]);
+    let (_, figures) = rig.finish(5 * MINUTE, MINUTE).await;
+    assert_eq!((figures.delivered, figures.refused), (6, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use super::*;
+use http::StatusCode;
 
 const LIMIT: usize = 1_000;
 
@@ -28,7 +29,7 @@ fn meaning(answer: &Answer) -> String {
     match outcome(answer, LIMIT) {
         Ok(accepted) => format!("accepted {} {}", accepted.rejected_items, accepted.message),
         Err(Failure::Later { reason, retry_after }) => format!("later {retry_after:?} {reason}"),
-        Err(Failure::Never { reason }) => format!("never {reason}"),
+        Err(Failure::Never { reason } | Failure::Unwelcome { reason }) => format!("never {reason}"),
         Err(other) => format!("{other:?}"),
     }
 }
@@ -71,6 +72,7 @@ fn an_answer_without_a_status_is_told_by_what_it_came_from() {
     for (answer, expected) in [
         (answer(200, &[GRPC], b"", &[]), "later None its answer ended before its status"),
         (answer(200, &[html], b"<html>", &[]), "never its answer is not gRPC; is this the right port?"),
+        (answer(204, &[], b"", &[]), "never its answer is not gRPC; is this the right port?"),
         (answer(503, &[html], b"<html>", &[]), "later None it answered 503 Service Unavailable: <html>"),
         (answer(502, &[], b"", &[]), "later None it answered 502 Bad Gateway"),
         (answer(401, &[html], b"no", &[]), "never it answered 401 Unauthorized: no"),

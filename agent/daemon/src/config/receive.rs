@@ -45,13 +45,21 @@ impl ReceiveConfig {
         let Ok(uri) = endpoint.parse::<Uri>() else { return false };
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let ip: Option<IpAddr> = host.parse().ok();
+        let ip = host.parse().ok().map(|ip: IpAddr| ip.to_canonical());
         let is_ours = |address: &ListenAddress| match address {
             ListenAddress::Tcp(own) => {
                 own.port() == port
                     && match ip {
-                        Some(ip) => ip == own.ip() || (own.ip().is_unspecified() && ip.is_loopback()),
-                        None => host == "localhost" && (own.ip().is_loopback() || own.ip().is_unspecified()),
+                        // A connection to the address of nobody arrives at this host as well.
+                        Some(ip) => {
+                            let either = [(ip, own.ip()), (own.ip(), ip)];
+                            ip == own.ip()
+                                || either.iter().any(|(a, b)| a.is_unspecified() && b.is_loopback())
+                        }
+                        None => {
+                            host.eq_ignore_ascii_case("localhost")
+                                && (own.ip().is_loopback() || own.ip().is_unspecified())
+                        }
                     }
             }
             ListenAddress::Unix(_) => false,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use documents::{Review, Spanned, nearest};
 
-use crate::config::file::DestinationSection;
+use crate::config::file::{DestinationSection, SignalName, TemporalityName};
 
 /// An error at each name that no destination has, and at each other one that leads back to where it stands.
 pub(super) fn check(sections: &[DestinationSection], review: &mut Review) {
@@ -23,6 +23,28 @@ pub(super) fn check(sections: &[DestinationSection], review: &mut Review) {
                 review.error(name, message);
             }
         }
+    }
+    sections.iter().for_each(|section| counts_once(section, sections, review));
+}
+
+/// An error where one that wants deltas stands in for several: each would tell it the same amounts.
+fn counts_once(section: &DestinationSection, sections: &[DestinationSection], review: &mut Review) {
+    let takes_metrics = |section: &DestinationSection| {
+        let signals = section.signals.as_ref();
+        signals.is_none_or(|signals| signals.iter().any(|name| matches!(name, SignalName::Metrics)))
+    };
+    if !takes_metrics(section) || !matches!(section.temporality, TemporalityName::Delta) {
+        return;
+    }
+    let failing = sections.iter().filter(|failing| takes_metrics(failing));
+    let named = failing.flat_map(|failing| &failing.failover);
+    for again in named.filter(|name| name.value == section.name.value).skip(1) {
+        let message = format!(
+            "{:?} stands in for another one already, and would be told the same deltas by both",
+            section.name.value
+        );
+        review.error(again, message).hint =
+            Some("let it stand in for one of them, or leave its `temporality: delta` out".to_owned());
     }
 }
 

@@ -95,6 +95,26 @@ fn stand_ins_exist_and_do_not_go_round() {
 }
 
 #[test]
+fn one_that_wants_deltas_stands_in_for_one_only() {
+    let b = "name: b, endpoint: \"http://b\"";
+    for (options, a_takes, problems) in [
+        ("temporality: delta", "[metrics]", 1),
+        ("temporality: delta", "[logs]", 0),
+        ("temporality: delta, signals: [logs]", "[metrics, logs]", 0),
+        ("temporality: cumulative", "[metrics]", 0),
+    ] {
+        let found = problems_of(&[
+            &format!("name: a, endpoint: \"http://a\", failover: [b], signals: {a_takes}"),
+            &format!("{b}, {options}"),
+            "name: c, endpoint: \"http://c\", failover: [b]",
+        ]);
+        assert_eq!(found.len(), problems, "{options} {a_takes}: {found:?}");
+        let told = "4:49: \"b\" stands in for another one already, and would be told the same deltas by both";
+        assert!(found.iter().all(|problem| problem.starts_with(told)), "{found:?}");
+    }
+}
+
+#[test]
 fn secrets_come_from_files_and_from_systemd_and_files_that_everybody_can_read_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, mode| {

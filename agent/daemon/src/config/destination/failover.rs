@@ -23,8 +23,8 @@ pub(super) fn check(sections: &[DestinationSection], review: &mut Review) {
                 review.error(name, message);
             }
         }
+        counts_once(section, sections, review);
     }
-    sections.iter().for_each(|section| counts_once(section, sections, review));
 }
 
 /// An error where one that wants deltas stands in for several: each would tell it the same amounts.

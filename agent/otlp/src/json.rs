@@ -29,7 +29,16 @@ pub struct JsonError {
 ///
 /// The text is not JSON, a value has another type than its key, or messages lie deeper in each other than decoders go.
 pub fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Bytes, JsonError> {
-    let read = read::message(proto::request(signal), json);
+    to_protobuf_within(signal, json, usize::MAX)
+}
+
+/// The same, of not much more than `most` bytes.
+///
+/// # Errors
+///
+/// Also when it becomes larger: numbers in lists take up to four times the bytes that they have in JSON.
+pub(crate) fn to_protobuf_within(signal: Signal, json: &[u8], most: usize) -> Result<Bytes, JsonError> {
+    let read = read::message(proto::request(signal), json, most);
     read.map(Bytes::from).map_err(|error| JsonError { reason: error.to_string() })
 }
 

@@ -21,23 +21,36 @@ const PADDED_OR_NOT: GeneralPurposeConfig =
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDED_OR_NOT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT);
 
-/// The wire form of `json`, which spells the `message`.
-pub(super) fn message(message: &'static Message, json: &[u8]) -> serde_json::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(json.len() / 2);
+/// Values of one object that a later one of the same key replaced. Senders write a key once; each costs memory until the
+/// object ends.
+const MOST_REPLACED: usize = 1024;
+
+/// The wire form of `json`, which spells the `message`. Stops soon after it has grown beyond `most` bytes.
+pub(super) fn message(message: &'static Message, json: &[u8], most: usize) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity((json.len() / 2).min(most));
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     // Known keys are bounded by the depth of messages, and unknown ones are passed over without recursion.
     deserializer.disable_recursion_limit();
-    Object { message, out: &mut out, depth: DEPTH }.deserialize(&mut deserializer)?;
+    Object { message, out: &mut out, bounds: Bounds { depth: DEPTH, most } }
+        .deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(out)
+}
+
+/// How far what is read may go.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// How many levels of messages may lie within this one.
+    depth: usize,
+    /// Bytes of the whole output.
+    most: usize,
 }
 
 /// Reads the fields of one message. `null` has none.
 struct Object<'a> {
     message: &'static Message,
     out: &'a mut Vec<u8>,
-    /// How many levels of messages may lie within this one.
-    depth: usize,
+    bounds: Bounds,
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -71,8 +84,11 @@ impl<'de> Visitor<'de> for Object<'_> {
                 continue;
             };
             let begin = self.out.len();
-            map.next_value_seed(Value { spec, out: &mut *self.out, depth: self.depth })?;
+            map.next_value_seed(Value { spec, out: &mut *self.out, bounds: self.bounds })?;
             written.note(self.message, place, (begin, self.out.len()));
+            if written.replaced.len() > MOST_REPLACED {
+                return Err(A::Error::custom("the same keys occur over and over in one object"));
+            }
         }
         written.take_out_replaced(self.out);
         Ok(())
@@ -149,17 +165,17 @@ impl Visitor<'_> for Key {
 struct Value<'a> {
     spec: &'static FieldSpec,
     out: &'a mut Vec<u8>,
-    depth: usize,
+    bounds: Bounds,
 }
 
 impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Self { spec, out, depth } = self;
+        let Self { spec, out, bounds } = self;
         match (spec.label, spec.kind) {
-            (Label::Repeated, _) => deserializer.deserialize_any(List { spec, out, depth }),
-            (_, Kind::Message(_)) => deserializer.deserialize_option(Present { spec, out, depth }),
+            (Label::Repeated, _) => deserializer.deserialize_any(List { spec, out, bounds }),
+            (_, Kind::Message(_)) => deserializer.deserialize_option(Present { spec, out, bounds }),
             _ => deserializer.deserialize_any(Scalar { spec, out, form: Form::Field }),
         }
     }
@@ -169,7 +185,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
 struct Present<'a> {
     spec: &'static FieldSpec,
     out: &'a mut Vec<u8>,
-    depth: usize,
+    bounds: Bounds,
 }
 
 impl<'de> Visitor<'de> for Present<'_> {
@@ -188,7 +204,7 @@ impl<'de> Visitor<'de> for Present<'_> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        Element { spec: self.spec, out: self.out, depth: self.depth }.deserialize(deserializer)
+        Element { spec: self.spec, out: self.out, bounds: self.bounds }.deserialize(deserializer)
     }
 }
 
@@ -196,22 +212,23 @@ impl<'de> Visitor<'de> for Present<'_> {
 struct Element<'a> {
     spec: &'static FieldSpec,
     out: &'a mut Vec<u8>,
-    depth: usize,
+    bounds: Bounds,
 }
 
 impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Self { spec, out, depth } = self;
+        let Self { spec, out, bounds } = self;
         let Kind::Message(message) = spec.kind else {
             return deserializer.deserialize_any(Scalar { spec, out, form: Form::Element });
         };
-        let depth =
-            depth.checked_sub(1).ok_or_else(|| Error::custom("messages lie too deep in each other"))?;
+        let too_deep = || Error::custom("messages lie too deep in each other");
+        let depth = bounds.depth.checked_sub(1).ok_or_else(too_deep)?;
+        let bounds = Bounds { depth, ..bounds };
         let mut read = Ok(());
         message_field(out, spec.number, length_guess(depth), |out| {
-            read = Object { message, out, depth }.deserialize(deserializer);
+            read = Object { message, out, bounds }.deserialize(deserializer);
         });
         read
     }
@@ -231,7 +248,7 @@ const fn length_guess(depth: usize) -> usize {
 struct List<'a> {
     spec: &'static FieldSpec,
     out: &'a mut Vec<u8>,
-    depth: usize,
+    bounds: Bounds,
 }
 
 impl<'de> Visitor<'de> for List<'_> {
@@ -250,20 +267,24 @@ impl<'de> Visitor<'de> for List<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { spec, out, depth } = self;
+        let Self { spec, out, bounds } = self;
         if matches!(spec.kind, Kind::Message(_) | Kind::Text) {
-            while list.next_element_seed(Element { spec, out: &mut *out, depth })?.is_some() {}
+            while list.next_element_seed(Element { spec, out: &mut *out, bounds })?.is_some() {}
             return Ok(());
         }
         let begin = out.len();
         let mut read = Ok(Some(()));
         let mut numbers = 0_u64;
         message_field(out, spec.number, 2, |out| {
-            while let Ok(Some(())) = read {
+            // A number of two characters may take eight bytes; all else shrinks.
+            while let (Ok(Some(())), true) = (&read, out.len() <= bounds.most) {
                 read = list.next_element_seed(Packed { spec, out: &mut *out });
                 numbers += 1;
             }
         });
+        if out.len() > bounds.most {
+            return Err(A::Error::custom("it becomes too large"));
+        }
         // The last round found the end of the list.
         if numbers == 1 {
             out.truncate(begin);

@@ -360,3 +360,24 @@ proptest! {
         prop_assert_eq!(points, samples.len());
     }
 }
+
+#[test]
+fn numbers_that_take_more_room_than_in_json_do_not_grow_beyond_the_limit() {
+    let counts = "1,".repeat(10_000);
+    let json = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"h","histogram":{{"dataPoints":[
+            {{"bucketCounts":[{counts}1]}}]}}}}]}}]}}]}}"#
+    );
+    let whole = to_protobuf(Signal::Metrics, json.as_bytes()).unwrap();
+    assert!(whole.len() > 80_000);
+    assert_eq!(to_protobuf_within(Signal::Metrics, json.as_bytes(), whole.len()), Ok(whole));
+    let refused = to_protobuf_within(Signal::Metrics, json.as_bytes(), json.len()).unwrap_err().to_string();
+    assert!(refused.contains("it becomes too large at line 2"), "{refused}");
+}
+
+#[test]
+fn a_key_may_occur_again_but_not_over_and_over() {
+    assert_eq!(span(&format!(r#"{{{}"kind":2}}"#, r#""kind":1,"#.repeat(1000))).unwrap().kind, 2);
+    let refused = span(&format!(r#"{{{}"kind":2}}"#, r#""kind":1,"#.repeat(2000))).unwrap_err();
+    assert!(refused.contains("over and over"), "{refused}");
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{Request, Version};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,15 +20,16 @@ use tokio_rustls::TlsAcceptor;
 
 use super::budget::Places;
 use super::peer::Peer;
-use super::request::{Hall, Visit};
+use super::request::{Asked, Hall, Visit};
 use super::slot::Slot;
 use super::socket::{Listening, Noted, Stream};
 
 /// An HTTP/2 client that is silent for so long is asked whether it lives.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Calls in parallel on one HTTP/2 connection; further ones wait at the client.
-const STREAMS: u32 = 128;
+/// Calls in parallel on one HTTP/2 connection; further ones wait at the client. A connection keeps half a kilobyte for
+/// each that it ever had at once.
+const STREAMS: u32 = 64;
 
 /// Streams that a client opened and reset before they were looked at. Beyond it the connection is closed.
 const RESET_STREAMS: usize = 32;
@@ -143,10 +144,11 @@ async fn serve(stream: Stream, slot: Arc<Slot>, house: Arc<House>, mut stop: wat
     let stream = Noted::new(stream, activity.was_read.clone());
     let answering = service_fn(|request: Request<Incoming>| {
         let (slot, house, peer) = (slot.clone(), house.clone(), peer.clone());
-        let open = Open::new(&activity, request.version());
+        let asked = Asked::of(request);
+        let open = Open::new(&activity, asked.is_http1());
         async move {
             let visit = Visit { hall: &house.hall, listener: &slot.current(), peer: &peer };
-            let response = visit.answer(request).await;
+            let response = visit.answer(asked).await;
             drop(open);
             Ok::<_, Infallible>(response)
         }
@@ -185,10 +187,10 @@ async fn serve(stream: Stream, slot: Arc<Slot>, house: Arc<House>, mut stop: wat
 struct Open(Arc<Activity>);
 
 impl Open {
-    fn new(activity: &Arc<Activity>, version: Version) -> Self {
+    fn new(activity: &Arc<Activity>, is_http1: bool) -> Self {
         activity.begun.fetch_add(1, Relaxed);
         activity.open.fetch_add(1, Relaxed);
-        activity.is_http1.store(version < Version::HTTP_2, Relaxed);
+        activity.is_http1.store(is_http1, Relaxed);
         Self(activity.clone())
     }
 }

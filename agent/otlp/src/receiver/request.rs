@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use telemetry::Signal;
 use tokio::time::sleep;
@@ -24,7 +24,7 @@ use super::sink::{Answer, Received, Reply, Sink};
 use super::slot::Current;
 use super::unpack::{Encoding, unpack};
 use crate::count::count_items;
-use crate::json::to_protobuf;
+use crate::json::to_protobuf_within;
 use crate::paths::{grpc_path, http_path};
 use crate::strict::check_strictly;
 use crate::wire::Malformed;
@@ -39,6 +39,45 @@ pub(crate) struct Hall {
     pub(crate) in_flight: Arc<InFlight>,
 }
 
+/// What is kept of the head of a request. The head takes several times as much memory as it came with, and the body may
+/// be slow; so the head goes at once.
+pub(crate) struct Asked {
+    dialect: Option<Dialect>,
+    signal: Option<Signal>,
+    encoding: Result<Encoding, Refused>,
+    is_post: bool,
+    is_http1: bool,
+    body: Incoming,
+}
+
+impl Asked {
+    pub(crate) fn of(request: Request<Incoming>) -> Self {
+        let (head, body) = request.into_parts();
+        let dialect = dialect(&head.headers);
+        let is_grpc = dialect == Some(Dialect::Grpc);
+        let path = head.uri.path();
+        let encoding = if is_grpc { "grpc-encoding" } else { header::CONTENT_ENCODING.as_str() };
+        Self {
+            dialect,
+            signal: Signal::ALL
+                .into_iter()
+                .find(|signal| path == if is_grpc { grpc_path(*signal) } else { http_path(*signal) }),
+            encoding: Encoding::named(head.headers.get(encoding).map(HeaderValue::as_bytes)),
+            is_post: head.method == Method::POST,
+            is_http1: head.version < Version::HTTP_2,
+            body,
+        }
+    }
+
+    pub(crate) const fn is_http1(&self) -> bool {
+        self.is_http1
+    }
+}
+
+/// What a request takes from its head to the end of its answer, however little its client sends or reads: the stream, the
+/// task, the answer. Measured: 4 KiB, of which 1 KiB is held with the bytes.
+const STAY: usize = 3 * 1024;
+
 /// One request on its way through.
 pub(crate) struct Visit<'a> {
     pub(crate) hall: &'a Hall,
@@ -48,27 +87,32 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Answered> {
+    pub(crate) async fn answer(&self, mut asked: Asked) -> Response<Answered> {
         let counters = &self.listener.counters;
         counters.requests.fetch_add(1, Relaxed);
-        let (head, mut body) = request.into_parts();
-        let dialect = dialect(&head.headers);
-        let spoken = dialect.unwrap_or(Dialect::Protobuf);
-        let signal = Signal::ALL.into_iter().find(|signal| {
-            head.uri.path() == if spoken == Dialect::Grpc { grpc_path(*signal) } else { http_path(*signal) }
-        });
+        let spoken = asked.dialect.unwrap_or(Dialect::Protobuf);
+        let mut stay = Hold::empty(&self.hall.in_flight);
+        if !stay.set(STAY) {
+            counters.refuse(Reason::Overloaded);
+            let mut response = failure(spoken, &Refused::overloaded());
+            if !asked.is_http1 {
+                // A body that its client does not read would stay without having a place.
+                *response.body_mut() = Answered::default();
+            }
+            return response;
+        }
         let outcome = async {
-            let outcome = self.receive(&head, dialect, signal, &mut body).await;
+            let outcome = self.receive(&mut asked).await;
             // Cut off while they send, many clients see a broken connection, not their answer.
             if outcome.is_err() {
-                drain(&mut body, MOST_DRAINED).await;
+                drain(&mut asked.body, MOST_DRAINED).await;
             }
             outcome
         };
         let outcome = within(self.listener.limits.request_timeout, outcome).await;
         let outcome =
             outcome.unwrap_or_else(|| Err(Refused::new(Reason::TimedOut, "the request took too long")));
-        match (outcome, signal) {
+        let response = match (outcome, asked.signal) {
             (Ok(answer), Some(signal)) => {
                 counters.rejected_items.fetch_add(answer.rejected, Relaxed);
                 success(spoken, signal, &answer)
@@ -78,29 +122,24 @@ impl Visit<'_> {
                 counters.refuse(refused.reason);
                 failure(spoken, &refused)
             }
-        }
+        };
+        response.map(|answered| answered.staying(stay))
     }
 
-    async fn receive(
-        &self,
-        head: &http::request::Parts,
-        dialect: Option<Dialect>,
-        signal: Option<Signal>,
-        body: &mut Incoming,
-    ) -> Result<Answer, Refused> {
-        let signal = signal.ok_or_else(|| unknown_path(dialect))?;
-        if head.method != Method::POST {
+    async fn receive(&self, asked: &mut Asked) -> Result<Answer, Refused> {
+        let signal = asked.signal.ok_or_else(|| unknown_path(asked.dialect))?;
+        if !asked.is_post {
             return Err(Refused::new(Reason::Method, "use POST"));
         }
-        let dialect = dialect.ok_or_else(unknown_type)?;
+        let dialect = asked.dialect.ok_or_else(unknown_type)?;
         self.listener.admit(self.peer)?;
-        let name = if dialect == Dialect::Grpc { "grpc-encoding" } else { header::CONTENT_ENCODING.as_str() };
-        let encoding = Encoding::named(head.headers.get(name).map(HeaderValue::as_bytes))?;
+        let encoding = asked.encoding.clone()?;
         if let Some(rate) = &self.listener.rate {
             rate.admit().map_err(Refused::rate_limited)?;
         }
         let limit = self.listener.limits.max_request_bytes;
         let mut hold = Hold::empty(&self.hall.in_flight);
+        let body = &mut asked.body;
         let (encoding, packed) = if dialect == Dialect::Grpc {
             match grpc_message(body, limit, &mut hold).await? {
                 (false, message) => (Encoding::Identity, message),
@@ -115,14 +154,13 @@ impl Visit<'_> {
         };
         let mut payload = unpack(encoding, packed, limit, &mut hold)?;
         if dialect == Dialect::Json {
-            // The same in protobuf takes less room than what is held.
-            payload = to_protobuf(signal, &payload)
+            payload = to_protobuf_within(signal, &payload, limit)
                 .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?;
         }
         self.hand_on(signal, payload, hold).await
     }
 
-    async fn hand_on(&self, signal: Signal, payload: Bytes, hold: Hold) -> Result<Answer, Refused> {
+    async fn hand_on(&self, signal: Signal, payload: Bytes, mut hold: Hold) -> Result<Answer, Refused> {
         let listener = self.listener;
         if let Some(rate) = &listener.rate {
             rate.charge(payload.len());
@@ -140,6 +178,10 @@ impl Visit<'_> {
         let bytes = payload.len() as u64;
         let payload = listener.masking.apply(signal, payload)?;
         let payload = self.attributed(signal, payload)?;
+        // Attributes make it larger, and so does being no longer JSON.
+        if !hold.set(payload.len()) {
+            return Err(Refused::overloaded());
+        }
         let (reply, answer) = Reply::new(hold);
         (self.hall.sink)(Received { origin: listener.origin.clone(), signal, payload, items }, reply);
         let answer = answer.await.map_err(|_| Refused::overloaded())??;

@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use serde_json::{Map, Value as Json, json};
 use telemetry::Signal;
 
+use super::budget::Hold;
 use super::refused::{Reason, Refused};
 use super::sink::Answer;
 use crate::wire::{bytes_field, text_field, varint_field};
@@ -46,6 +47,15 @@ impl Dialect {
 pub(crate) struct Answered {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    /// The request's place, held until its client has taken the answer or has gone.
+    #[expect(dead_code, reason = "gives the place back when dropped")]
+    stay: Option<Hold>,
+}
+
+impl Answered {
+    pub(crate) fn staying(self, stay: Hold) -> Self {
+        Self { stay: Some(stay), ..self }
+    }
 }
 
 impl Body for Answered {

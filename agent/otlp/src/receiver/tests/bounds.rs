@@ -210,6 +210,55 @@ fn floods_of_frames_that_say_nothing_end_their_connection() {
     assert!(exchange(&receiver, &http("POST /v1/traces", PROTOBUF, SPAN)).starts_with("HTTP/1.1 200 "));
 }
 
+#[tokio::test]
+async fn calls_that_never_send_their_body_have_their_place_too_and_the_next_is_told_at_once() {
+    let limits = ReceiverLimits {
+        max_request_bytes: 1000,
+        max_in_flight_bytes: 0,
+        request_timeout: Duration::from_hours(1),
+        ..ReceiverLimits::default()
+    };
+    let receiver = answering(loopback(), limits, |_| Ok(Answer::default()));
+    let heads: Vec<u8> = (0..60).flat_map(|call| call_head(2 * call + 1)).collect();
+    let start = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[]), &heads].concat();
+    let mut silent = Vec::new();
+    let overloaded = || {
+        let figures = receiver.figures();
+        figures.listeners[0].refused.iter().any(|(reason, count)| *reason == "overloaded" && *count > 0)
+    };
+    while !overloaded() {
+        assert!(silent.len() < 20, "1,200 calls fit into a megabyte");
+        let before = receiver.figures().listeners[0].requests;
+        let mut stream = AsyncStream::connect(receiver.local_address()).await.unwrap();
+        stream.write_all(&start).await.unwrap();
+        silent.push(stream);
+        until(|| receiver.figures().listeners[0].requests == before + 60);
+    }
+    assert!(receiver.figures().in_flight_bytes <= ROOM_TO_STEP + 2000);
+    let client = GrpcClient::tcp(receiver.local_address()).await;
+    assert_eq!(client.call(Signal::Traces, SPAN).await.code, "14");
+    let post = http("POST /v1/traces", PROTOBUF, SPAN);
+    assert!(exchange(&receiver, &post).starts_with("HTTP/1.1 503 "));
+    drop(silent);
+    until(|| receiver.figures().in_flight_bytes == 0);
+    assert_eq!(client.call(Signal::Traces, SPAN).await.code, "0");
+}
+
+#[tokio::test]
+async fn what_a_request_gains_on_its_way_takes_room_too() {
+    let missing = vec![("host.name".to_owned(), "x".repeat(10_000))];
+    let listener = Listener { missing_attributes: missing, ..loopback() };
+    let (receiver, mut arrived) = start(vec![listener], ReceiverLimits::default());
+    let client = GrpcClient::tcp(receiver.local_address()).await;
+    let (answer, ()) = tokio::join!(client.call(Signal::Traces, SPAN), async {
+        let (received, reply) = arrived.recv().await.unwrap();
+        assert!(received.payload.len() > 10_000);
+        assert!(receiver.figures().in_flight_bytes > received.payload.len());
+        reply.send(Ok(Answer::default()));
+    });
+    assert_eq!(answer.code, "0");
+}
+
 /// A receiver on the runtime of the test, whose time can be paused.
 fn accepting() -> (SocketAddr, watch::Sender<bool>) {
     let sink: Sink = Arc::new(|_, reply: Reply| reply.send(Ok(Answer::default())));

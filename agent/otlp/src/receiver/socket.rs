@@ -3,14 +3,18 @@
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -64,21 +68,37 @@ impl Bound {
     }
 }
 
+/// Sets the mode of the socket at `path`. Follows no link: whoever may write in its directory could have put one to any
+/// file there.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    std::fs::set_permissions(path, Permissions::from_mode(mode))
+    let file = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    if !FileType::from_raw_mode(fstat(&file)?.st_mode).is_socket() {
+        return Err(no_socket());
+    }
+    // By its path alone a file opened as a path cannot be changed, by its descriptor's it can.
+    std::fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
+}
+
+fn no_socket() -> io::Error {
+    io::Error::new(ErrorKind::AlreadyExists, "there is a file that is no socket")
 }
 
 /// Removes a socket on which nobody listens any more. Anything else at `path` is left and is in the way.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(file) if file.file_type().is_socket() => match StdUnixStream::connect(path) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-            _ => Err(ErrorKind::AddrInUse.into()),
-        },
-        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Ok(file) if file.file_type().is_socket() && is_dead(path)? => std::fs::remove_file(path),
+        Ok(file) if file.file_type().is_socket() => Err(ErrorKind::AddrInUse.into()),
+        Ok(_) => Err(no_socket()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether nobody listens at the socket `path`. Does not wait for a listener whose backlog is full.
+fn is_dead(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(connect(&socket, &SocketAddrUnix::new(path)?) == Err(Errno::CONNREFUSED))
 }
 
 /// The file of a Unix socket. Dropping it removes the file, unless it is another's by now.

@@ -4,12 +4,13 @@
 //! needed. A socket that a dead agent left behind is replaced; one at which an agent answers is not.
 
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use rustix::fs::{Mode, chmod};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 16;
@@ -38,7 +39,7 @@ impl Socket {
         let shown = path.display();
         let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
         if is_socket {
-            if UnixStream::connect(path).is_ok() {
+            if !is_dead(path).with_context(|| format!("looking who listens at {shown}"))? {
                 bail!("another agent answers at {shown}; stop it, or name another path as api.socket");
             }
             std::fs::remove_file(path).with_context(|| format!("removing the dead socket {shown}"))?;
@@ -52,6 +53,13 @@ impl Socket {
     pub(super) fn into_parts(self) -> (UnixListener, Path) {
         (self.listener, self.path)
     }
+}
+
+/// Whether nobody listens there. Does not wait for a listener whose backlog is full.
+fn is_dead(path: &std::path::Path) -> std::io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(connect(&socket, &SocketAddrUnix::new(path)?) == Err(Errno::CONNREFUSED))
 }
 
 fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
@@ -80,6 +88,15 @@ mod tests {
         assert!(error.contains("another agent answers at"), "{error}");
         drop(first);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("api.sock");
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(Socket::open(&path).is_err());
+        assert!(path.exists());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use super::client::*;
 use super::peers::testdata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use super::*;
 use crate::receiver::tls::Certificates;
 
@@ -114,4 +116,48 @@ async fn certificates_that_change_are_used_and_bad_ones_are_not() {
     put("server");
     tokio::time::advance(Duration::from_secs(3)).await;
     assert!(!Arc::ptr_eq(&second, &certificates.current()));
+}
+
+#[test]
+fn a_link_put_in_the_place_of_a_socket_does_not_give_another_file_its_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let (socket, other) = (directory.path().join("otlp.sock"), directory.path().join("secret"));
+    std::fs::write(&other, "").unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mode = |path| std::fs::metadata(path).unwrap().mode() & 0o777;
+    let listener = Listener::new("apps", vec![ListenAddress::Unix(socket.clone())]);
+    let receiver = accepting_all(listener.clone());
+    assert_eq!(mode(&socket), DEFAULT_SOCKET_MODE);
+    let closed = Listener { socket_mode: 0o660, ..listener.clone() };
+    receiver.reconfigure(vec![closed], ReceiverLimits::default()).unwrap();
+    assert_eq!(mode(&socket), 0o660);
+    std::fs::remove_file(&socket).unwrap();
+    std::os::unix::fs::symlink(&other, &socket).unwrap();
+    receiver.reconfigure(vec![listener], ReceiverLimits::default()).unwrap();
+    assert_eq!(mode(&other), 0o600);
+}
+
+#[test]
+fn a_socket_whose_owner_accepts_nothing_is_in_use_and_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("otlp.sock");
+    let flags = rustix::net::SocketFlags::NONBLOCK;
+    let unix = rustix::net::AddressFamily::UNIX;
+    let address = rustix::net::SocketAddrUnix::new(&path).unwrap();
+    let new = || rustix::net::socket_with(unix, rustix::net::SocketType::STREAM, flags, None).unwrap();
+    let owner = new();
+    rustix::net::bind(&owner, &address).unwrap();
+    rustix::net::listen(&owner, 0).unwrap();
+    let waiting: Vec<_> = std::iter::repeat_with(new)
+        .take_while(|client| rustix::net::connect(client, &address).is_ok())
+        .collect();
+    assert!(!waiting.is_empty());
+    let listener = Listener::new("apps", vec![ListenAddress::Unix(path)]);
+    let error = accepting_error(listener).to_string();
+    assert!(error.contains("in use by another program"), "{error}");
+}
+
+fn accepting_error(listener: Listener) -> ReceiverError {
+    let sink: Sink = Arc::new(|_, _: Reply| {});
+    Receiver::start(vec![listener], ReceiverLimits::default(), sink).unwrap_err()
 }

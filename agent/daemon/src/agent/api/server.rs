@@ -35,6 +35,9 @@ const MAX_CONNECTIONS: usize = 32;
 /// Connections at once of one user who is neither root nor the agent's: one user cannot take them all.
 const MAX_OF_ONE_USER: usize = 8;
 
+/// Connections at once of all users who are neither: the rest is left to those who can mend something.
+const MAX_OF_ALL_OTHERS: usize = 24;
+
 /// How long a client may take for its headers, and again for its body.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -108,8 +111,12 @@ fn admit(
     facts: &Arc<Facts>,
 ) {
     let user = caller.map(Caller::uid);
-    let at_most = if caller.is_some_and(Caller::may_everything) { MAX_CONNECTIONS } else { MAX_OF_ONE_USER };
-    let Some(seat) = Seats::take(seats, user, at_most) else {
+    let (own, all) = if caller.is_some_and(Caller::may_everything) {
+        (MAX_CONNECTIONS, MAX_CONNECTIONS)
+    } else {
+        (MAX_OF_ONE_USER, MAX_OF_ALL_OTHERS)
+    };
+    let Some(seat) = Seats::take(seats, user, own, all) else {
         facts.shared.turned_away.fetch_add(1, Ordering::Relaxed);
         return;
     };
@@ -185,11 +192,12 @@ async fn dispatch(
 struct Seats(Mutex<BTreeMap<Option<u32>, usize>>);
 
 impl Seats {
-    fn take(this: &Arc<Self>, user: Option<u32>, at_most: usize) -> Option<Seat> {
+    /// Unless the user has `own_most` already, or everybody together `all_most`.
+    fn take(this: &Arc<Self>, user: Option<u32>, own_most: usize, all_most: usize) -> Option<Seat> {
         let mut taken = this.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = taken.values().sum();
         let own = taken.get(&user).copied().unwrap_or(0);
-        if all >= MAX_CONNECTIONS || own >= at_most {
+        if all >= all_most || own >= own_most {
             return None;
         }
         taken.insert(user, own + 1);
@@ -220,19 +228,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_cannot_take_the_seats_of_all() {
+    fn neither_one_user_nor_all_ordinary_ones_together_can_take_the_seats_of_root() {
         let seats = Arc::<Seats>::default();
-        let mut held: Vec<Seat> = Vec::new();
-        while let Some(seat) = Seats::take(&seats, Some(1_000), MAX_OF_ONE_USER) {
-            held.push(seat);
-        }
+        let ordinary = |user| Seats::take(&seats, Some(user), MAX_OF_ONE_USER, MAX_OF_ALL_OTHERS);
+        let mut held: Vec<Seat> = std::iter::from_fn(|| ordinary(1_000)).collect();
         assert_eq!(held.len(), MAX_OF_ONE_USER);
-        while let Some(seat) = Seats::take(&seats, Some(0), MAX_CONNECTIONS) {
-            held.push(seat);
-        }
+        held.extend((1_001..1_100).filter_map(ordinary));
+        assert_eq!(held.len(), MAX_OF_ALL_OTHERS);
+        let root = || Seats::take(&seats, Some(0), MAX_CONNECTIONS, MAX_CONNECTIONS);
+        held.extend(std::iter::from_fn(root));
         assert_eq!(held.len(), MAX_CONNECTIONS);
-        held.remove(0);
-        assert!(Seats::take(&seats, Some(1_001), MAX_OF_ONE_USER).is_some());
+        held.drain(..10);
+        assert!(ordinary(1_100).is_some());
         drop(held);
         assert!(seats.0.lock().unwrap().is_empty(), "nothing is remembered of who has gone");
     }

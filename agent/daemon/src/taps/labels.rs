@@ -14,13 +14,17 @@ pub(super) struct Naming {
 }
 
 impl Naming {
+    /// Who sent it, the sender cannot say, in whatever spelling.
     pub(super) fn set(&mut self, key: &str, value: &str) -> &mut Self {
-        self.otel.set(key, value);
-        self.prometheus.set(&prometheus_label(key), value);
+        let label = prometheus_label(key);
+        if label != prometheus_label(ORIGIN) {
+            self.otel.set(key, value);
+            self.prometheus.set(&label, value);
+        }
         self
     }
 
-    /// The labels under OpenTelemetry's name. What the sender cannot say comes last, so that it stands.
+    /// The labels under OpenTelemetry's name. It comes last, so that it stands.
     pub(super) fn otel(&self, name: &str, origin: &Origin) -> Labels {
         let mut labels = self.otel.clone();
         labels.set(ORIGIN, &origin.to_string()).set(METRIC_NAME, name);

@@ -20,6 +20,9 @@ use super::values;
 const MAX_ATTRIBUTES: usize = 64;
 const MAX_LABEL_BYTES: usize = 4 * 1024;
 
+/// Values that there is room for from one request to the next: more than a histogram has buckets.
+const KEPT_VALUES: usize = 1024;
+
 /// What became of points that made no sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PointFigures {
@@ -98,6 +101,8 @@ impl Points {
         });
         figures.beyond += beyond;
         self.figures = figures;
+        // One point can have millions, which make no series.
+        self.values.shrink_to(KEPT_VALUES);
     }
 
     /// Appends what waits to the series.

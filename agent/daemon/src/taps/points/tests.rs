@@ -132,6 +132,7 @@ fn a_point_is_named_as_prometheus_names_what_it_receives() {
             pair("error", Value::BoolValue(false)),
             word("job", "not mine to say"),
             word("hostmend.origin", "host"),
+            word("hostmend_origin", "host"),
             word("__name__", "system_cpu_time_seconds_total"),
         ]
     };

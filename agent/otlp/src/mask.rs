@@ -27,6 +27,10 @@ use shape::Shape;
 /// How deep values may lie within one another: as deep as protobuf's decoders go.
 const DEPTH: usize = 100;
 
+/// How many bytes a request may gain, as when attributes are added to it: reached only by hundreds of thousands of masked
+/// values that are far shorter than what stands in their place.
+const MOST_ADDED: usize = 16 * 1024 * 1024;
+
 /// Keys whose verdict is remembered for the length of one request: more than applications use.
 const MAX_VERDICTS: usize = 512;
 
@@ -82,7 +86,8 @@ impl Masking {
     ///
     /// # Errors
     ///
-    /// The bytes are no protobuf message down to the values, or values lie deeper than a hundred in one another.
+    /// The bytes are no protobuf message down to the values, values lie deeper than a hundred in one another, or the
+    /// request would grow by more than 16 MiB.
     pub fn apply(&self, signal: Signal, payload: Bytes) -> Result<Bytes, Malformed> {
         if self.is_empty() {
             return Ok(payload);
@@ -247,6 +252,9 @@ fn rewrite<'a>(
                 Change::None => out.extend_from_slice(raw.bytes),
                 Change::Content(content) => bytes_field(out, raw.number, &content),
                 Change::Dropped => {}
+            }
+            if out.len() > begin + raw.bytes.len() + MOST_ADDED {
+                return Err(Malformed::new("masking makes too much of it"));
             }
         }
         begin += raw.bytes.len();

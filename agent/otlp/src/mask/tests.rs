@@ -348,3 +348,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_of_nothing_but_secrets_does_not_become_many_times_as_large() {
+    let masking = masking(&["token"], &[], MaskAction::Replace("*".repeat(1000)));
+    let secrets = |count| logs(None, vec![pair("token", text("")); count]);
+    assert!(masking.apply(Signal::Logs, secrets(10_000)).unwrap().len() > 10_000_000);
+    let error = masking.apply(Signal::Logs, secrets(20_000)).unwrap_err();
+    assert!(error.to_string().contains("masking makes too much of it"), "{error}");
+}

@@ -251,9 +251,9 @@ async fn what_a_request_gains_on_its_way_takes_room_too() {
     let (receiver, mut arrived) = start(vec![listener], ReceiverLimits::default());
     let client = GrpcClient::tcp(receiver.local_address()).await;
     let (answer, ()) = tokio::join!(client.call(Signal::Traces, SPAN), async {
-        let (received, reply) = arrived.recv().await.unwrap();
-        assert!(received.payload.len() > 10_000);
-        assert!(receiver.figures().in_flight_bytes > received.payload.len());
+        let (gained, reply) = arrived.recv().await.unwrap();
+        assert!(gained.payload.len() > 10_000);
+        assert!(receiver.figures().in_flight_bytes > gained.payload.len());
         reply.send(Ok(Answer::default()));
     });
     assert_eq!(answer.code, "0");

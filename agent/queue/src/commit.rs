@@ -7,13 +7,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::vec::IntoIter;
 
+use crate::cursor::{Position, Record};
 use crate::error::AppendError;
 use crate::fs::{self, File};
 use crate::options::SyncPolicy;
-use crate::record::{self, Header};
+use crate::record::{self, Entry, Header};
 use crate::reserve;
 use crate::segment::{self, Name};
-use crate::shared::{Segment, Waiting};
+use crate::shared::{Segment, State, Waiting};
 use crate::totals::{LossReason, Mark};
 use crate::writer::Writer;
 
@@ -164,6 +165,7 @@ impl Writer {
                 segment.newest = segment.newest.max(newest);
             }
             state.end = end;
+            keep_recent(&mut state, &run, start, active, self.shared.options.recent_bytes);
             state.counters.commits += 1;
             state.wakes()
         };
@@ -214,6 +216,23 @@ impl Writer {
             return true;
         }
         self.drop_oldest(LossReason::Disk)
+    }
+}
+
+/// Keeps the records, which end where the segment does, for those who follow closely.
+fn keep_recent(state: &mut State, run: &[Waiting], start: Mark, active: &Active, limit: u64) {
+    if limit == 0 || !state.is_followed(start.seq) {
+        return state.recent.clear();
+    }
+    let bytes: u64 = run.iter().map(|waiting| record::size_of(waiting.entry.payload.len())).sum();
+    let (mut at, mut offset) = (start, active.length - bytes);
+    for Waiting { entry, .. } in run {
+        let Entry { class, items, received, ref payload } = *entry;
+        let seq = at.seq;
+        at = at.after(items, payload.len());
+        offset += record::size_of(payload.len());
+        let position = Position::new(at, active.name, offset);
+        state.recent.keep(Record { seq, class, items, received, payload: payload.clone(), position }, limit);
     }
 }
 

@@ -42,6 +42,13 @@ pub struct Position {
     offset: u64,
 }
 
+impl Position {
+    /// Behind the record that ends at `mark`, so many bytes into the segment.
+    pub(crate) const fn new(mark: Mark, segment: Name, offset: u64) -> Self {
+        Self { mark, segment, offset }
+    }
+}
+
 /// Reads a queue for one destination. It may be shared between threads.
 pub struct Cursor {
     shared: Arc<Shared>,
@@ -104,6 +111,9 @@ impl Cursor {
         let mut records = Vec::new();
         let mut budget = max_bytes;
         while records.len() < max_records && budget > 0 {
+            if self.read_recent(&mut place, &mut records, max_records, &mut budget) {
+                continue;
+            }
             let Some(visit) = self.visit(&mut place, max_bytes, salvage) else { break };
             match self.read_segment(&mut place, &visit, &mut records, max_records, &mut budget) {
                 Ok(true) => {}
@@ -117,7 +127,35 @@ impl Cursor {
                 }
             }
         }
+        self.shared.lock().has_read(&self.name, self.incarnation, place.expected.seq);
         Ok(records)
+    }
+
+    /// Takes what is in memory of the records that follow; says whether there was any.
+    fn read_recent(
+        &self,
+        place: &mut Place,
+        records: &mut Vec<Record>,
+        max_records: usize,
+        budget: &mut usize,
+    ) -> bool {
+        let before = records.len();
+        let mut state = self.shared.lock();
+        let Some(progress) = self.progress(&mut state) else { return false };
+        place.expected = place.expected.later(progress.acknowledged);
+        for record in state.recent.from(place.expected.seq) {
+            if records.len() == max_records || *budget == 0 {
+                break;
+            }
+            *budget = budget.saturating_sub(record.payload.len().max(1));
+            records.push(record.clone());
+        }
+        drop(state);
+        let Some(last) = records.get(before..).and_then(<[_]>::last) else { return false };
+        let Position { mark, segment, offset } = last.position;
+        // Reading goes on behind it, on disk if need be.
+        *place = Place { expected: mark, segment: Some(segment), scanner: Scanner::new(offset, BLOCK) };
+        true
     }
 
     /// Waits until there is something to read, for at most `timeout`; says whether there is.

@@ -27,6 +27,7 @@ mod options;
 mod position;
 mod progress;
 mod queue;
+mod recent;
 mod reclaim;
 mod record;
 mod recovery;

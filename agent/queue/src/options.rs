@@ -40,6 +40,9 @@ pub struct Options {
     pub max_waiting_bytes: u64,
     /// How often positions are saved at most. After a crash, what was acknowledged since is read again.
     pub position_interval: Duration,
+    /// So many payload bytes of what was just committed are kept in memory for cursors that follow closely, 64 records at
+    /// most, until all of them have read it.
+    pub recent_bytes: u64,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             linger: Duration::from_millis(2),
             max_waiting_bytes: 64 * MIB,
             position_interval: Duration::from_millis(10),
+            recent_bytes: 0,
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     pub(crate) place: Option<(Name, u64)>,
     /// Whether somebody reads by it.
     pub(crate) taken: bool,
+    /// Everything before this was read by whoever has it taken.
+    pub(crate) read: u64,
     /// How many cursors had been taken when it was taken.
     pub(crate) incarnation: u64,
     /// The segment being read. It is here so that dropping the segment also frees its room.

@@ -170,6 +170,7 @@ impl Cursor {
         }
         progress.incarnation = incarnation;
         let from = progress.acknowledged;
+        progress.read = from.seq;
         drop(state);
         shared.work.notify_one();
         Ok(Self::new(Arc::clone(shared), name.to_owned(), incarnation, from))

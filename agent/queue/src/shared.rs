@@ -11,6 +11,7 @@ use crate::figures::{Counters, CursorFigures, Figures};
 use crate::fs::{File, FileSystem};
 use crate::options::Options;
 use crate::progress::{Progress, Wake};
+use crate::recent::Recent;
 use crate::record::{self, Entry};
 use crate::segment::Name;
 use crate::totals::{LossReason, Mark};
@@ -64,6 +65,7 @@ pub(crate) struct State {
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) end: Mark,
     pub(crate) cursors: BTreeMap<String, Progress>,
+    pub(crate) recent: Recent,
     pub(crate) counters: Counters,
     pub(crate) reserve_bytes: u64,
 }
@@ -89,6 +91,27 @@ impl State {
     pub(crate) fn segment_of(&self, seq: u64) -> Option<&Segment> {
         let behind = self.segments.partition_point(|segment| segment.start.seq <= seq);
         behind.checked_sub(1).and_then(|index| self.segments.get(index))
+    }
+
+    /// Whether somebody has read up to `start`, where the newest records begin, or nearly.
+    pub(crate) fn is_followed(&self, start: u64) -> bool {
+        let recent = self.recent.first().unwrap_or(start);
+        self.cursors.values().any(|progress| progress.taken && progress.read >= recent)
+    }
+
+    /// Notes that the cursor has read everything before `seq`, and lets go of what nobody will read from memory.
+    pub(crate) fn has_read(&mut self, cursor: &str, incarnation: u64, seq: u64) {
+        if let Some(progress) =
+            self.cursors.get_mut(cursor).filter(|progress| progress.incarnation == incarnation)
+        {
+            progress.read = seq;
+        }
+        let recent = self.recent.first().unwrap_or(u64::MAX);
+        let followers = self.cursors.values().filter(|progress| progress.taken && progress.read >= recent);
+        match followers.map(|progress| progress.read).min() {
+            Some(all) => self.recent.forget_before(all),
+            None => self.recent.clear(),
+        }
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

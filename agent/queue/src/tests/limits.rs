@@ -198,3 +198,20 @@ fn a_clock_that_is_set_forward_drops_nothing() {
     assert_eq!(bench.figures_of("a").queued.records, 4);
     assert_eq!(numbers(&read_all(&cursor)), [0, 1, 2, 3]);
 }
+
+#[test]
+fn who_follows_closely_needs_no_disk_and_who_is_away_costs_no_memory() {
+    let mut bench = Bench::new(Options { recent_bytes: 10_000, ..small() });
+    let (close, away) = (bench.cursor("close"), bench.cursor("away"));
+    bench.append_numbers(0..4, 1000);
+    bench.disk.fail_reads(1000);
+    assert_eq!(numbers(&read_all(&close)), [0, 1, 2, 3]);
+    bench.append_numbers(4..30, 1000);
+    assert!(close.read(100, 1 << 20).is_err(), "more than is kept");
+    bench.disk.heal();
+    assert_eq!(numbers(&read_all(&close)), (4..30).collect::<Vec<_>>());
+    bench.append_numbers(30..32, 1000);
+    assert_eq!(numbers(&read_all(&close)), [30, 31], "from memory again");
+    assert_eq!(bench.opened.shared.lock().recent.first(), None, "which nobody needs any more");
+    assert_eq!(numbers(&read_all(&away)), (0..32).collect::<Vec<_>>());
+}

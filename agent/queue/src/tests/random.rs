@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 use crate::cursor::Position;
@@ -53,6 +54,9 @@ fn steps(with_limits: bool) -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..60)
 }
 
+/// With and without what is kept in memory.
+const RECENT: [u64; 3] = [0, 20_000, 200_000];
+
 /// What a reader was given and gave back.
 #[derive(Default)]
 struct Reader {
@@ -77,12 +81,13 @@ struct World {
 const NAMES: [&str; 2] = ["a", "b"];
 
 impl World {
-    fn new(with_limits: bool) -> Self {
+    fn new(with_limits: bool, recent_bytes: u64) -> Self {
+        let small = Options { recent_bytes, ..small() };
         let options = if with_limits {
             let max_age = Some(Duration::from_secs(40));
-            Options { max_bytes: 4 * SEGMENT, min_free_bytes: SEGMENT, max_age, reserve: true, ..small() }
+            Options { max_bytes: 4 * SEGMENT, min_free_bytes: SEGMENT, max_age, reserve: true, ..small }
         } else {
-            small()
+            small
         };
         let mut world = Self {
             bench: Some(Bench::new(options)),
@@ -311,8 +316,8 @@ impl World {
 
 proptest! {
     #[test]
-    fn nothing_accepted_is_lost_whatever_fails_and_whenever_it_crashes(steps in steps(false)) {
-        let mut world = World::new(false);
+    fn nothing_accepted_is_lost_whatever_fails_and_whenever_it_crashes(steps in steps(false), recent in select(&RECENT)) {
+        let mut world = World::new(false, recent);
         for step in steps {
             world.run(step);
         }
@@ -320,8 +325,8 @@ proptest! {
     }
 
     #[test]
-    fn what_the_limits_drop_is_counted_to_the_record(steps in steps(true)) {
-        let mut world = World::new(true);
+    fn what_the_limits_drop_is_counted_to_the_record(steps in steps(true), recent in select(&RECENT)) {
+        let mut world = World::new(true, recent);
         for step in steps {
             world.run(step);
         }

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn options() -> Options {
-    Options { max_bytes: 1 << 30, ..small() }
+    Options { max_bytes: 1 << 30, recent_bytes: 1 << 20, ..small() }
 }
 
 #[test]

@@ -1,20 +1,25 @@
 //! How long to wait before a batch is sent again.
 //!
-//! Doubles from a second to half a minute and forgets after a success. A destination that names its own delay is left
+//! Doubles from a second to ten and forgets after a success. A destination that names its own delay is left
 //! alone for at least that long. The jitter spreads agents that lost the same collector at the same moment.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
+/// What is fresh is to arrive within ten seconds of the end of an outage.
+const LONGEST: Duration = Duration::from_secs(10);
 /// A destination may ask for more; it is asked again after five minutes all the same, so that a mistaken or hostile
 /// answer does not silence the host.
 const LONGEST_ASKED: Duration = Duration::from_mins(5);
+
+/// For who asked for a delay, and so is there and has too much to do; and for what time alone seldom mends.
+const LONGEST_IN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The delays between failures that follow one another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
     last: Duration,
+    is_patient: bool,
 }
 
 impl Backoff {
@@ -22,15 +27,21 @@ impl Backoff {
     /// destination it picks from the upper half of the delay, with one it adds up to a tenth.
     pub(crate) fn after_failure(&mut self, retry_after: Option<Duration>, jitter: f64) -> Duration {
         if let Some(asked) = retry_after.filter(|asked| !asked.is_zero()) {
-            self.last = asked.min(LONGEST_ASKED);
+            (self.last, self.is_patient) = (asked.min(LONGEST_ASKED), true);
             return self.last.mul_f64(1.0 + jitter / 10.0);
         }
-        self.last = (self.last * 2).clamp(FIRST, LONGEST.max(self.last));
+        let longest = if self.is_patient { LONGEST_IN_PATIENCE } else { LONGEST };
+        self.last = (self.last * 2).clamp(FIRST, longest.max(self.last));
         self.last.mul_f64(0.5 + jitter / 2.0)
     }
 
+    /// Lets delays grow longer until a success.
+    pub(crate) fn be_patient(&mut self) {
+        self.is_patient = true;
+    }
+
     pub(crate) fn after_success(&mut self) {
-        self.last = Duration::ZERO;
+        *self = Self::default();
     }
 }
 
@@ -44,10 +55,10 @@ mod tests {
     }
 
     #[test]
-    fn delays_double_up_to_half_a_minute_and_start_over_after_a_success() {
+    fn delays_double_up_to_ten_seconds_and_start_over_after_a_success() {
         let mut backoff = Backoff::default();
         let delays: Vec<_> = (0..7).map(|_| backoff.after_failure(None, 1.0)).collect();
-        assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30].map(secs));
+        assert_eq!(delays, [1, 2, 4, 8, 10, 10, 10].map(secs));
         backoff.after_success();
         assert_eq!(backoff.after_failure(None, 1.0), secs(1));
     }

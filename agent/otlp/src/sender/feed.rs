@@ -123,6 +123,7 @@ impl Feed {
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
+                self.backoff.be_patient();
                 self.wait_until = Some(now + self.backoff.after_failure(None, 1.0));
                 Err(format!("what waits on disk cannot be read: {error}"))
             }

@@ -124,6 +124,14 @@ impl Routes {
         way.was_asked = asked.is_some();
     }
 
+    /// It does not let us in, which takes a person to mend.
+    pub(crate) fn kept_out(&mut self, attempt: Attempt, now: Instant, jitter: f64) {
+        if let Some(way) = self.ways.get_mut(attempt.way) {
+            way.backoff.be_patient();
+        }
+        self.failed(attempt, None, now, jitter);
+    }
+
     /// It was chosen, and nothing was sent.
     pub(crate) fn unused(&mut self, attempt: Attempt) {
         if let Some(way) = self.ways.get_mut(attempt.way) {

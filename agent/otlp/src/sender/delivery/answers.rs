@@ -107,7 +107,7 @@ impl Delivery {
             // The next one would fare no better: it waits, and goes nowhere but there. What has been refused is final, but
             // for one that only stands in.
             ExportError::Unwelcome { .. } => {
-                self.routes.failed(attempt, None, Instant::now(), random());
+                self.routes.kept_out(attempt, Instant::now(), random());
                 self.recipient.say(self.lane.signal(), Link::Unreachable, &text);
                 if attempt.is_by_other() {
                     self.window.later(job);

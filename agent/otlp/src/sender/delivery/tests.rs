@@ -286,7 +286,7 @@ async fn after_a_failure_one_request_is_tried_and_the_others_wait_for_it() {
 #[tokio::test(start_paused = true)]
 async fn while_a_destination_fails_for_long_another_gets_its_telemetry_and_that_counts_as_delivered() {
     let stand_in = Arc::new(Fake::new("stand-in", |_| Ok(Accepted::default())));
-    let rig = Rig::with(&vec![Answer::Busy(None); 6], 3, 1, &[stand_in]);
+    let rig = Rig::with(&vec![Answer::Busy(None); 9], 3, 1, &[stand_in]);
     let lane = rig.lane.clone();
     sleep(Duration::from_secs(29)).await;
     assert_eq!(lane.figures().queued, 6);
@@ -295,6 +295,7 @@ async fn while_a_destination_fails_for_long_another_gets_its_telemetry_and_that_
     sleep(MINUTE).await;
     for items in 4..=9 {
         lane.offer(batch(items), NOW);
+        sleep(Duration::from_secs(15)).await;
     }
     let (attempts, figures) = rig.finish(Duration::from_secs(5), MINUTE).await;
     assert_eq!(figures.delivered, 45);

@@ -40,9 +40,13 @@ const HEAD_BYTES: u32 = 16 * 1024;
 /// What is read at once of an HTTP/1 connection, and so the longest head. All connections together stay below 32 MiB.
 const HTTP1_BUFFER: usize = 32 * 1024;
 
+/// The longest piece in which an HTTP/2 client may send a body. Longer ones cost fewer reads, and each connection may
+/// hold one: all together stay below 64 MiB.
+const FRAME: u32 = 64 * 1024;
+
 /// What an HTTP/2 client may send before we have read. It is read at once, or refused.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// When the system has no descriptor left, asking again at once only burns time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,6 +70,7 @@ impl House {
             .max_pending_accept_reset_streams(RESET_STREAMS)
             .max_local_error_reset_streams(RESET_STREAMS)
             .max_header_list_size(HEAD_BYTES)
+            .max_frame_size(FRAME)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         Self { hall, places, server }

@@ -58,6 +58,8 @@ impl QueueLimits {
             max_waiting_bytes: 16 * MIB,
             // A crash costs duplicates of a second's deliveries; an idle host writes a position for each batch at most.
             position_interval: Duration::from_secs(1),
+            // What deliveries that keep up would read back: some commits of a group each.
+            recent_bytes: 4 * MIB,
             ..Options::default()
         }
     }

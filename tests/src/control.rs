@@ -117,7 +117,9 @@ fn the_status_says_what_is_owed_to_whom_and_what_fires() {
     assert_eq!(owed["accepted"], owed["queued"]);
     assert_eq!((&status["health"]["healthy"], &status["rules"]["total"]), (&Value::Bool(true), &1.into()));
     let page = stdout(&host.ask(&["status"]));
-    for text in ["works. Up", "away does not take telemetry", "! Always for", "rules: 1, groups: 1, firing: 1"] {
+    for text in
+        ["works. Up", "away does not take telemetry", "! Always for", "rules: 1, groups: 1, firing: 1"]
+    {
         assert!(page.contains(text), "{text}\n{page}");
     }
 }

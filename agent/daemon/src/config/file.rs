@@ -154,7 +154,7 @@ pub(super) struct ReceiveSection {
     /// The most bytes of all requests that are being received or wait to be written; senders of more are told to try
     /// again. Default 32 MiB, at least twice `max_request_bytes`.
     pub(super) max_in_flight_bytes: Option<Spanned<usize>>,
-    /// Further connections wait. Default 1024.
+    /// Further connections wait. Default 512.
     pub(super) max_connections: Option<Spanned<usize>>,
 }
 

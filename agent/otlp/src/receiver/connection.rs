@@ -37,11 +37,11 @@ const RESET_STREAMS: usize = 32;
 /// The head of an HTTP/2 request, decompressed. OTLP needs a tenth.
 const HEAD_BYTES: u32 = 16 * 1024;
 
-/// What is read at once of an HTTP/1 connection, and so the longest head. All connections together stay below 32 MiB.
+/// What is read at once of an HTTP/1 connection, and so the longest head. All connections together stay below 16 MiB.
 const HTTP1_BUFFER: usize = 32 * 1024;
 
 /// The longest piece in which an HTTP/2 client may send a body. Longer ones cost fewer reads, and each connection may
-/// hold one: all together stay below 64 MiB.
+/// hold one: all together stay below 32 MiB.
 const FRAME: u32 = 64 * 1024;
 
 /// What an HTTP/2 client may send before we have read. It is read at once, or refused.

@@ -128,7 +128,7 @@ impl Default for ReceiverLimits {
             // Four times what senders dare without being told.
             max_request_bytes: 16 << 20,
             max_in_flight_bytes: 32 << 20,
-            max_connections: 1024,
+            max_connections: 512,
             head_timeout: Duration::from_secs(10),
             // SDKs send metrics once a minute and should find their connection open.
             idle_timeout: Duration::from_secs(150),

@@ -35,10 +35,11 @@ fn whatever_was_answered_ok_arrives_though_the_agent_is_killed_twenty_times() {
     stop.store(true, Ordering::Relaxed);
     let outcome = sending.join().unwrap();
     assert!(outcome.count(Fate::Accepted) > KILLS, "{:?}", outcome.said);
+    // The export under way at each kill, and the one before it, whose position was not saved yet.
     let arrived = arrives_in_order(&sink, Signal::Logs, 100, &outcome);
     let duplicates = arrived.duplicates(Signal::Logs);
     assert!(
-        duplicates <= KILLS * arrived.largest,
+        duplicates <= KILLS * 2 * arrived.largest,
         "{duplicates} items arrived twice, {} at once",
         arrived.largest
     );

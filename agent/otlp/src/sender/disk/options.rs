@@ -56,8 +56,8 @@ impl QueueLimits {
             min_free_bytes: self.min_free_bytes,
             // This much memory, for each signal, at a disk that hangs. Receivers are told to try again.
             max_waiting_bytes: 16 * MIB,
-            // A crash costs duplicates of a second's deliveries; an idle host writes a position for each batch at most.
-            position_interval: Duration::from_secs(1),
+            // A crash costs duplicates of what was delivered in so long: of a steady stream, one request or two.
+            position_interval: Duration::from_millis(10),
             // What deliveries that keep up would read back: some commits of a group each.
             recent_bytes: 4 * MIB,
             ..Options::default()

@@ -1,6 +1,8 @@
 //! What a collector is, and the table of all of them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use telemetry::{MetricSpec, SampleBuffer};
 
@@ -42,6 +44,9 @@ pub struct CollectorSpec {
     pub summary: &'static str,
     /// All metrics it may emit.
     pub metrics: &'static [&'static MetricSpec],
+    /// How often it is asked where the operator does not say; `None` with each collection. For what costs much or hardly
+    /// ever changes.
+    pub interval: Option<Duration>,
     /// Makes one.
     pub open: Open,
 }
@@ -71,6 +76,17 @@ pub struct Options {
     pub watches: Vec<Watch>,
     /// Report only so many processes by CPU and as many by memory; `None` reports all.
     pub processes_top: Option<usize>,
+    /// Metrics that are collected, or are not, against what is the default of each; by name.
+    pub switched: BTreeMap<String, bool>,
+    /// Tell of every CPU apart what is told of all together, by the attribute `cpu.logical_number`.
+    pub per_cpu: bool,
+}
+
+impl Options {
+    /// Whether the metric is collected.
+    pub fn wants(&self, metric: &MetricSpec) -> bool {
+        self.switched.get(metric.name).copied().unwrap_or(metric.by_default)
+    }
 }
 
 /// A set of processes that should be there.

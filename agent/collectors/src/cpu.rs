@@ -21,6 +21,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::BLOCKED_COUNT,
         &names::PROCESS_CREATED,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Cpu)),
 };
 

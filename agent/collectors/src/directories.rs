@@ -21,6 +21,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "directories",
     summary: "Bytes and files below the configured directories.",
     metrics: &[&names::DIRECTORY_USAGE, &names::DIRECTORY_FILE_COUNT],
+    interval: None,
     open: |_, options| {
         if options.directories.is_empty() {
             return Err(CollectError::Absent { what: "configured directories" });

@@ -21,6 +21,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::DISK_WEIGHTED_IO_TIME,
         &names::DISK_PENDING_OPERATIONS,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Disk)),
 };
 

@@ -94,6 +94,16 @@ impl std::fmt::Debug for Found {
     }
 }
 
+/// Something that this user may not see, and what would help. One constant for each; told once, however many
+/// processes or files it concerns.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lack {
+    /// What is missing from the telemetry: `disk I/O of other users' processes (/proc/PID/io)`.
+    pub what: &'static str,
+    /// What would give it: `CAP_SYS_PTRACE`.
+    pub remedy: &'static str,
+}
+
 impl CollectError {
     /// Whether the file is simply not there for us: it does not exist, or this user may not read it.
     pub(crate) fn is_out_of_reach(&self) -> bool {

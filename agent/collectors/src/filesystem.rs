@@ -27,6 +27,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::FILESYSTEM_UTILIZATION,
         &names::FILESYSTEM_INODES_USAGE,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Filesystem)),
 };
 

@@ -5,13 +5,14 @@
 //! hides the processes of others it sees its own. Only regular files are read, and the kernel's are such: a FIFO that a
 //! service lays where its pid file should be would otherwise be waited for without end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
-use crate::error::{CollectError, Found};
+use crate::error::{CollectError, Found, Lack};
 
 /// The longest kernel file that is read, in bytes. `/proc/stat` of 1,000 CPUs and `mountinfo` of 10,000 mounts fit; a
 /// longer file is an error of its collector.
@@ -28,6 +29,7 @@ pub struct HostRoot {
     page_size_bytes: u64,
     ticks_per_second: f64,
     buffers: Mutex<Vec<Vec<u8>>>,
+    lacks: Mutex<BTreeSet<&'static Lack>>,
 }
 
 impl HostRoot {
@@ -39,6 +41,7 @@ impl HostRoot {
             page_size_bytes: rustix::param::page_size() as u64,
             ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
             buffers: Mutex::default(),
+            lacks: Mutex::default(),
         }
     }
 
@@ -121,8 +124,18 @@ impl HostRoot {
         }
     }
 
+    /// Notes that this user may not see something.
+    pub(crate) fn lacks(&self, lack: &'static Lack) {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).insert(lack);
+    }
+
+    /// What was found so far that this user may not see.
+    pub fn lacking(&self) -> Vec<&'static Lack> {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        self.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -35,7 +35,7 @@ mod hostile_input_tests;
 pub use ask::{FoundProcess, directory_usage, find_processes};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
-pub use error::{CollectError, Found};
+pub use error::{CollectError, Found, Lack};
 pub use host::{HostFile, HostRoot};
 pub use resource::host_resource;
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};

@@ -11,6 +11,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "load",
     summary: "Load averages over 1, 5 and 15 minutes, and how many threads exist.",
     metrics: &[&names::LOAD_1M, &names::LOAD_5M, &names::LOAD_15M, &names::THREAD_COUNT],
+    interval: None,
     open: |_, _| Ok(Box::new(Load)),
 };
 

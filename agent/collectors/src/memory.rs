@@ -21,6 +21,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::MEMORY_SLAB_USAGE,
         &names::MEMORY_DIRTY,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Memory)),
 };
 

@@ -3,13 +3,21 @@
 //! Names, units, instruments, number types and attribute keys are those of the semantic conventions 1.44.0, the draft
 //! names for signals without a convention, and our own below `hostmend.`. A collector pushes values; it spells no name.
 
+mod cpu;
+mod disk;
+mod filesystem;
+mod memory;
+mod network;
 mod process;
-mod system;
 
+pub use cpu::*;
+pub use disk::*;
+pub use filesystem::*;
+pub use memory::*;
+pub use network::*;
 pub use process::*;
-pub use system::*;
 
-use telemetry::{Instrument, MetricSpec, Scope, ValueType};
+use telemetry::{Aspect, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 
 const DEVICE: &str = "system.device";
 const DISK_DIRECTION: &str = "disk.io.direction";
@@ -24,7 +32,30 @@ const fn metric(
 ) -> MetricSpec {
     let [description, source] = texts;
     let (instrument, value) = kind;
-    MetricSpec { name, unit, instrument, value, attributes, scope: Scope::Conventions, description, source }
+    MetricSpec {
+        name,
+        unit,
+        instrument,
+        value,
+        attributes,
+        scope: Scope::Conventions,
+        description,
+        source,
+        shows: None,
+        by_default: true,
+    }
+}
+
+/// Says of which resource of the host a metric tells, and what.
+const fn shows(resource: Resource, aspect: Aspect, mut spec: MetricSpec) -> MetricSpec {
+    spec.shows = Some(Shows { resource, aspect });
+    spec
+}
+
+/// Is not collected unless the operator asks for it.
+const fn opt_in(mut spec: MetricSpec) -> MetricSpec {
+    spec.by_default = false;
+    spec
 }
 
 const fn draft(mut spec: MetricSpec) -> MetricSpec {

@@ -17,6 +17,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::NETWORK_PACKET_DROPPED,
         &names::NETWORK_OVERRUNS,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Network)),
 };
 

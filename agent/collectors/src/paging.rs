@@ -22,6 +22,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::RECLAIM_PAGES,
         &names::ALLOCATION_STALLS,
     ],
+    interval: None,
     open: |_, _| Ok(Box::new(Paging)),
 };
 

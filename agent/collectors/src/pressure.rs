@@ -14,6 +14,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "pressure",
     summary: "Time that tasks waited for CPU, memory, I/O and interrupts.",
     metrics: &[&names::CPU_PRESSURE, &names::MEMORY_PRESSURE, &names::IO_PRESSURE, &names::IRQ_PRESSURE],
+    interval: None,
     open: |_, _| Ok(Box::new(Pressure)),
 };
 

@@ -39,6 +39,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::PROCESS_DISK_IO,
         &names::PROCESS_UPTIME,
     ],
+    interval: None,
     open: |host, options| Ok(Box::new(Processes::open(host, options.processes_top)?)),
 };
 

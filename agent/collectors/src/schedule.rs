@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use telemetry::{MetricSpec, SampleBuffer, Timestamp, Value};
+use telemetry::{LeftOut, MetricSpec, SampleBuffer, Timestamp, Value};
 
 use crate::collector::{COLLECTORS, Collector, CollectorSpec, Options};
 use crate::cpu::boot_time;
@@ -25,6 +25,7 @@ pub struct Collection {
     host: HostRoot,
     options: Options,
     boot: Timestamp,
+    left_out: LeftOut,
     slots: Vec<Slot>,
 }
 
@@ -61,7 +62,9 @@ impl Collection {
             .filter(|spec| enabled(spec.name))
             .map(|spec| Slot { spec, collector: (spec.open)(&host, &options).ok() })
             .collect();
-        Ok(Self { boot: boot_time(&host)?, host, options, slots })
+        let metrics = COLLECTORS.iter().flat_map(|spec| spec.metrics.iter().copied());
+        let left_out = LeftOut::new(metrics.filter(|metric| !options.wants(metric)));
+        Ok(Self { boot: boot_time(&host)?, host, options, left_out, slots })
     }
 
     /// The host that is collected.
@@ -83,6 +86,7 @@ impl Collection {
             self.boot = boot;
         }
         out.reset(at, self.boot);
+        out.leave_out(&self.left_out);
         let mut failures = Vec::new();
         let mut runs = Vec::with_capacity(self.slots.len());
         for slot in &mut self.slots {

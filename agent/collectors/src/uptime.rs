@@ -11,6 +11,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "uptime",
     summary: "Time since boot.",
     metrics: &[&names::UPTIME],
+    interval: None,
     open: |_, _| Ok(Box::new(Uptime)),
 };
 

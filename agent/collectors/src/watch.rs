@@ -21,6 +21,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "watch",
     summary: "How many live processes each configured watch matches.",
     metrics: &[&names::WATCH_PROCESS_COUNT],
+    interval: None,
     open: |host, options| {
         if options.watches.is_empty() {
             return Err(CollectError::Absent { what: "configured watches" });

@@ -4,6 +4,7 @@
 //! collected; the files are read as sshd reads its keys where something will act on them.
 
 mod coherence;
+mod collect;
 mod destination;
 mod exporter_variables;
 mod file;
@@ -199,7 +200,7 @@ impl Load {
         let mut review = Review::new(&document);
         let state_directory = file.state_directory.as_ref().map(|value| base.path(&value.value));
         let api = section::api(&file.api, &base, &mut review);
-        let collect = section::collect(&file.collect, &base, &mut review);
+        let collect = collect::collect(&file.collect, &base, &mut review);
         let probes = section::probes(&file.probes, &mut review);
         let own_telemetry = resource::own_telemetry(&file.own_telemetry, variables, &mut review);
         let identity = resource::identity(&file.resource, &own_telemetry, &mut review);

@@ -20,6 +20,8 @@ const fn metric(
         scope: Scope::Conventions,
         description: "Bytes that were moved, as the kernel counts them.",
         source: "",
+        shows: None,
+        by_default: true,
     }
 }
 

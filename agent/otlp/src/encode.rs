@@ -56,12 +56,16 @@ impl MetricsEncoder {
         let left_out = |kind| without.is_some_and(|without| std::ptr::eq(without, kind));
         for entity in samples.entities().filter(|entity| !left_out(entity.spec)) {
             let before = out.len();
+            let points = entity.points().filter(|point| scope::ALL.contains(&point.metric.scope)).count();
+            if points == 0 {
+                continue;
+            }
             self.entity(&mut out, entity);
             if out.len() > self.limit && before > 0 {
                 batches.push(batch(out.drain(..before).as_slice(), items));
                 items = 0;
             }
-            items += entity.points().len() as u64;
+            items += points as u64;
         }
         if items > 0 {
             batches.push(batch(&out, items));

@@ -21,6 +21,8 @@ const fn spec(
         scope,
         description: "For a test.",
         source: "",
+        shows: None,
+        by_default: true,
     }
 }
 

@@ -10,13 +10,14 @@ pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Those that are sent: what is named for readers of `node_exporter` stays on the host.
 pub(crate) const ALL: [Scope; 3] = [Scope::Conventions, Scope::Draft, Scope::Own];
 
 pub(crate) const fn name(scope: Scope) -> &'static str {
     match scope {
         Scope::Conventions => "hostmend/collectors",
         Scope::Draft => "hostmend/saturation",
-        Scope::Own => "hostmend",
+        Scope::Own | Scope::NodeExporter => "hostmend",
     }
 }
 
@@ -24,6 +25,6 @@ pub(crate) const fn name(scope: Scope) -> &'static str {
 pub(crate) const fn schema_url(scope: Scope) -> &'static str {
     match scope {
         Scope::Conventions => SCHEMA_URL,
-        Scope::Draft | Scope::Own => "",
+        Scope::Draft | Scope::Own | Scope::NodeExporter => "",
     }
 }

@@ -18,6 +18,8 @@ pub static PROBE_SUCCESS: MetricSpec = MetricSpec {
     scope: Scope::Own,
     description: "Whether the service answered the last probe as expected: 1 or 0.",
     source: "the probe's answer",
+    shows: None,
+    by_default: true,
 };
 
 /// How long the last answer took.
@@ -30,4 +32,6 @@ pub static PROBE_DURATION: MetricSpec = MetricSpec {
     scope: Scope::Own,
     description: "Time from connecting to the end of the last probe's answer, or to its failure.",
     source: "the agent's monotonic clock",
+    shows: None,
+    by_default: true,
 };

@@ -33,6 +33,8 @@ fn metric(name: &str, labels: &[(&str, Vec<String>)]) -> Metric {
         scope: Scope::Conventions,
         description: "",
         source: "",
+        shows: None,
+        by_default: true,
     }));
     let label_sets = labels.iter().fold(vec![Vec::new()], |sets, (_, values)| {
         sets.iter()

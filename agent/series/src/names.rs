@@ -128,6 +128,8 @@ mod tests {
             scope: Scope::Conventions,
             description: "",
             source: "",
+            shows: None,
+            by_default: true,
         })
     }
 

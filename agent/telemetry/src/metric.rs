@@ -29,6 +29,53 @@ pub enum Scope {
     Draft,
     /// Of hostmend itself: probes, watches and the agent's own figures; carries no `schema_url`.
     Own,
+    /// A series as `node_exporter` names and shapes it, for rules and for whoever scrapes; not sent over OTLP.
+    NodeExporter,
+}
+
+/// A part of the host that can run short, in the order in which Gregg's USE method walks through a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// Processors.
+    Cpu,
+    /// Memory and swap.
+    Memory,
+    /// Block devices.
+    Disk,
+    /// Space and inodes of file systems.
+    Filesystem,
+    /// Interfaces, sockets and the tables of the network stack.
+    Network,
+    /// Processes and threads.
+    Tasks,
+    /// Open files.
+    Descriptors,
+    /// The clock.
+    Clock,
+    /// Physical components: sensors, power, arrays of disks.
+    Hardware,
+}
+
+/// What a metric says about a resource: the letters of USE, and the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aspect {
+    /// How busy or how full it is.
+    Utilization,
+    /// How much work waits for it.
+    Saturation,
+    /// What went wrong.
+    Errors,
+    /// How much it does or has: what the others are read against.
+    Context,
+}
+
+/// Of which resource a metric tells, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shows {
+    /// The resource.
+    pub resource: Resource,
+    /// Utilization, saturation, errors or what they are read against.
+    pub aspect: Aspect,
 }
 
 /// Everything about a metric that is known before a value is: one constant per metric.
@@ -50,6 +97,10 @@ pub struct MetricSpec {
     pub description: &'static str,
     /// Where the value comes from: file and field.
     pub source: &'static str,
+    /// Of which resource of the host it tells; `None` for what concerns a process, a unit or the agent.
+    pub shows: Option<Shows>,
+    /// Whether it is collected unless the operator says otherwise.
+    pub by_default: bool,
 }
 
 /// A kind of thing that telemetry is about; its attributes go onto the resource.

@@ -4,10 +4,11 @@
 //! again; its memory is kept, so a steady cycle allocates nothing. Points of one metric of one entity are pushed one
 //! after the other: the encoder relies on it.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::BuildHasher;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::{EntitySpec, HOST, MetricSpec, Timestamp};
 
@@ -86,6 +87,22 @@ pub struct SampleBuffer {
     text: String,
     on_host: bool,
     measured: Timestamp,
+    left_out: LeftOut,
+}
+
+/// Metrics that a buffer does not take. Shared by the buffers of all collections.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut(Arc<HashSet<usize, foldhash::fast::RandomState>>);
+
+impl LeftOut {
+    /// Those of `metrics`, which are told apart by where they stand.
+    pub fn new(metrics: impl IntoIterator<Item = &'static MetricSpec>) -> Self {
+        Self(Arc::new(metrics.into_iter().map(|metric| std::ptr::from_ref(metric).addr()).collect()))
+    }
+
+    fn has(&self, metric: &'static MetricSpec) -> bool {
+        !self.0.is_empty() && self.0.contains(&std::ptr::from_ref(metric).addr())
+    }
 }
 
 impl Default for SampleBuffer {
@@ -100,6 +117,7 @@ impl Default for SampleBuffer {
             text: String::new(),
             on_host: true,
             measured: Timestamp::EPOCH,
+            left_out: LeftOut::default(),
         }
     }
 }
@@ -115,6 +133,16 @@ impl SampleBuffer {
         self.values.clear();
         self.text.clear();
         self.host();
+    }
+
+    /// Takes no points of these metrics from now on; nobody who pushes them need know.
+    pub fn leave_out(&mut self, metrics: &LeftOut) {
+        self.left_out = metrics.clone();
+    }
+
+    /// Whether points of the metric are kept, for whoever finds them out at a price.
+    pub fn takes(&self, metric: &'static MetricSpec) -> bool {
+        !self.left_out.has(metric)
     }
 
     /// When the collection began: the time of every point that has none of its own.
@@ -174,6 +202,9 @@ impl SampleBuffer {
 
     fn push(&mut self, metric: &'static MetricSpec, attributes: &[Value<'_>], number: Number) {
         debug_assert_eq!(metric.attributes.len(), attributes.len(), "attributes of {}", metric.name);
+        if !self.takes(metric) {
+            return;
+        }
         let entity = if self.on_host { None } else { self.entities.last().map(|entity| entity.fingerprint) };
         let fingerprint = SEED.hash_one((entity, metric.name, attributes));
         let at = self.measured;
@@ -371,6 +402,8 @@ pub(crate) mod tests {
         scope: Scope::Conventions,
         description: "",
         source: "",
+        shows: None,
+        by_default: true,
     };
     pub(crate) static DISK_IO: MetricSpec = MetricSpec {
         name: "system.disk.io",
@@ -381,6 +414,8 @@ pub(crate) mod tests {
         scope: Scope::Conventions,
         description: "",
         source: "",
+        shows: None,
+        by_default: true,
     };
     pub(crate) static PROCESS: EntitySpec = EntitySpec { name: "process", attributes: &["process.pid"] };
 
@@ -434,6 +469,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn points_of_metrics_that_are_left_out_are_not_taken() {
+        let mut buffer = SampleBuffer::default();
+        buffer.leave_out(&LeftOut::new([&UPTIME]));
+        buffer.double(&UPTIME, &[], 1.5);
+        buffer.int(&DISK_IO, &[Value::Str("sda"), Value::Str("read")], 9);
+        assert!(!buffer.takes(&UPTIME) && buffer.takes(&DISK_IO));
+        assert_eq!(buffer.to_text(), "system.disk.io{system.device=\"sda\",disk.io.direction=\"read\"} 9\n");
+        buffer.leave_out(&LeftOut::default());
+        assert!(buffer.takes(&UPTIME));
+    }
+
+    #[test]
     fn a_series_keeps_its_fingerprint_from_cycle_to_cycle_and_shares_it_with_no_other() {
         let fill = |buffer: &mut SampleBuffer| {
             buffer.reset(Timestamp::from_secs(1), Timestamp::EPOCH);
@@ -450,7 +497,7 @@ pub(crate) mod tests {
         fill(&mut second);
         fill(&mut second);
         assert_eq!(prints(&first), prints(&second));
-        let distinct: std::collections::HashSet<_> = prints(&first).into_iter().collect();
+        let distinct: HashSet<_> = prints(&first).into_iter().collect();
         assert_eq!(distinct.len(), 3);
     }
 }

@@ -1,8 +1,8 @@
 //! Metrics of processes, one entity each, and of all processes together.
 
-use telemetry::{EntitySpec, MetricSpec};
+use telemetry::{Aspect, EntitySpec, MetricSpec, Resource};
 
-use super::{COUNT, COUNT_SECONDS, DISK_DIRECTION, FAULT_TYPE, GAUGE, LEVEL, metric};
+use super::{COUNT, COUNT_SECONDS, DISK_DIRECTION, FAULT_TYPE, GAUGE, LEVEL, metric, shows};
 
 /// One process. Its number alone may be used again; number and time of creation are not.
 pub static PROCESS: EntitySpec = EntitySpec {
@@ -17,21 +17,32 @@ pub static PROCESS: EntitySpec = EntitySpec {
 };
 
 /// Processes by state.
-pub static PROCESS_COUNT: MetricSpec = metric(
-    "system.process.count",
-    "{process}",
-    LEVEL,
-    &["process.state"],
-    ["Processes by state.", "/proc/PID/stat: field 3"],
+pub static PROCESS_COUNT: MetricSpec = shows(
+    Resource::Tasks,
+    Aspect::Utilization,
+    metric(
+        "system.process.count",
+        "{process}",
+        LEVEL,
+        &["process.state"],
+        ["Processes by state.", "/proc/PID/stat: field 3"],
+    ),
 );
 
 /// How many processes and threads can exist.
-pub static PROCESS_LIMIT: MetricSpec = metric(
-    "system.process.limit",
-    "{thread}",
-    LEVEL,
-    &[],
-    ["How many processes and threads can exist.", "the smaller of /proc/sys/kernel/pid_max and threads-max"],
+pub static PROCESS_LIMIT: MetricSpec = shows(
+    Resource::Tasks,
+    Aspect::Context,
+    metric(
+        "system.process.limit",
+        "{thread}",
+        LEVEL,
+        &[],
+        [
+            "How many processes and threads can exist.",
+            "the smaller of /proc/sys/kernel/pid_max and threads-max",
+        ],
+    ),
 );
 
 /// CPU time of the process, and its waiting for block I/O where the kernel accounts for it.

@@ -23,7 +23,18 @@ const fn own(
     description: &'static str,
 ) -> MetricSpec {
     let (value, scope, source) = (ValueType::Int, Scope::Own, "the agent");
-    MetricSpec { name, unit, instrument, value, attributes, scope, description, source }
+    MetricSpec {
+        name,
+        unit,
+        instrument,
+        value,
+        attributes,
+        scope,
+        description,
+        source,
+        shows: None,
+        by_default: true,
+    }
 }
 
 static COLLECTIONS: MetricSpec = own(

@@ -6,6 +6,8 @@ use std::fmt;
 use documents::Spanned;
 use serde::Deserialize;
 
+use super::collect::CollectSection;
+
 /// The whole of `hostmend.yaml`. Paths are relative to the directory of the file; durations are written as in
 /// Prometheus: `10s`, `5m`, `1h30m`.
 #[derive(Debug, Default, Deserialize)]
@@ -74,38 +76,6 @@ pub(super) struct ApiSection {
     pub(super) socket: Option<Spanned<String>>,
     /// A loopback address, `127.0.0.1:4320`, that serves `/healthz` and `/metrics` to whoever reaches it. Default: none.
     pub(super) listen: Option<Spanned<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct CollectSection {
-    /// Default `10s`.
-    pub(super) interval: Option<Spanned<String>>,
-    /// Names of collectors to leave out; `hostmend list collectors` has them all.
-    pub(super) disable: Vec<Spanned<String>>,
-    pub(super) processes: ProcessesSection,
-    /// Directories whose size is watched.
-    pub(super) directories: Vec<Spanned<String>>,
-    /// Processes that are counted by name, so that rules can see them missing.
-    pub(super) watch: Vec<WatchSection>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ProcessesSection {
-    /// How many processes are reported by CPU and as many by memory; `0` reports all. Default 20.
-    pub(super) top: Option<Spanned<usize>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WatchSection {
-    /// The name in the series' label `hostmend_watch_name`.
-    pub(super) name: Spanned<String>,
-    /// The file that the process writes its id to. Either this or `command`.
-    pub(super) pid_file: Option<Spanned<String>>,
-    /// The command's name, as `ps -o comm` prints it, or the name of its executable.
-    pub(super) command: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

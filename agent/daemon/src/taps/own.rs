@@ -14,7 +14,18 @@ const fn own(
     description: &'static str,
 ) -> MetricSpec {
     let (value, scope, source) = (ValueType::Int, Scope::Own, "the agent");
-    MetricSpec { name, unit, instrument, value, attributes, scope, description, source }
+    MetricSpec {
+        name,
+        unit,
+        instrument,
+        value,
+        attributes,
+        scope,
+        description,
+        source,
+        shows: None,
+        by_default: true,
+    }
 }
 
 static TAP_RECORDS: MetricSpec = own(

@@ -12,6 +12,8 @@ static CPU_TIME: MetricSpec = MetricSpec {
     scope: Scope::Conventions,
     description: "",
     source: "",
+    shows: None,
+    by_default: true,
 };
 
 fn collect(store: &mut Store, second: i64, modes: &[(&str, Option<f64>)]) {

@@ -15,6 +15,8 @@ static CPU_TIME: MetricSpec = MetricSpec {
     scope: Scope::Conventions,
     description: "",
     source: "",
+    shows: None,
+    by_default: true,
 };
 static UPTIME: MetricSpec = MetricSpec {
     name: "system.uptime",
@@ -25,6 +27,8 @@ static UPTIME: MetricSpec = MetricSpec {
     scope: Scope::Conventions,
     description: "",
     source: "",
+    shows: None,
+    by_default: true,
 };
 static PROCESS: EntitySpec = EntitySpec { name: "process", attributes: &["process.pid"] };
 

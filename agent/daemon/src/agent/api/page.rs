@@ -87,6 +87,8 @@ mod tests {
         scope: Scope::Own,
         description: "What waits,\nwith a \\ in it.",
         source: "the test",
+        shows: None,
+        by_default: true,
     };
     static SEEN: MetricSpec = MetricSpec {
         name: "hostmend.test.seen",
@@ -97,6 +99,8 @@ mod tests {
         scope: Scope::Own,
         description: "Items.",
         source: "the test",
+        shows: None,
+        by_default: true,
     };
 
     #[test]

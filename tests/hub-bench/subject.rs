@@ -54,9 +54,6 @@ impl Subject {
     /// Starts it and waits until it listens; none where it was not built.
     pub(crate) fn start(kind: Kind, options: Options) -> anyhow::Result<Option<Self>> {
         let program = match kind {
-            Kind::Agent if std::env::var_os("RELAY").is_some() => {
-                PathBuf::from("/tmp/t-proof/release/examples/relay")
-            }
             Kind::Agent => agent()?,
             _ => collector(),
         };

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
+use crate::descriptors::Descriptors;
 use crate::error::{CollectError, Found, Lack};
 
 /// The longest kernel file that is read, in bytes. `/proc/stat` of 1,000 CPUs and `mountinfo` of 10,000 mounts fit; a
@@ -30,6 +31,7 @@ pub struct HostRoot {
     ticks_per_second: f64,
     buffers: Mutex<Vec<Vec<u8>>>,
     lacks: Mutex<BTreeSet<&'static Lack>>,
+    descriptors: [Descriptors; 2],
 }
 
 impl HostRoot {
@@ -42,6 +44,7 @@ impl HostRoot {
             ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
             buffers: Mutex::default(),
             lacks: Mutex::default(),
+            descriptors: Descriptors::shares(),
         }
     }
 
@@ -68,6 +71,18 @@ impl HostRoot {
     /// How many clock ticks the kernel's files count per second.
     pub(crate) fn ticks_per_second(&self) -> f64 {
         self.ticks_per_second
+    }
+
+    /// How many descriptors of files of processes may stay open, over all collectors.
+    pub(crate) fn descriptors_of_processes(&self) -> &Descriptors {
+        let [processes, _] = &self.descriptors;
+        processes
+    }
+
+    /// How many descriptors of files of cgroups may stay open, over all collectors.
+    pub(crate) fn descriptors_of_cgroups(&self) -> &Descriptors {
+        let [_, cgroups] = &self.descriptors;
+        cgroups
     }
 
     /// Where `path`, absolute or not, lies below the root.

@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod cgroup;
 mod collector;
 mod cpu;
+mod descriptors;
 mod directories;
 mod disk;
 mod error;

@@ -1,0 +1,126 @@
+//! Whose a cgroup is, told from its path alone.
+//!
+//! systemd lays the cgroup of a unit below those of its slices, a user's units below `user@UID.service`, and container
+//! runtimes have a few layouts of their own. What would surprise: a container may run a systemd whose units are called
+//! as those of the host, so what lies below a container is of no unit.
+
+/// The hexadecimal digits of a container's number.
+const ID_DIGITS: usize = 64;
+
+/// The unit whose cgroup this path is, or lies in: the innermost service or scope that systemd itself laid out; slices
+/// are none.
+///
+/// `/system.slice/nginx.service/worker` is of `nginx.service`,
+/// `/user.slice/user-1000.slice/user@1000.service/app.slice/emacs.service` of `emacs.service`.
+pub(crate) fn unit_of(path: &str) -> Option<&str> {
+    let mut unit = None;
+    for name in names(path) {
+        if is_slice(name) {
+            continue;
+        }
+        if !is_unit(name) {
+            if unit.is_some() || container_named(name).is_some() {
+                break;
+            }
+            continue;
+        }
+        unit = Some(name.strip_prefix('_').unwrap_or(name));
+        if !holds_units(name) {
+            break;
+        }
+    }
+    unit
+}
+
+/// The container whose cgroup this path is, or lies in; of containers within containers the innermost.
+pub(crate) fn container_of(path: &str) -> Option<&str> {
+    let mut parent = "";
+    let mut found = None;
+    for name in names(path) {
+        found = container_at(parent, name).map(|container| container.id).or(found);
+        parent = name;
+    }
+    found
+}
+
+/// The path of a process's cgroup, from the text of its `/proc/PID/cgroup`: in the hierarchy of version 2, else in the
+/// one that systemd keeps by name on hosts of version 1.
+pub(crate) fn path_of_process(text: &str) -> Option<&str> {
+    let of = |controller: &str| {
+        text.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            (controllers == controller).then(|| path.strip_suffix(" (deleted)").unwrap_or(path))
+        })
+    };
+    match of("") {
+        // A host may have mounted version 2 beside version 1 and use it for nothing.
+        Some("/") => of("name=systemd").or(Some("/")),
+        Some(path) => Some(path),
+        None => of("name=systemd"),
+    }
+}
+
+/// A container, as the name of its cgroup tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Container<'a> {
+    pub(crate) id: &'a str,
+    /// `container.runtime.name`, where the path says it.
+    pub(crate) runtime: Option<&'static str>,
+}
+
+/// The container whose cgroup is called `name` and lies in the one called `parent`.
+pub(crate) fn container_at<'a>(parent: &str, name: &'a str) -> Option<Container<'a>> {
+    if parent == "lxc" && !is_id(name) {
+        return Some(Container { id: name, runtime: Some("lxc") });
+    }
+    let mut container = container_named(name)?;
+    if container.runtime.is_none() && parent == "docker" {
+        container.runtime = Some("docker");
+    }
+    Some(container)
+}
+
+fn container_named(name: &str) -> Option<Container<'_>> {
+    const RUNTIMES: [(&str, &str); 4] =
+        [("docker-", "docker"), ("cri-containerd-", "containerd"), ("crio-", "cri-o"), ("libpod-", "podman")];
+    if let Some(id) = name.strip_prefix("lxc.payload.") {
+        return Some(Container { id, runtime: Some("lxc") });
+    }
+    let bare = name.strip_suffix(".scope").unwrap_or(name);
+    for (prefix, runtime) in RUNTIMES {
+        if let Some(id) = bare.strip_prefix(prefix).filter(|id| is_id(id)) {
+            return Some(Container { id, runtime: Some(runtime) });
+        }
+    }
+    // containerd told to use systemd's cgroups without being told so by its client: SLICE:cri-containerd:ID.
+    let (before, id) = name.rsplit_once(':').unwrap_or(("", name));
+    let runtime = before.ends_with("cri-containerd").then_some("containerd");
+    is_id(id).then_some(Container { id, runtime })
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == ID_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+pub(crate) fn is_slice(name: &str) -> bool {
+    name.ends_with(".slice")
+}
+
+/// Whether this is the name of the cgroup of a service or a scope. systemd puts an underscore before one that would
+/// otherwise be taken for a file of the kernel.
+pub(crate) fn is_unit(name: &str) -> bool {
+    name.strip_suffix(".service").or_else(|| name.strip_suffix(".scope")).is_some_and(|stem| !stem.is_empty())
+}
+
+/// Whether the cgroups of other units lie below this one's: those of a user's own systemd.
+pub(crate) fn holds_units(name: &str) -> bool {
+    name.starts_with("user@") && name.ends_with(".service")
+}
+
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,7 @@ fn every_shipped_script_has_no_problem() {
 #[test]
 fn lists_are_printed_from_the_tables() {
     for (what, sample) in [
-        ("metrics", "system.cpu.time (counter, s)"),
+        ("metrics", "system.cpu.time (counter, s, double; cpu)"),
         ("collectors", "pressure"),
         ("functions", "process::restart"),
         ("promql-functions", "rate("),

@@ -54,7 +54,7 @@ impl HostRoot {
     }
 
     /// A captured host in any directory: system calls are answered by the files that `fixtures/capture` wrote.
-    pub(crate) fn captured(root: PathBuf) -> Self {
+    pub fn captured(root: impl Into<PathBuf>) -> Self {
         Self { captured: true, page_size_bytes: 4096, ticks_per_second: 100.0, ..Self::at(root) }
     }
 

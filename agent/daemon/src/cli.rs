@@ -52,6 +52,7 @@ pub(crate) enum Command {
     /// Reference lists, printed from the tables that the program runs on.
     List {
         /// What to list.
+        #[command(subcommand)]
         what: Listing,
     },
     /// Run one remediation script under limits, speaking with the agent over standard input and output.
@@ -140,6 +141,14 @@ pub(crate) struct CollectArgs {
     /// The configuration file; without it, every collector that is on by default.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// The root directory of another host, mounted here.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) root: Option<PathBuf>,
+
+    /// The root was written by agent/collectors/fixtures/capture: its files answer system calls too.
+    #[arg(long, requires = "root", hide = true)]
+    pub(crate) captured: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -238,10 +247,10 @@ pub(crate) enum QueueLook {
     Replay,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Listing {
-    /// Every metric, with unit, kind and source.
-    Metrics,
+    /// Every metric: kind, unit, number type, attributes, whether it is on, who makes it, from what.
+    Metrics(MetricsArgs),
     /// Every collector.
     Collectors,
     /// Every function that a remediation script can call.
@@ -250,6 +259,34 @@ pub(crate) enum Listing {
     PromqlFunctions,
     /// Everything that the local API answers.
     Api,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MetricsArgs {
+    /// Only metrics with this in their name, as OpenTelemetry or as Prometheus spells it.
+    pub(crate) name: Option<String>,
+
+    /// Only those of one collector, or of the agent's other parts: schedule, probes, agent, taps.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collector: Option<String>,
+
+    /// Print them for a program.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    pub(crate) format: MetricsFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum MetricsFormat {
+    /// For people.
+    Text,
+    /// One JSON array.
+    Json,
+    /// The page docs/metrics.md.
+    Markdown,
 }
 
 #[derive(Args, Debug)]

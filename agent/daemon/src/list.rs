@@ -1,22 +1,22 @@
 //! `hostmend list`: reference lists, printed from the tables that the program runs on.
 
+mod metrics;
+
 use std::fmt::Write as _;
 
-use collectors::{COLLECTORS, SCHEDULE_METRICS};
+use collectors::COLLECTORS;
 use promql::functions::{Arity, FUNCTIONS, Function};
 use remediation::HOST_FUNCTIONS;
-use series::{prometheus_label, prometheus_name};
-use telemetry::{Instrument, MetricSpec};
+use telemetry::MetricSpec;
 
-use crate::agent::{ROUTES, own_metrics};
+use crate::agent::ROUTES;
 use crate::cli::Listing;
 use crate::exit::Exit;
 use crate::print;
-use crate::taps;
 
-pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
+pub(crate) fn run(what: &Listing) -> anyhow::Result<Exit> {
     print::out(&match what {
-        Listing::Metrics => metrics(),
+        Listing::Metrics(args) => metrics::text(args)?,
         Listing::Collectors => collectors(),
         Listing::Functions => functions(),
         Listing::PromqlFunctions => promql_functions(),
@@ -27,31 +27,7 @@ pub(crate) fn run(what: Listing) -> anyhow::Result<Exit> {
 
 /// Every metric that this agent can have, once, by name.
 pub(crate) fn all_metrics() -> Vec<&'static MetricSpec> {
-    let mut all: Vec<&MetricSpec> = COLLECTORS.iter().flat_map(|row| row.metrics.iter().copied()).collect();
-    all.extend(SCHEDULE_METRICS);
-    all.extend(probes::METRICS);
-    all.extend(own_metrics::METRICS);
-    all.extend(taps::METRICS);
-    all.sort_by_key(|metric| metric.name);
-    all.dedup_by_key(|metric| metric.name);
-    all
-}
-
-fn metrics() -> String {
-    all_metrics().into_iter().fold(String::new(), |mut text, metric| {
-        let kind = match metric.instrument {
-            Instrument::Counter => "counter",
-            Instrument::UpDownCounter => "updowncounter",
-            Instrument::Gauge => "gauge",
-        };
-        let name = prometheus_name(metric);
-        let labels: Vec<_> = metric.attributes.iter().map(|key| prometheus_label(key)).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(", ")) };
-        let _ = writeln!(text, "{} ({kind}, {})", metric.name, metric.unit);
-        let _ = writeln!(text, "    in rules: {name}{labels}");
-        let _ = writeln!(text, "    {} From {}.", metric.description, metric.source);
-        text
-    })
+    metrics::all()
 }
 
 fn collectors() -> String {

@@ -17,6 +17,7 @@ mod logging;
 mod print;
 mod queue_command;
 mod reload_command;
+mod sections;
 mod self_telemetry;
 mod status;
 mod status_command;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status_command::run(args),
         Command::Reload(args) => reload_command::run(args),
         Command::Queue(args) => queue_command::run(args),
-        Command::List { what } => list::run(*what),
+        Command::List { what } => list::run(what),
         Command::ScriptRunner => remediation::serve().map(|()| Exit::Done).map_err(anyhow::Error::from),
         Command::DemoVictim(args) => demo::victim::serve(args),
     };

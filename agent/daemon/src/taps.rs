@@ -24,6 +24,7 @@ use otlp::tap::{LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
 use series::{HostNames, Store};
 use telemetry::{Batch, Origin, SampleBuffer, Signal, Timestamp};
 
+pub(crate) use counters::MADE;
 use counters::{LogSeries, SpanSeries};
 pub(crate) use names::host_names;
 pub(crate) use own::METRICS;

@@ -16,6 +16,39 @@ const DURATION: &str = "traces_span_metrics_duration_milliseconds";
 const MATCHES: &str = "log.rule.matches";
 const MATCHES_TOTAL: &str = "log_rule_matches_total";
 
+const SPAN_LABELS: &[&str] = &["service_name", "span_name", "span_kind", "status_code"];
+
+/// A series that spans or log records become, for the metrics reference.
+pub(crate) struct Made {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    /// Beside the one of the origin.
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) meaning: &'static str,
+}
+
+/// All of them.
+pub(crate) static MADE: &[Made] = &[
+    Made {
+        name: CALLS_TOTAL,
+        kind: "counter",
+        labels: SPAN_LABELS,
+        meaning: "Spans that ended. Beyond `max_series` they are counted under `otel_metric_overflow` alone.",
+    },
+    Made {
+        name: DURATION,
+        kind: "histogram",
+        labels: SPAN_LABELS,
+        meaning: "How long the spans took, as `_bucket`, `_sum` and `_count`.",
+    },
+    Made {
+        name: MATCHES_TOTAL,
+        kind: "counter",
+        labels: &["log_rule_name"],
+        meaning: "Log records that a rule of `log_rules` matched.",
+    },
+];
+
 /// A counter that is made here.
 fn counter(origin: &Origin, naming: &Naming, name: &str, label: (&str, &str)) -> Outside {
     let labels = naming.prometheus(name, origin, label);

@@ -31,7 +31,7 @@ impl Collector for Memory {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
         let memory = parse(&host.read("proc/meminfo")?)?;
         let states = [
-            ("used", memory.total.saturating_sub(memory.available)),
+            ("used", memory.total.saturating_sub(memory.available())),
             ("free", memory.free),
             ("buffers", memory.buffers),
             ("cached", memory.cached),
@@ -44,7 +44,9 @@ impl Collector for Memory {
             let share = bytes as f64 / memory.total as f64;
             out.double(&names::MEMORY_UTILIZATION, &[Value::Str(state)], share);
         }
-        out.int(&names::MEMORY_AVAILABLE, &[], memory.available);
+        if memory.available > 0 {
+            out.int(&names::MEMORY_AVAILABLE, &[], memory.available);
+        }
         out.int(&names::MEMORY_SLAB_USAGE, &[Value::Str("reclaimable")], memory.slab_reclaimable);
         out.int(&names::MEMORY_SLAB_USAGE, &[Value::Str("unreclaimable")], memory.slab_unreclaimable);
         out.int(&names::MEMORY_DIRTY, &[], memory.dirty);
@@ -65,7 +67,17 @@ pub(crate) struct Meminfo {
     dirty: i64,
 }
 
-/// Parses lines like `MemTotal:       24684084 kB`. `MemAvailable` needs Linux 3.14.
+impl Meminfo {
+    /// What can be had without swapping; before Linux 3.14, which does not say, what is free or easily made so.
+    fn available(&self) -> i64 {
+        match self.available {
+            0 => self.free.saturating_add(self.buffers).saturating_add(self.cached),
+            available => available,
+        }
+    }
+}
+
+/// Parses lines like `MemTotal:       24684084 kB`; `MemAvailable` may be missing.
 pub(crate) fn parse(file: &HostFile<'_>) -> Result<Meminfo, CollectError> {
     let mut memory = Meminfo::default();
     let mut seen = 0;
@@ -74,23 +86,22 @@ pub(crate) fn parse(file: &HostFile<'_>) -> Result<Meminfo, CollectError> {
         let field = match key {
             "MemTotal" => &mut memory.total,
             "MemFree" => &mut memory.free,
-            "MemAvailable" => &mut memory.available,
             "Buffers" => &mut memory.buffers,
             "Cached" => &mut memory.cached,
             "SReclaimable" => &mut memory.slab_reclaimable,
             "SUnreclaim" => &mut memory.slab_unreclaimable,
             "Dirty" => &mut memory.dirty,
+            "MemAvailable" => &mut memory.available,
             _ => continue,
         };
         let kibibytes: i64 = file.number(&mut rest.split_ascii_whitespace(), "a number of kB", line)?;
         *field = kibibytes.saturating_mul(1024);
-        seen += 1;
+        seen += usize::from(key != "MemAvailable");
     }
-    if seen == 8 && memory.total > 0 {
+    if seen == 7 && memory.total > 0 {
         Ok(memory)
     } else {
-        let expected =
-            "MemTotal above 0, MemFree, MemAvailable, Buffers, Cached, SReclaimable, SUnreclaim and Dirty";
+        let expected = "MemTotal above 0, MemFree, Buffers, Cached, SReclaimable, SUnreclaim and Dirty";
         Err(file.malformed(expected, file.text()))
     }
 }
@@ -106,6 +117,13 @@ mod tests {
     fn kilobytes_become_bytes() {
         let memory = parse(&HostFile::new("/proc/meminfo", MEMINFO)).unwrap();
         assert_eq!((memory.total, memory.cached, memory.dirty), (24_684_084 * 1024, 4096, 5120));
+    }
+
+    #[test]
+    fn an_old_kernel_does_not_say_what_is_available() {
+        let text = MEMINFO.replace("MemAvailable: 2 kB\n", "");
+        let memory = parse(&HostFile::new("/proc/meminfo", text)).unwrap();
+        assert_eq!((memory.available, memory.available()), (0, 8 * 1024));
     }
 
     #[test]

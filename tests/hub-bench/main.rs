@@ -104,12 +104,12 @@ fn measure(case: &Case, subject: &Subject) -> anyhow::Result<f64> {
     load::drive(&Load { requests: 5, ..load.clone() });
     let sent = 5 * u64::from(case.connections * case.streams) * case.items;
     arrive(&subject.sink, case.signal, sent)?;
-    let (cpu, began) = (subject.cpu()?, Instant::now());
+    let (cpu, began) = (subject.program.cpu()?, Instant::now());
     let outcome = load::drive(&load);
     let accepted = outcome.count(Fate::Accepted) * case.items;
     ensure!(outcome.count(Fate::Unknown) == 0, "{:?}", outcome.said);
     arrive(&subject.sink, case.signal, sent + accepted)?;
-    let (cpu, wall) = (subject.cpu()? - cpu, began.elapsed());
+    let (cpu, wall) = (subject.program.cpu()? - cpu, began.elapsed());
     let each = cpu / accepted as f64;
     print!(
         "| {} | {} | {accepted} | {} | {:.1} | {:.2} | {:.2} | {:.1} ms | {:.1} ms | {:.1} | ",
@@ -121,7 +121,7 @@ fn measure(case: &Case, subject: &Subject) -> anyhow::Result<f64> {
         each * 1e6,
         outcome.quantile(0.5).as_secs_f64() * 1e3,
         outcome.quantile(0.99).as_secs_f64() * 1e3,
-        subject.peak_kib()? as f64 / 1024.0,
+        subject.program.peak_kib()? as f64 / 1024.0,
     );
     let refused = outcome.count(Fate::Refused);
     if refused > 0 {
@@ -155,11 +155,11 @@ fn backlog() -> anyhow::Result<()> {
             connections: 4,
             ..Load::new(subject.address(Protocol::Grpc), Protocol::Grpc, template, requests / 4)
         };
-        let before = subject.resident_kib()?;
+        let before = subject.program.resident_kib()?;
         let outcome = load::drive(&load);
         let accepted = outcome.count(Fate::Accepted);
         ensure!(accepted * 10 >= requests * 9, "{accepted} of {requests} accepted: {:?}", outcome.said);
-        let with_it = subject.resident_kib()?;
+        let with_it = subject.program.resident_kib()?;
         subject.destination_returns().context("listening again")?;
         let began = Instant::now();
         arrive(&subject.sink, Signal::Traces, accepted * 1000)?;
@@ -169,7 +169,7 @@ fn backlog() -> anyhow::Result<()> {
             before as f64 / 1024.0,
             with_it as f64 / 1024.0,
             began.elapsed().as_secs_f64(),
-            subject.peak_kib()? as f64 / 1024.0
+            subject.program.peak_kib()? as f64 / 1024.0
         );
     }
     Ok(())

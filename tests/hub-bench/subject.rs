@@ -2,11 +2,10 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use load::{Protocol, Sink};
+use load::{Program, Protocol, Sink, target};
 use tempfile::TempDir;
 
 /// What is measured.
@@ -46,7 +45,7 @@ pub(crate) struct Subject {
     away: Option<u16>,
     grpc: u16,
     http: u16,
-    child: Child,
+    pub(crate) program: Program,
     directory: TempDir,
 }
 
@@ -54,7 +53,7 @@ impl Subject {
     /// Starts it and waits until it listens; none where it was not built.
     pub(crate) fn start(kind: Kind, options: Options) -> anyhow::Result<Option<Self>> {
         let program = match kind {
-            Kind::Agent => agent()?,
+            Kind::Agent => load::agent()?,
             _ => collector(),
         };
         if !program.exists() {
@@ -77,17 +76,13 @@ impl Subject {
         };
         let configuration = directory.path().join("configuration.yaml");
         std::fs::write(&configuration, text)?;
-        let log = std::fs::File::create(directory.path().join("log"))?;
-        let child = Command::new(&program)
-            .args(arguments)
-            .arg(&configuration)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
+        let log = directory.path().join("log");
+        let configuration = configuration.to_str().context("a path in UTF-8")?;
+        let arguments: Vec<&str> = arguments.into_iter().chain([configuration]).collect();
+        let program = Program::start(&program, &arguments, &log)
             .with_context(|| format!("starting {}", program.display()))?;
         let away = options.destination_is_away.then_some(away);
-        let subject = Self { kind, sink, away, grpc, http, child, directory };
+        let subject = Self { kind, sink, away, grpc, http, program, directory };
         subject.listens()?;
         Ok(Some(subject))
     }
@@ -119,55 +114,6 @@ impl Subject {
         }
         Ok(())
     }
-
-    /// What it has used of processors since it started, with its children that have ended, in seconds.
-    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // proc_pid_stat(5): the name may hold spaces and parentheses, so the last `)` ends it.
-        let (_, fields) = stat.rsplit_once(')').context("a name in parentheses")?;
-        let ticks = fields.split_whitespace().skip(11).take(4).map(str::parse::<u64>);
-        let ticks = ticks.sum::<Result<u64, _>>()?;
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-    }
-
-    pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
-        self.status("VmRSS:")
-    }
-
-    pub(crate) fn peak_kib(&self) -> anyhow::Result<u64> {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a line of status")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
-/// The agent, built for release.
-fn agent() -> anyhow::Result<PathBuf> {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package", "daemon"])
-        .current_dir(root())
-        .status()?;
-    ensure!(built.success(), "the agent does not build");
-    Ok(target().join("release/hostmend"))
 }
 
 fn collector() -> PathBuf {

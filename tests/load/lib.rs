@@ -5,16 +5,21 @@
 //! whatever speaks OTLP, and shares no code with the agent's receiver and sender.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::disallowed_methods, reason = "load has a rate, and how long an answer takes is measured")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "load has a rate, how long an answer takes is measured, and what is measured is started"
+)]
 
 mod client;
 mod drive;
 mod numbers;
+mod program;
 mod sink;
 mod template;
 
 pub use client::{Answer, Client, Protocol};
 pub use drive::{Batch, Fate, Load, Outcome, drive};
 pub use numbers::{Signal, numbers};
+pub use program::{Program, agent, target};
 pub use sink::{Arrived, Mood, Sink, Stream};
 pub use template::Template;

@@ -16,6 +16,7 @@ mod disk;
 mod error;
 mod filesystem;
 mod host;
+mod lane;
 mod load;
 mod memory;
 pub mod names;
@@ -39,5 +40,6 @@ pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, 
 pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};
 pub use host::{HostFile, HostRoot};
+pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
 pub use resource::host_resource;
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};

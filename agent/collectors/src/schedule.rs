@@ -11,6 +11,7 @@ use crate::collector::{COLLECTORS, Collector, CollectorSpec, Options};
 use crate::cpu::boot_time;
 use crate::error::CollectError;
 use crate::host::HostRoot;
+use crate::lane::Lane;
 use crate::names;
 
 /// The metrics that the schedule adds about the collectors.
@@ -80,16 +81,31 @@ impl Collection {
         elapsed: &mut dyn FnMut() -> Duration,
         out: &mut SampleBuffer,
     ) -> Vec<CollectorFailure> {
-        if let Ok(boot) = boot_time(&self.host)
-            && boot.since(self.boot).max(self.boot.since(boot)) > BOOT_TIME_SLACK
-        {
-            self.boot = boot;
-        }
-        out.reset(at, self.boot);
-        out.leave_out(&self.left_out);
+        self.collect_those(&|_| true, at, elapsed, out)
+    }
+
+    /// Like [`Collection::collect`], but runs only the collectors of `lane`.
+    pub fn collect_lane(
+        &mut self,
+        lane: &Lane,
+        at: Timestamp,
+        elapsed: &mut dyn FnMut() -> Duration,
+        out: &mut SampleBuffer,
+    ) -> Vec<CollectorFailure> {
+        self.collect_those(&|name| lane.has(name), at, elapsed, out)
+    }
+
+    fn collect_those(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        at: Timestamp,
+        elapsed: &mut dyn FnMut() -> Duration,
+        out: &mut SampleBuffer,
+    ) -> Vec<CollectorFailure> {
+        self.begin(at, out);
         let mut failures = Vec::new();
         let mut runs = Vec::with_capacity(self.slots.len());
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| wanted(slot.spec.name)) {
             out.host();
             let before = elapsed();
             let result = slot.run(&self.host, &self.options, out);
@@ -110,6 +126,17 @@ impl Collection {
             out.double(&names::COLLECTOR_DURATION, &[Value::Str(name)], took.as_secs_f64());
         }
         failures
+    }
+
+    /// Empties `out` for a collection at `at`.
+    fn begin(&mut self, at: Timestamp, out: &mut SampleBuffer) {
+        if let Ok(boot) = boot_time(&self.host)
+            && boot.since(self.boot).max(self.boot.since(boot)) > BOOT_TIME_SLACK
+        {
+            self.boot = boot;
+        }
+        out.reset(at, self.boot);
+        out.leave_out(&self.left_out);
     }
 }
 

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use collectors::Options;
+use collectors::{Intervals, Options};
 use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
 use otlp::{Destination, Masking, QueueLimits};
 use probes::HttpProbe;
@@ -98,7 +98,7 @@ pub(crate) struct ApiPlaces {
 /// What is collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collect {
-    pub(crate) interval: Duration,
+    pub(crate) intervals: Intervals,
     pub(crate) disabled: BTreeSet<String>,
     pub(crate) options: Options,
 }
@@ -113,7 +113,7 @@ impl Collect {
 impl Default for Collect {
     fn default() -> Self {
         Self {
-            interval: DEFAULT_INTERVAL,
+            intervals: Intervals::every(DEFAULT_INTERVAL),
             disabled: BTreeSet::new(),
             options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
         }

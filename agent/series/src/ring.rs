@@ -273,6 +273,11 @@ impl Ring {
         self.values.len() == 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.times, Times::Shared { .. })
+    }
+
     pub(crate) fn within<'a>(&'a self, timeline: &'a Timeline, bounds: Bounds) -> Samples<'a> {
         let values = self.values.as_slice();
         match &self.times {

@@ -95,6 +95,8 @@ pub struct Store {
     ended: Ended,
     outsiders: Outsiders,
     timeline: Timeline,
+    /// When the newest buffer was collected.
+    newest: Option<i64>,
     generation: u64,
     evicted: u64,
     rejections: Rejections,
@@ -114,6 +116,7 @@ impl Store {
             ended: Ended::default(),
             outsiders: Outsiders::default(),
             timeline: Timeline::default(),
+            newest: None,
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
             evicted: 0,
             rejections: Rejections::default(),
@@ -138,20 +141,40 @@ impl Store {
     /// seen: the metric's name, the attributes of the point and those of its entity. A point that was measured before
     /// the collection is kept under its own time, once.
     ///
+    /// A collection may come in several buffers of the same time.
+    ///
     /// When the clock has been set back since the last collection, the samples from the new time on are forgotten, so
     /// that the rules are not blind until it has caught up.
     pub fn append(&mut self, buffer: &SampleBuffer) -> Appended {
         let at = buffer.at().as_millis();
-        match self.timeline.last() {
-            Some(last) if at == last => {
-                self.rejections.not_newer += buffer.len() as u64;
-                return Appended { samples: 0, rejected: buffer.len() as u64 };
+        self.notice_set_back(at);
+        let tick = match self.timeline.tick(0) {
+            Some((tick, last)) if last == at => tick,
+            _ => {
+                let tick = self.timeline.push(at);
+                self.expire(buffer.at());
+                tick
             }
-            Some(last) if at < last => self.set_back(at),
-            _ => {}
+        };
+        self.append_points(buffer, Some(tick))
+    }
+
+    /// Like [`Store::append`], for a look at a few series between two collections: the others do not miss one by it.
+    pub fn append_between(&mut self, buffer: &SampleBuffer) -> Appended {
+        self.notice_set_back(buffer.at().as_millis());
+        self.append_points(buffer, None)
+    }
+
+    fn notice_set_back(&mut self, at: i64) {
+        if self.newest.is_some_and(|newest| at < newest) {
+            self.set_back(at);
         }
-        let tick = self.timeline.push(at);
-        self.expire(buffer.at());
+        self.newest = Some(at);
+    }
+
+    /// Points of the collection `tick`, or of none.
+    fn append_points(&mut self, buffer: &SampleBuffer, tick: Option<u64>) -> Appended {
+        let at = buffer.at().as_millis();
         let before = self.rejected();
         let mut done = Appended::default();
         for entity in buffer.entities() {
@@ -355,7 +378,7 @@ impl Store {
         &mut self,
         entity: &EntityView<'_>,
         point: &PointView<'_>,
-        tick: u64,
+        tick: Option<u64>,
         collected: i64,
     ) -> Result<bool, Rejected> {
         let at = point.at.as_millis();
@@ -374,10 +397,9 @@ impl Store {
             return if at < collected { Ok(false) } else { Err(Rejected::NotNewer) };
         }
         let value = point.number.as_f64().unwrap_or(STALE);
-        if at < collected {
-            series.ring.push_own(&self.timeline, at, value);
-        } else {
-            series.ring.push_tick(&self.timeline, tick, at, value);
+        match tick {
+            Some(tick) if at >= collected => series.ring.push_tick(&self.timeline, tick, at, value),
+            _ => series.ring.push_own(&self.timeline, at, value),
         }
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
         if is_stale(value) {

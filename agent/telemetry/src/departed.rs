@@ -2,15 +2,22 @@
 
 use std::collections::HashSet;
 
-use crate::{Number, SampleBuffer, Value};
+use crate::{Number, PointView, SampleBuffer, Value};
 
 /// Adds to `current` a last point, [`Number::Gone`], for every series that `previous` had a value of and `current`
 /// has not. Both the wire and the rules learn from it that the series has ended.
 pub fn mark_departed(previous: &SampleBuffer, current: &mut SampleBuffer) {
+    mark_departed_beside(previous, current, &[]);
+}
+
+/// Like [`mark_departed`], for a collection in several buffers: what one of `beside` has of the series goes on.
+pub fn mark_departed_beside(previous: &SampleBuffer, current: &mut SampleBuffer, beside: &[SampleBuffer]) {
     if fingerprints(previous).eq(fingerprints(current)) {
         return;
     }
-    let present: HashSet<u64, foldhash::fast::RandomState> = fingerprints(current).collect();
+    // One that is marked already is not marked again.
+    let present: HashSet<u64, foldhash::fast::RandomState> =
+        points(current).map(|point| point.fingerprint).chain(beside.iter().flat_map(fingerprints)).collect();
     for entity in previous.entities() {
         let mut begun = false;
         for point in entity.points() {
@@ -35,11 +42,11 @@ fn begin(current: &mut SampleBuffer, attributes: &[Value<'_>], entity: crate::En
 }
 
 fn fingerprints(buffer: &SampleBuffer) -> impl Iterator<Item = u64> {
-    buffer
-        .entities()
-        .flat_map(|entity| entity.points())
-        .filter(|point| point.number != Number::Gone)
-        .map(|point| point.fingerprint)
+    points(buffer).filter(|point| point.number != Number::Gone).map(|point| point.fingerprint)
+}
+
+fn points(buffer: &SampleBuffer) -> impl Iterator<Item = PointView<'_>> {
+    buffer.entities().flat_map(|entity| entity.points())
 }
 
 #[cfg(test)]
@@ -73,6 +80,18 @@ mod tests {
         let mut third = cycle(&[8]);
         mark_departed(&second, &mut third);
         assert!(!third.to_text().contains("gone"));
+    }
+
+    #[test]
+    fn a_series_that_moves_to_a_buffer_beside_has_not_ended_and_an_end_is_marked_once() {
+        let first = cycle(&[7, 8]);
+        let beside = [cycle(&[8])];
+        let mut second = cycle(&[]);
+        for _ in 0..2 {
+            mark_departed_beside(&first, &mut second, &beside);
+        }
+        let text = second.to_text();
+        assert!(text.matches("gone").count() == 1 && text.contains("[process{process.pid=7}]"), "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod time;
 pub use alert::{Alert, AlertState};
 pub use batch::{Batch, Signal};
 pub use causes::with_causes;
-pub use departed::mark_departed;
+pub use departed::{mark_departed, mark_departed_beside};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use metric::{Aspect, EntitySpec, HOST, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 pub use one_line::OneLine;

@@ -1,13 +1,15 @@
-//! The thread `collect`: a tick, the collectors, the results of probes, and on to the intake.
+//! The thread `collect`: a tick, the lanes that are due in it, the results of probes, and on to the intake.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod probes;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::probes::Prober;
 use anyhow::Context;
-use collectors::{Collection, CollectorFailure, HostRoot};
+use collectors::{CollectError, Collection, CollectorFailure, HostRoot, Lanes};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use probes::{HttpProbe, ProbeResult, Prober};
 use telemetry::{SampleBuffer, with_causes};
 
 use crate::agent::Shared;
@@ -18,11 +20,13 @@ use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Collect;
 
+pub(crate) use self::probes::start_probes;
+
 /// What a reload has the stage collect from now on.
 #[derive(Default)]
 pub(crate) struct NewInputs {
-    /// Other collectors, and how often they are asked.
-    pub(crate) collection: Option<(Collection, Duration)>,
+    /// Other collectors, or other times to ask them.
+    pub(crate) collection: Option<(Collection, Lanes)>,
     /// Other probes.
     pub(crate) prober: Option<NewProber>,
 }
@@ -32,8 +36,12 @@ pub(crate) struct NewProber(pub(crate) Option<Prober>);
 
 /// Collects until it is stopped.
 pub(crate) struct CollectStage {
-    interval: Duration,
     collection: Collection,
+    lanes: Lanes,
+    /// One of each lane.
+    buffers: Vec<SampleBuffer>,
+    /// What fails, so that it is said once.
+    failing: BTreeMap<&'static str, CollectError>,
     prober: Option<Prober>,
     intake: Intake,
     /// Wakes the rules. One wake-up that waits is as good as many.
@@ -41,6 +49,13 @@ pub(crate) struct CollectStage {
     watcher: Watcher,
     next: Arc<Mailbox<NewInputs>>,
     heartbeats: Arc<Heartbeats>,
+}
+
+/// Opens the collectors, and says when each is asked.
+pub(crate) fn open_collectors(host: HostRoot, collect: &Collect) -> anyhow::Result<(Collection, Lanes)> {
+    let wants = |name: &str| collect.wants(name);
+    let opened = Collection::open(host, collect.options.clone(), &wants).context("opening the collectors")?;
+    Ok((opened, Lanes::new(&collect.intervals, &wants).context("collect.intervals")?))
 }
 
 impl CollectStage {
@@ -54,37 +69,40 @@ impl CollectStage {
         shared: &Shared,
         next: Arc<Mailbox<NewInputs>>,
     ) -> anyhow::Result<Self> {
-        let collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
-            .context("opening the collectors")?;
-        Ok(Self {
-            interval: collect.interval,
+        let (collection, lanes) = open_collectors(host, collect)?;
+        let mut stage = Self {
             collection,
+            lanes,
+            buffers: Vec::new(),
+            failing: BTreeMap::new(),
             prober,
             intake,
             arrived,
             watcher: shared.watcher.clone(),
             next,
             heartbeats: Arc::clone(&shared.heartbeats),
-        })
+        };
+        stage.begin_lanes();
+        Ok(stage)
     }
 
-    /// Runs until the other side of `stop` is dropped. A tick that is missed is left out.
+    /// Runs until the other side of `stop` is dropped. A tick that is missed is left out; a lane that was due in it is
+    /// due in the next one.
     pub(crate) fn run(mut self, stop: &Receiver<()>, pulse: &Pulse) {
-        let mut buffer = SampleBuffer::default();
-        let mut failing: Vec<CollectorFailure> = Vec::new();
-        let mut due = clock::monotonic();
+        let mut ticks = Ticks::begin();
         loop {
             pulse.beat(WORK_WITHIN);
-            failing = self.tick(&mut buffer, &failing);
-            let now = clock::monotonic();
-            while due <= now {
-                due += self.interval;
-            }
+            let (before, tick) = ticks.advance(self.lanes.tick());
+            self.tick(before, tick);
+            let due = ticks.at(self.lanes.tick(), self.lanes.next(tick, 1));
             while !clock::left(due).is_zero() {
                 pulse.beat(ATTENTION);
                 select! {
                     recv(stop) -> _ => return,
-                    recv(self.next.woken()) -> _ => if self.take_over() { due = clock::monotonic(); },
+                    recv(self.next.woken()) -> _ => if self.take_over() {
+                        ticks = Ticks::begin();
+                        break;
+                    },
                     default(clock::left(due).min(ATTENTION)) => {}
                 }
             }
@@ -101,68 +119,85 @@ impl CollectStage {
                 self.heartbeats.forget("probes");
             }
         }
-        let Some((collection, interval)) = next.collection else { return false };
-        (self.collection, self.interval) = (collection, interval);
+        let Some((collection, lanes)) = next.collection else { return false };
+        (self.collection, self.lanes) = (collection, lanes);
+        self.begin_lanes();
         true
     }
 
-    fn tick(
-        &mut self,
-        buffer: &mut SampleBuffer,
-        failed_before: &[CollectorFailure],
-    ) -> Vec<CollectorFailure> {
-        let begun = clock::monotonic();
-        let failures = self.collection.collect(clock::now(), &mut || begun.elapsed(), buffer);
-        for failure in failures.iter().filter(|failure| !failed_before.contains(failure)) {
-            tracing::warn!(collector = failure.collector, "{}", with_causes(&failure.error));
+    fn begin_lanes(&mut self) {
+        let lanes = self.lanes.lanes().len();
+        self.buffers.resize_with(lanes, SampleBuffer::default);
+        self.intake.begin_lanes(lanes);
+    }
+
+    /// Collects the lanes that came round after the tick `before` up to `tick`. All samples bear the same time.
+    fn tick(&mut self, before: Option<u64>, tick: u64) {
+        let (begun, at) = (clock::monotonic(), clock::now());
+        let mut due = Vec::new();
+        let (mut points, mut entities) = (0, 0);
+        for (number, (lane, buffer)) in self.lanes.lanes().iter().zip(&mut self.buffers).enumerate() {
+            if !self.lanes.is_due(number, before, tick, 1) {
+                continue;
+            }
+            let failures = self.collection.collect_lane(lane, at, &mut || begun.elapsed(), buffer);
+            say_failures(&mut self.failing, failures, |collector| lane.has(collector));
+            if let (0, Some(prober)) = (number, &self.prober) {
+                buffer.host();
+                prober.write(buffer);
+            }
+            (points, entities) = (points + buffer.len(), entities + buffer.entities().count());
+            due.push(number);
         }
-        for mended in
-            failed_before.iter().filter(|before| failures.iter().all(|f| f.collector != before.collector))
-        {
-            tracing::info!(collector = mended.collector, "the collector works again");
-        }
-        if let Some(prober) = &self.prober {
-            buffer.host();
-            prober.write(buffer);
-        }
-        let (points, entities) = (buffer.len(), buffer.entities().count());
-        self.intake.take(buffer);
+        self.intake.take(&mut self.buffers, &due);
         if let Err(TrySendError::Disconnected(())) = self.arrived.try_send(()) {
             tracing::debug!("nobody evaluates rules any more");
         }
         self.watcher.tell(|| Happening::Collected { points, entities });
-        failures
     }
 }
 
-/// Starts the thread `probes`, if there is something to ask.
-pub(crate) fn start_probes(
-    services: Vec<(HttpProbe, Duration)>,
-    pulse: Pulse,
-) -> anyhow::Result<Option<Prober>> {
-    if services.is_empty() {
-        return Ok(None);
-    }
-    let alive = move || pulse.beat(ATTENTION);
-    Ok(Some(Prober::start(services, ATTENTION, alive, say_changes())?))
-}
-
-/// Says when a service begins to fail its probe, with the reason, and when it answers again.
-fn say_changes() -> impl Fn(&HttpProbe, &ProbeResult) + Send + 'static {
-    let failing = Mutex::new(BTreeSet::new());
-    move |probe, result| {
-        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
-        match &result.failure {
-            Some(reason) => {
-                if failing.insert(probe.name().to_owned()) {
-                    tracing::warn!(probe = probe.name(), url = probe.url(), "the probe fails: {reason}");
-                }
-            }
-            None => {
-                if failing.remove(probe.name()) {
-                    tracing::info!(probe = probe.name(), url = probe.url(), "the probe succeeds again");
-                }
-            }
+/// Says what began to fail and what works again, of the collectors that have just run.
+fn say_failures(
+    failing: &mut BTreeMap<&'static str, CollectError>,
+    failures: Vec<CollectorFailure>,
+    have_run: impl Fn(&str) -> bool,
+) {
+    failing.retain(|collector, _| {
+        let mended = have_run(collector) && failures.iter().all(|failure| failure.collector != *collector);
+        if mended {
+            tracing::info!(collector, "the collector works again");
         }
+        !mended
+    });
+    for CollectorFailure { collector, error } in failures {
+        if failing.get(collector) != Some(&error) {
+            tracing::warn!(collector, "{}", with_causes(&error));
+            failing.insert(collector, error);
+        }
+    }
+}
+
+/// Which tick it is, counted from a moment.
+struct Ticks {
+    begun: Instant,
+    last: Option<u64>,
+}
+
+impl Ticks {
+    fn begin() -> Self {
+        Self { begun: clock::monotonic(), last: None }
+    }
+
+    /// The tick before, and that of now.
+    fn advance(&mut self, tick: Duration) -> (Option<u64>, u64) {
+        let passed = self.begun.elapsed().as_nanos() / tick.as_nanos().max(1);
+        let now = u64::try_from(passed).unwrap_or(u64::MAX);
+        (self.last.replace(now), now)
+    }
+
+    fn at(&self, tick: Duration, number: u64) -> Instant {
+        let nanos = tick.as_nanos().saturating_mul(number.into());
+        self.begun + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use otlp::{MetricsEncoder, Sender};
-use telemetry::{SampleBuffer, mark_departed};
+use telemetry::{SampleBuffer, mark_departed, mark_departed_beside};
 
 use crate::agent::Shared;
 use crate::agent::own_metrics::{AGENT, Figures, OwnMetrics};
@@ -15,7 +15,10 @@ pub(crate) struct Intake {
     sender: Arc<Sender>,
     shared: Shared,
     own: OwnMetrics,
-    previous: SampleBuffer,
+    /// What each lane held last.
+    previous: Vec<SampleBuffer>,
+    /// The same of lanes that a reload ended.
+    retired: Vec<SampleBuffer>,
     rejected: u64,
     jumps: u64,
 }
@@ -35,29 +38,74 @@ impl Intake {
             own: OwnMetrics::new(figures),
             sender,
             shared,
-            previous: SampleBuffer::default(),
+            previous: Vec::new(),
+            retired: Vec::new(),
             rejected: 0,
             jumps: 0,
         }
     }
 
-    /// Takes what `buffer` holds, with the agent's own figures; series that ended since the last time get their last point. Afterwards `buffer`
-    /// holds an older collection, to be filled anew.
-    pub(crate) fn take(&mut self, buffer: &mut SampleBuffer) {
-        self.own.write(buffer);
-        mark_departed(&self.previous, buffer);
-        let now = clock::now();
-        for batch in self.encoder.encode(buffer) {
-            self.sender.offer(&batch, now);
+    /// From now on collections come in so many lanes. What the lanes before them had and the first collection of all lanes
+    /// has not has ended.
+    pub(crate) fn begin_lanes(&mut self, lanes: usize) {
+        self.retired.append(&mut self.previous);
+        self.previous.resize_with(lanes, SampleBuffer::default);
+    }
+
+    /// Takes the collections of the lanes that were due, the fastest with the agent's own figures; series that ended since
+    /// the last time get their last point. Afterwards the buffers of these lanes hold older collections, to be filled anew.
+    pub(crate) fn take(&mut self, buffers: &mut [SampleBuffer], due: &[usize]) {
+        if due.contains(&0)
+            && let Some(fastest) = buffers.first_mut()
+        {
+            self.own.write(fastest);
         }
+        self.mark_departed(buffers, due);
+        let now = clock::now();
+        for lane in due.iter().filter_map(|lane| buffers.get(*lane)) {
+            for batch in self.encoder.encode(lane) {
+                self.sender.offer(&batch, now);
+            }
+        }
+        self.keep(buffers, due);
+        if due.contains(&0) {
+            for batch in self.shared.taps.export(now) {
+                self.sender.offer(&batch, now);
+            }
+        }
+        for lane in due {
+            if let (Some(previous), Some(buffer)) = (self.previous.get_mut(*lane), buffers.get_mut(*lane)) {
+                std::mem::swap(previous, buffer);
+            }
+        }
+    }
+
+    /// Each lane is held against what it had before; at the first collection after a reload, all lanes against all before.
+    fn mark_departed(&mut self, buffers: &mut [SampleBuffer], due: &[usize]) {
+        for lane in due {
+            if let (Some(previous), Some(buffer)) = (self.previous.get(*lane), buffers.get_mut(*lane)) {
+                mark_departed(previous, buffer);
+            }
+        }
+        if let Some((fastest, others)) = buffers.split_first_mut() {
+            for retired in self.retired.drain(..) {
+                mark_departed_beside(&retired, fastest, others);
+            }
+        }
+    }
+
+    fn keep(&mut self, buffers: &[SampleBuffer], due: &[usize]) {
         let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
-        store.append(buffer);
-        self.shared.taps.collect(&mut store, buffer.at());
+        for lane in due {
+            if let Some(buffer) = buffers.get(*lane) {
+                store.append(buffer);
+                if *lane == 0 {
+                    self.shared.taps.collect(&mut store, buffer.at());
+                }
+            }
+        }
         let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
-        for batch in self.shared.taps.export(now) {
-            self.sender.offer(&batch, now);
-        }
         if rejected > 0 && self.rejected == 0 {
             tracing::warn!(
                 "there are more series than are kept for the rules; raise series.max_series, or collect less"
@@ -67,6 +115,5 @@ impl Intake {
             tracing::warn!("the clock was set back; rules forget the samples from the time after it");
         }
         (self.rejected, self.jumps) = (rejected, jumps);
-        std::mem::swap(&mut self.previous, buffer);
     }
 }

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-use collectors::{Collection, HostRoot};
+use collectors::HostRoot;
 use documents::Problem;
 use otlp::{Destination, QueueLimits};
 use probes::HttpProbe;
@@ -159,11 +158,9 @@ fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commi
         return Ok(None);
     }
     let collect = std::mem::take(&mut config.collect);
-    let wants = |name: &str| collect.wants(name);
-    let opened = Collection::open(HostRoot::at("/"), collect.options.clone(), &wants);
-    let opened = opened.context("opening the collectors")?;
+    let opened = collect::open_collectors(HostRoot::at("/"), &collect)?;
     Ok(Some(Box::new(move |agent| {
-        agent.next.inputs.change(|next| next.collection = Some((opened, collect.interval)));
+        agent.next.inputs.change(|next| next.collection = Some(opened));
         agent.in_force.collect = collect;
         Some(settled(&agent.next.inputs))
     })))

@@ -1,22 +1,21 @@
 //! The section about what of the host is collected, and how often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use collectors::{COLLECTORS, Options, Watch, WatchTarget};
-use documents::{Review, Spanned, nearest};
+use collectors::{COLLECTORS, Intervals, LONGEST_SEEN, Lanes, MIN_TICK, Options, Watch, WatchTarget};
+use documents::{Review, Severity, Spanned, nearest};
 use serde::Deserialize;
 
 use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP};
-
-/// Collecting more often than this would cost more than it shows.
-const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CollectSection {
     /// Default `10s`.
     pub(super) interval: Option<Spanned<String>>,
+    /// Of collectors that are asked more or less often than the others, by name.
+    pub(super) intervals: BTreeMap<String, Spanned<String>>,
     /// Tell of every CPU apart what is told of all together.
     pub(super) per_cpu: bool,
     /// Metrics to collect though they are off by default (`true`), or not to collect (`false`), by name;
@@ -50,21 +49,8 @@ pub(super) struct WatchSection {
 }
 
 pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review) -> Collect {
-    let interval = review.duration_or(section.interval.as_ref(), DEFAULT_INTERVAL);
-    if let Some(value) = &section.interval
-        && interval < MIN_INTERVAL
-    {
-        review.error(value, "the interval is too short; 100ms is the shortest");
-    }
     for name in &section.disable {
-        if !COLLECTORS.iter().any(|row| row.name == name.value) {
-            let near = nearest(&name.value, COLLECTORS.iter().map(|row| row.name));
-            review.error(name, format!("there is no collector {:?}", name.value)).hint =
-                Some(near.map_or_else(
-                    || "`hostmend list collectors` names them all".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                ));
-        }
+        is_collector(&name.value, name, review);
     }
     for (at, watch) in section.watch.iter().enumerate() {
         if section.watch.iter().take(at).any(|earlier| earlier.name.value == watch.name.value) {
@@ -73,9 +59,10 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
         }
     }
     let top = section.processes.top.as_ref().map_or(DEFAULT_PROCESSES_TOP, |top| top.value);
+    let disabled = section.disable.iter().map(|name| name.value.clone()).collect();
     Collect {
-        interval,
-        disabled: section.disable.iter().map(|name| name.value.clone()).collect(),
+        intervals: intervals(section, &disabled, review),
+        disabled,
         options: Options {
             directories: section.directories.iter().map(|path| base.path(&path.value)).collect(),
             watches: section.watch.iter().filter_map(|section| watch(section, base, review)).collect(),
@@ -84,6 +71,48 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
             per_cpu: section.per_cpu,
         },
     }
+}
+
+fn is_collector<T>(name: &str, place: &Spanned<T>, review: &mut Review) {
+    if !COLLECTORS.iter().any(|row| row.name == name) {
+        let near = nearest(name, COLLECTORS.iter().map(|row| row.name));
+        review.error(place, format!("there is no collector {name:?}")).hint = Some(near.map_or_else(
+            || "`hostmend list collectors` names them all".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        ));
+    }
+}
+
+fn intervals(section: &CollectSection, disabled: &BTreeSet<String>, review: &mut Review) -> Intervals {
+    let mut by_name = BTreeMap::new();
+    for (name, value) in &section.intervals {
+        is_collector(name, value, review);
+        by_name.extend(interval(value, review).map(|interval| (name.clone(), interval)));
+    }
+    let default = section.interval.as_ref().and_then(|value| interval(value, review));
+    let intervals = Intervals { default: default.unwrap_or(DEFAULT_INTERVAL), by_name };
+    let place = section.intervals.values().next().or(section.interval.as_ref());
+    if !review.has_errors()
+        && let (Err(error), Some(place)) = (Lanes::new(&intervals, &|name| !disabled.contains(name)), place)
+    {
+        review.error(place, error.to_string());
+    }
+    intervals
+}
+
+fn interval(value: &Spanned<String>, review: &mut Review) -> Option<Duration> {
+    let interval = review.duration(value)?;
+    if interval < MIN_TICK {
+        review.error(value, "the interval is too short; 100ms is the shortest");
+    } else if interval > LONGEST_SEEN {
+        let problem = review.error(value, "rules may not see what is collected so seldom");
+        problem.severity = Severity::Warning;
+        problem.hint = Some(
+            "they look back 5m for the newest sample of a series; with 2m or less one may be missed"
+                .to_owned(),
+        );
+    }
+    Some(interval)
 }
 
 fn watch(section: &WatchSection, base: &Base, review: &mut Review) -> Option<Watch> {

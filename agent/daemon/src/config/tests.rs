@@ -31,7 +31,7 @@ fn mistakes_elsewhere_keep_nobody_from_asking_the_agent() {
 #[test]
 fn an_empty_section_keeps_every_default() {
     let config = load_text("collect: {}\n").config.unwrap();
-    assert_eq!(config.collect.interval, Duration::from_secs(10));
+    assert_eq!(config.collect.intervals, Intervals::every(Duration::from_secs(10)));
     assert_eq!(config.collect.options.processes_top, Some(20));
     assert!(config.destinations.is_empty() && config.collect.wants("cpu"));
 }
@@ -58,6 +58,20 @@ fn all_problems_of_the_file_come_at_once() {
 fn mistakes_are_told_where_they_are_with_what_would_be_right() {
     for (text, expected) in [
         ("collect: { interval: 1ms }\n", "1:22: the interval is too short; 100ms is the shortest"),
+        ("collect: { intervals: { cpu: 1ms } }\n", "1:30: the interval is too short; 100ms is the shortest"),
+        (
+            "collect: { intervals: { cpu: 10050ms } }\n",
+            "1:30: the intervals have only 50ms in common, and every 100ms is most often; make each a multiple of 100ms",
+        ),
+        (
+            "collect: { intervals: { presure: 1s } }\n",
+            "1:34: there is no collector \"presure\"; did you mean `pressure`?",
+        ),
+        (
+            "collect: { intervals: { disk: 15m } }\n",
+            "1:31: rules may not see what is collected so seldom; they look back 5m for the newest sample of a series; \
+             with 2m or less one may be missed",
+        ),
         (
             "collect: { disable: [presure] }\n",
             "1:22: there is no collector \"presure\"; did you mean `pressure`?",

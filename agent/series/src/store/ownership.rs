@@ -15,7 +15,7 @@ impl Store {
         &mut self,
         entity: &EntityView<'_>,
         point: &PointView<'_>,
-        tick: u64,
+        tick: Option<u64>,
     ) -> Result<u32, Rejected> {
         let labels = otel_labels(entity, point);
         if let Some(owner) = self.by_labels.get(&labels).map(|id| id.series) {
@@ -26,7 +26,7 @@ impl Store {
             }
             self.remove(owner);
         }
-        let number = self.begin(&labels, &Origin::Host, Ring::shared(tick))?;
+        let number = self.begin(&labels, &Origin::Host, tick.map_or_else(Ring::own, Ring::shared))?;
         let alias = prometheus_labels(point, &labels);
         if alias != labels {
             self.add_alias(number, alias);

@@ -165,6 +165,55 @@ fn a_point_measured_before_the_retention_begins_no_series() {
 }
 
 #[test]
+fn a_collection_may_come_in_several_buffers_and_one_may_come_less_often() {
+    let mut store = Store::new(limits());
+    let slow = |second: i64| {
+        let mut buffer = SampleBuffer::default();
+        buffer.reset(Timestamp::from_secs(second), Timestamp::EPOCH);
+        buffer.double(&CPU_TIME, &[Value::Str("slow")], second as f64);
+        buffer
+    };
+    for second in (0..60).step_by(10) {
+        let done = store.append(&cycle(second, &[("idle", second as f64)]));
+        assert_eq!(done, Appended { samples: 2, rejected: 0 });
+        if second % 30 == 0 {
+            assert_eq!(store.append(&slow(second)), Appended { samples: 1, rejected: 0 });
+        }
+    }
+    let ids = store.select(&name("system.cpu.time"));
+    assert_eq!(all(&store, ids[0]).len(), 6);
+    assert_eq!(all(&store, ids[1]), [(0, 0.0), (30, 30.0)]);
+    assert_eq!(store.latest(ids[1], 59_000, 300_000), Some((30_000, 30.0)));
+}
+
+#[test]
+fn a_look_between_two_collections_costs_the_others_nothing() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    let mut between = SampleBuffer::default();
+    between.reset(Timestamp::from_secs(13), Timestamp::EPOCH);
+    between.double(&CPU_TIME, &[Value::Str("idle")], 2.0);
+    assert_eq!(store.append_between(&between), Appended { samples: 1, rejected: 0 });
+    store.append(&cycle(20, &[("idle", 3.0)]));
+    let id = |of: &str| store.select(&name(of))[0];
+    assert_eq!(all(&store, id("system.cpu.time")), [(10, 1.0), (13, 2.0), (20, 3.0)]);
+    assert_eq!(all(&store, id("system.uptime")), [(10, 10.0), (20, 20.0)]);
+    let series = store.series.get(id("system.uptime").series).unwrap();
+    assert!(series.ring.is_shared());
+}
+
+#[test]
+fn a_clock_set_back_to_before_a_look_between_collections_is_noticed() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[("idle", 1.0)]));
+    store.append_between(&cycle(17, &[("idle", 2.0)]));
+    assert_eq!(store.append(&cycle(14, &[("idle", 3.0)])), Appended { samples: 2, rejected: 0 });
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(all(&store, id), [(10, 1.0), (14, 3.0)]);
+    assert_eq!(store.clock_jumps(), 1);
+}
+
+#[test]
 fn what_is_not_newer_is_refused_and_counted() {
     let mut store = Store::new(limits());
     store.append(&cycle(20, &[("idle", 1.0)]));
@@ -344,7 +393,12 @@ proptest! {
     #[test]
     fn windows_hold_what_was_appended(
         steps in prop::collection::vec(
-            (prop_oneof![12 => 1_i64..90, 1 => -900_i64..0], prop::bool::ANY, prop::bool::ANY),
+            (
+                prop_oneof![12 => 1_i64..90, 1 => -900_i64..0],
+                prop::bool::ANY,
+                prop::bool::ANY,
+                prop::bool::weighted(0.2),
+            ),
             1..120,
         ),
         from in 0_i64..3_000,
@@ -353,7 +407,7 @@ proptest! {
         let mut store = Store::new(limits());
         let mut model = Model::default();
         let mut now = 0;
-        for (gap, present, ends) in steps {
+        for (gap, present, ends, between) in steps {
             let first = now == 0;
             now += gap;
             if gap < 0 && !first {
@@ -370,7 +424,11 @@ proptest! {
                 model.samples.push((now * 1000, STALE));
             }
             model.expire(now * 1000);
-            store.append(&buffer);
+            if between {
+                store.append_between(&buffer);
+            } else {
+                store.append(&buffer);
+            }
         }
         let (from, to) = (from * 1000, (from + length) * 1000);
         let within = |samples: &[(i64, f64)]| -> Vec<(i64, u64)> {

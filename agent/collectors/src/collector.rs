@@ -9,7 +9,8 @@ use telemetry::{MetricSpec, SampleBuffer};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::{
-    cpu, directories, disk, filesystem, load, memory, network, paging, pressure, processes, uptime, watch,
+    conntrack, cpu, directories, disk, filesystem, load, memory, network, nfs, paging, pressure, processes,
+    protocols, softnet, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -62,6 +63,10 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     disk::SPEC,
     filesystem::SPEC,
     network::SPEC,
+    protocols::SPEC,
+    softnet::SPEC,
+    conntrack::SPEC,
+    nfs::SPEC,
     processes::SPEC,
     watch::SPEC,
     directories::SPEC,

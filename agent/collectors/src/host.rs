@@ -139,6 +139,15 @@ impl HostRoot {
         }
     }
 
+    /// Reads what [`HostRoot::read_of_init`] does; `None` when it is not there or refuses to be read.
+    pub(crate) fn read_optional_of_init(&self, path: &str) -> Result<Option<HostFile<'_>>, CollectError> {
+        match self.read_of_init(path) {
+            Ok((file, _)) => Ok(Some(file)),
+            Err(error) if error.is_out_of_reach() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Notes that this user may not see something.
     pub(crate) fn lacks(&self, lack: &'static Lack) {
         self.lacks.lock().unwrap_or_else(PoisonError::into_inner).insert(lack);

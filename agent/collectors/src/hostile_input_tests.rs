@@ -6,9 +6,18 @@ use proptest::prelude::*;
 
 use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
-use crate::{cpu, disk, filesystem, load, memory, network, paging, pressure, resource, uptime};
+use crate::{
+    conntrack, cpu, disk, filesystem, load, memory, network, nfs, paging, pressure, protocols, resource,
+    softnet, uptime,
+};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 20] = [
+    "proc/1/net/netstat",
+    "proc/1/net/snmp6",
+    "proc/1/net/sockstat",
+    "proc/1/net/softnet_stat",
+    "proc/1/net/stat/nf_conntrack",
+    "proc/1/net/rpc/nfsd",
     "proc/stat",
     "proc/meminfo",
     "proc/vmstat",
@@ -36,6 +45,14 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = disk::parse(&file);
     let _ = network::parse(&file);
     let _ = pressure::parse(&file);
+    let _ = protocols::columns(&file, "TcpExt", ["ListenDrops", "TCPRcvQDrop"]);
+    let _ = protocols::lines(&file, ["Udp6RcvbufErrors"]);
+    let _ = protocols::tcp_memory(&file);
+    let _ = softnet::parse(&file, &mut Vec::new());
+    let _ = conntrack::parse(&file);
+    for line in file.lines() {
+        let _ = nfs::parse_line(&file, line, &mut Vec::new());
+    }
     let _ = filesystem::parse(&file, View::Host);
     let _ = filesystem::parse(&file, View::Own);
     let _ = filesystem::parse_statvfs(&file);
@@ -53,8 +70,9 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let piece = (0..FILES.len(), any::<u16>(), 0..2000_usize);
     let damage = prop::collection::vec((any::<u16>(), any::<u8>()), 0..8);
     (piece, damage).prop_map(|((file, from, length), damage)| {
-        let host = HostRoot::fixture("firecracker-6.18");
-        let text = host.read(FILES[file]).unwrap().text().as_bytes().to_vec();
+        let hosts = ["firecracker-6.18", "node_exporter"].map(HostRoot::fixture);
+        let text =
+            hosts.iter().find_map(|host| host.read(FILES[file]).ok()).unwrap().text().as_bytes().to_vec();
         let from = usize::from(from) % text.len();
         let mut piece = text[from..text.len().min(from + length)].to_vec();
         for (at, byte) in damage {
@@ -81,7 +99,7 @@ proptest! {
     #[test]
     fn no_numbers_make_a_parser_panic(
         prefix in prop::sample::select(vec!["cpu ", "ctxt ", "MemTotal: ", "pgfault ", "x\n/dev/x file ", "1 1 sda ",
-            "\n\neth0: ", "some total=", "1 (x) S ", ""]),
+            "\n\neth0: ", "some total=", "1 (x) S ", "Udp: A\nUdp: ", "proc4ops ", "TCP: mem ", ""]),
         numbers in prop::collection::vec(prop_oneof![Just(u64::MAX), Just(i64::MAX as u64), any::<u64>(), 0..9_u64], 0..60),
     ) {
         let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();

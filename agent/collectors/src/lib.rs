@@ -9,6 +9,7 @@
 mod ask;
 mod cgroup;
 mod collector;
+mod conntrack;
 mod cpu;
 mod descriptors;
 mod directories;
@@ -21,12 +22,15 @@ mod load;
 mod memory;
 pub mod names;
 mod network;
+mod nfs;
 mod paging;
 mod pid_file;
 mod pressure;
 mod processes;
+mod protocols;
 mod resource;
 mod schedule;
+mod softnet;
 mod uptime;
 mod watch;
 

@@ -8,14 +8,18 @@ mod disk;
 mod filesystem;
 mod memory;
 mod network;
+mod nfs;
 mod process;
+mod protocols;
 
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;
 pub use memory::*;
 pub use network::*;
+pub use nfs::*;
 pub use process::*;
+pub use protocols::*;
 
 use telemetry::{Aspect, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 

@@ -1,0 +1,206 @@
+//! Names of procedures and operations, in the order in which the kernel counts them.
+
+/// RFC 1094.
+pub(super) const VERSION_2: &[&str] = &[
+    "NULL", "GETATTR", "SETATTR", "ROOT", "LOOKUP", "READLINK", "READ", "WRCACHE", "WRITE", "CREATE",
+    "REMOVE", "RENAME", "LINK", "SYMLINK", "MKDIR", "RMDIR", "READDIR", "STATFS",
+];
+
+/// RFC 1813.
+pub(super) const VERSION_3: &[&str] = &[
+    "NULL",
+    "GETATTR",
+    "SETATTR",
+    "LOOKUP",
+    "ACCESS",
+    "READLINK",
+    "READ",
+    "WRITE",
+    "CREATE",
+    "MKDIR",
+    "SYMLINK",
+    "MKNOD",
+    "REMOVE",
+    "RMDIR",
+    "RENAME",
+    "LINK",
+    "READDIR",
+    "READDIRPLUS",
+    "FSSTAT",
+    "FSINFO",
+    "PATHCONF",
+    "COMMIT",
+];
+
+/// RFC 7530.
+pub(super) const VERSION_4: &[&str] = &["NULL", "COMPOUND"];
+
+/// Operations by the numbers of RFC 7530, 8881, 7862 and 8276, from 3 on.
+pub(super) const SERVER: &[&str] = &[
+    "ACCESS",
+    "CLOSE",
+    "COMMIT",
+    "CREATE",
+    "DELEGPURGE",
+    "DELEGRETURN",
+    "GETATTR",
+    "GETFH",
+    "LINK",
+    "LOCK",
+    "LOCKT",
+    "LOCKU",
+    "LOOKUP",
+    "LOOKUPP",
+    "NVERIFY",
+    "OPEN",
+    "OPENATTR",
+    "OPEN_CONFIRM",
+    "OPEN_DOWNGRADE",
+    "PUTFH",
+    "PUTPUBFH",
+    "PUTROOTFH",
+    "READ",
+    "READDIR",
+    "READLINK",
+    "REMOVE",
+    "RENAME",
+    "RENEW",
+    "RESTOREFH",
+    "SAVEFH",
+    "SECINFO",
+    "SETATTR",
+    "SETCLIENTID",
+    "SETCLIENTID_CONFIRM",
+    "VERIFY",
+    "WRITE",
+    "RELEASE_LOCKOWNER",
+    "BACKCHANNEL_CTL",
+    "BIND_CONN_TO_SESSION",
+    "EXCHANGE_ID",
+    "CREATE_SESSION",
+    "DESTROY_SESSION",
+    "FREE_STATEID",
+    "GET_DIR_DELEGATION",
+    "GETDEVICEINFO",
+    "GETDEVICELIST",
+    "LAYOUTCOMMIT",
+    "LAYOUTGET",
+    "LAYOUTRETURN",
+    "SECINFO_NO_NAME",
+    "SEQUENCE",
+    "SET_SSV",
+    "TEST_STATEID",
+    "WANT_DELEGATION",
+    "DESTROY_CLIENTID",
+    "RECLAIM_COMPLETE",
+    "ALLOCATE",
+    "COPY",
+    "COPY_NOTIFY",
+    "DEALLOCATE",
+    "IO_ADVISE",
+    "LAYOUTERROR",
+    "LAYOUTSTATS",
+    "OFFLOAD_CANCEL",
+    "OFFLOAD_STATUS",
+    "READ_PLUS",
+    "SEEK",
+    "WRITE_SAME",
+    "CLONE",
+    "GETXATTR",
+    "SETXATTR",
+    "LISTXATTRS",
+    "REMOVEXATTR",
+];
+
+/// `include/linux/nfs4.h`, the enumeration of `NFSPROC4_CLNT_NULL`, as of Linux 5.9.
+const CLIENT: &[&str] = &[
+    "NULL",
+    "READ",
+    "WRITE",
+    "COMMIT",
+    "OPEN",
+    "OPEN_CONFIRM",
+    "OPEN_NOATTR",
+    "OPEN_DOWNGRADE",
+    "CLOSE",
+    "SETATTR",
+    "FSINFO",
+    "RENEW",
+    "SETCLIENTID",
+    "SETCLIENTID_CONFIRM",
+    "LOCK",
+    "LOCKT",
+    "LOCKU",
+    "ACCESS",
+    "GETATTR",
+    "LOOKUP",
+    "LOOKUP_ROOT",
+    "REMOVE",
+    "RENAME",
+    "LINK",
+    "SYMLINK",
+    "CREATE",
+    "PATHCONF",
+    "STATFS",
+    "READLINK",
+    "READDIR",
+    "SERVER_CAPS",
+    "DELEGRETURN",
+    "GETACL",
+    "SETACL",
+    "FS_LOCATIONS",
+    "RELEASE_LOCKOWNER",
+    "SECINFO",
+    "FSID_PRESENT",
+    "EXCHANGE_ID",
+    "CREATE_SESSION",
+    "DESTROY_SESSION",
+    "SEQUENCE",
+    "GET_LEASE_TIME",
+    "RECLAIM_COMPLETE",
+    "LAYOUTGET",
+    "GETDEVICEINFO",
+    "LAYOUTCOMMIT",
+    "LAYOUTRETURN",
+    "SECINFO_NO_NAME",
+    "TEST_STATEID",
+    "FREE_STATEID",
+    "GETDEVICELIST",
+    "BIND_CONN_TO_SESSION",
+    "DESTROY_CLIENTID",
+    "SEEK",
+    "ALLOCATE",
+    "DEALLOCATE",
+    "LAYOUTSTATS",
+    "CLONE",
+    "COPY",
+    "OFFLOAD_CANCEL",
+    "LOOKUPP",
+    "LAYOUTERROR",
+    "COPY_NOTIFY",
+    "GETXATTR",
+    "SETXATTR",
+    "LISTXATTRS",
+    "REMOVEXATTR",
+    "READ_PLUS",
+];
+
+/// How many of them keep their place in later kernels, which put new ones behind these.
+const CLIENT_SETTLED: usize = 61;
+
+/// Names of the client's operations where the kernel counts so many. One that counts more than we know may have put
+/// some in between, so only the settled ones are named.
+pub(super) fn client(counted: usize) -> &'static [&'static str] {
+    if counted > CLIENT.len() { CLIENT.get(..CLIENT_SETTLED).unwrap_or(CLIENT) } else { CLIENT }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_operation_gets_the_name_of_another_in_a_newer_kernel() {
+        assert_eq!(client(69).last(), Some(&"READ_PLUS"));
+        assert_eq!(client(70).last(), Some(&"OFFLOAD_CANCEL"));
+    }
+}

@@ -49,7 +49,7 @@ use crate::{clock, logging};
 pub(crate) use api::ROUTES;
 use api::{Api, DiskWatch, Facts, FailingSince, Listening};
 use books::Books;
-use collect::{CollectStage, NewInputs};
+use collect::{CollectBoard, CollectStage, NewInputs};
 use firing::FiringBoard;
 use heartbeat::{Heartbeats, Pulse};
 use incident_files::IncidentFiles;
@@ -102,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) executor: SharedExecutor,
     pub(crate) firing: Arc<FiringBoard>,
     pub(crate) collections: Arc<AtomicU64>,
+    pub(crate) collecting: Arc<CollectBoard>,
     pub(crate) missed_rounds: Arc<AtomicU64>,
     pub(crate) phase: Arc<PhaseBoard>,
     pub(crate) heartbeats: Arc<Heartbeats>,
@@ -184,6 +185,7 @@ impl Agent {
             executor,
             firing: Arc::default(),
             collections: Arc::default(),
+            collecting: Arc::default(),
             missed_rounds: Arc::default(),
             phase: Arc::default(),
             heartbeats: Arc::clone(&heartbeats),

@@ -15,6 +15,7 @@ pub(crate) struct Status {
     pub(crate) configuration: Configuration,
     pub(crate) receiver: Receiver,
     pub(crate) destinations: Vec<Destination>,
+    pub(crate) collecting: Collecting,
     pub(crate) series: Series,
     pub(crate) rules: Rules,
     /// The run in hand.
@@ -153,6 +154,21 @@ pub(crate) struct Replayed {
     pub(crate) signal: String,
     pub(crate) records: u64,
     pub(crate) items: u64,
+}
+
+/// How the host is looked at.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Collecting {
+    /// What the agent's user may not see.
+    pub(crate) lacking: Vec<Lack>,
+}
+
+/// Something that cannot be seen.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Lack {
+    pub(crate) what: String,
+    /// The capability or setting that would help.
+    pub(crate) remedy: String,
 }
 
 /// What is kept in memory for rules.

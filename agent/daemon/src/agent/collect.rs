@@ -1,5 +1,6 @@
 //! The thread `collect`: a tick, the lanes that are due in it, the results of probes, and on to the intake.
 
+mod board;
 mod probes;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Collect;
 
+pub(crate) use self::board::CollectBoard;
 pub(crate) use self::probes::start_probes;
 
 /// What a reload has the stage collect from now on.
@@ -49,6 +51,7 @@ pub(crate) struct CollectStage {
     watcher: Watcher,
     next: Arc<Mailbox<NewInputs>>,
     heartbeats: Arc<Heartbeats>,
+    board: Arc<CollectBoard>,
 }
 
 /// Opens the collectors, and says when each is asked.
@@ -81,6 +84,7 @@ impl CollectStage {
             watcher: shared.watcher.clone(),
             next,
             heartbeats: Arc::clone(&shared.heartbeats),
+            board: Arc::clone(&shared.collecting),
         };
         stage.begin_lanes();
         Ok(stage)
@@ -150,6 +154,7 @@ impl CollectStage {
             due.push(number);
         }
         self.intake.take(&mut self.buffers, &due);
+        self.board.show_lacking(self.collection.host().lacking(), before.is_none());
         if let Err(TrySendError::Disconnected(())) = self.arrived.try_send(()) {
             tracing::debug!("nobody evaluates rules any more");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use telemetry::{OneLine, format_duration};
 
-use crate::status::{Configuration, Destination, Owed, Receiver, Reloaded, Status};
+use crate::status::{Collecting, Configuration, Destination, Owed, Receiver, Reloaded, Status};
 
 /// Alerts shown; a storm has more than anybody reads.
 const MAX_ALERTS: usize = 20;
@@ -17,6 +17,7 @@ pub(super) fn page(status: &Status) -> String {
     configuration(&mut text, &status.configuration);
     received(&mut text, &status.receiver);
     destinations(&mut text, &status.destinations);
+    collecting(&mut text, &status.collecting);
     judgement(&mut text, status);
     text
 }
@@ -177,6 +178,15 @@ fn meaning(reason: &str) -> &str {
     }
 }
 
+fn collecting(text: &mut String, collecting: &Collecting) {
+    if !collecting.lacking.is_empty() {
+        text.push_str("\nNot seen\n");
+        for lack in &collecting.lacking {
+            let _ = writeln!(text, "  {}; would help: {}", OneLine(&lack.what), OneLine(&lack.remedy));
+        }
+    }
+}
+
 fn judgement(text: &mut String, status: &Status) {
     let (series, rules) = (&status.series, &status.rules);
     let retention = duration(series.retention_seconds);
@@ -267,6 +277,7 @@ mod tests {
                 "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "dead_lettered": 3, "lost": { "age": 7 },
                              "not_durable": 0, "delivered_by_others": 4, "oldest": "2026-11-21T02:00:00.000Z" }
             } }],
+            "collecting": { "lacking": [] },
             "series": { "kept": 1_500, "at_most": 20_000, "retention_seconds": 7_200, "evicted": 0, "rejected": {} },
             "rules": { "groups": 1, "total": 2, "missed_rounds": 0, "firing": [] },
             "runs": null,
@@ -309,6 +320,17 @@ mod tests {
         assert!(page.contains("process 7.\n  - the last reload failed, see below"), "{page}");
         assert!(page.contains("RELOAD AT 2026-11-21T04:00:00.000Z FAILED"), "{page}");
         assert!(page.contains("    error: not a duration\n     --> x.yaml:1:2\n"), "{page}");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_with_what_would_help() {
+        assert!(!page(&status(&serde_json::json!({}))).contains("Not seen"));
+        let lacking = serde_json::json!([{ "what": "I/O of others' processes", "remedy": "CAP_SYS_PTRACE" }]);
+        let page = page(&status(&serde_json::json!({ "collecting": { "lacking": lacking } })));
+        assert!(
+            page.contains("\nNot seen\n  I/O of others' processes; would help: CAP_SYS_PTRACE\n"),
+            "{page}"
+        );
     }
 
     #[test]

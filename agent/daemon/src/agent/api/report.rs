@@ -11,7 +11,9 @@ use super::routes::Reply;
 use super::{Facts, health};
 use crate::agent::own_metrics::{Outcome, answers, outcomes, rejections};
 use crate::clock;
-use crate::status::{Agent, Destination, FiringAlert, Listener, Owed, Receiver, Rules, Run, Series, Status};
+use crate::status::{
+    Agent, Collecting, Destination, FiringAlert, Lack, Listener, Owed, Receiver, Rules, Run, Series, Status,
+};
 
 pub(super) fn reply(facts: &Facts, _query: &str) -> Reply {
     Reply::json(200, &status(facts, clock::now()))
@@ -32,6 +34,7 @@ fn status(facts: &Facts, now: Timestamp) -> Status {
         configuration: facts.reloads.configuration(),
         receiver: receiver(&facts.receiver.figures()),
         destinations: destinations.iter().map(|figures| destination(facts, figures)).collect(),
+        collecting: collecting(facts),
         series: series(facts),
         rules: rules(facts, now),
         runs: facts.shared.runs.in_hand(now).map(|(alert, runbook, for_seconds)| Run {
@@ -97,6 +100,12 @@ fn owed(figures: &DestinationFigures, signal: Signal) -> Owed {
         }
     }
     owed
+}
+
+fn collecting(facts: &Facts) -> Collecting {
+    let lacking = facts.shared.collecting.now().lacking.into_iter();
+    let lack = |lack: &collectors::Lack| Lack { what: lack.what.to_owned(), remedy: lack.remedy.to_owned() };
+    Collecting { lacking: lacking.map(lack).collect() }
 }
 
 fn series(facts: &Facts) -> Series {

@@ -1,0 +1,71 @@
+//! How collecting fares, for those who ask: the status and the agent's own figures.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use collectors::Lack;
+
+/// Written by the stage, read by others.
+#[derive(Debug, Default)]
+pub(crate) struct CollectBoard(Mutex<Fares>);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fares {
+    /// What this user may not see.
+    pub(crate) lacking: Vec<&'static Lack>,
+}
+
+impl CollectBoard {
+    /// How it fares now.
+    pub(crate) fn now(&self) -> Fares {
+        self.lock().clone()
+    }
+
+    /// Puts up what this user may not see, and says it once: when a first collection has found it out.
+    pub(crate) fn show_lacking(&self, lacking: Vec<&'static Lack>, was_first: bool) {
+        let mut fares = self.lock();
+        if was_first
+            && fares.lacking != lacking
+            && let Some(report) = report(&lacking)
+        {
+            tracing::info!("{report}");
+        }
+        fares.lacking = lacking;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fares> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of it in one sentence; none if nothing lacks.
+fn report(lacking: &[&Lack]) -> Option<String> {
+    let lacks: Vec<String> =
+        lacking.iter().map(|Lack { what, remedy }| format!("{what} (would help: {remedy})")).collect();
+    (!lacks.is_empty()).then(|| format!("not everything can be seen by this user: {}", lacks.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static IO: Lack = Lack { what: "I/O of others' processes", remedy: "CAP_SYS_PTRACE" };
+    static HOME: Lack = Lack { what: "directories of root", remedy: "CAP_DAC_READ_SEARCH" };
+
+    #[test]
+    fn what_lacks_is_one_sentence_and_nothing_where_nothing_lacks() {
+        assert_eq!(report(&[]), None);
+        assert_eq!(
+            report(&[&IO, &HOME]).unwrap(),
+            "not everything can be seen by this user: I/O of others' processes (would help: CAP_SYS_PTRACE); \
+             directories of root (would help: CAP_DAC_READ_SEARCH)"
+        );
+    }
+
+    #[test]
+    fn what_lacks_now_is_shown() {
+        let board = CollectBoard::default();
+        board.show_lacking(vec![&IO], true);
+        board.show_lacking(vec![&IO, &HOME], false);
+        assert_eq!(board.now().lacking, [&IO, &HOME]);
+    }
+}

@@ -1,5 +1,7 @@
 //! `hostmend collect --once`.
 
+mod stress;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -53,6 +55,37 @@ fn recommended_metrics_with_a_source_on_this_host_are_there() {
             assert!(names.contains(metric), "{metric} is missing though {file} is there: {names:?}");
         }
     }
+}
+
+/// One point of a collection.
+struct Point {
+    metric: String,
+    value: f64,
+}
+
+/// What one collection tells of this host.
+fn collect_points() -> Vec<Point> {
+    let output = run(&["collect", "--once", "--format", "otlp-json"]);
+    let requests = stdout(&output);
+    let requests = requests.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    requests
+        .flat_map(|request| list(&request, "resourceMetrics"))
+        .flat_map(|resource| list(&resource, "scopeMetrics"))
+        .flat_map(|scope| list(&scope, "metrics"))
+        .flat_map(|metric| {
+            let name = metric["name"].as_str().unwrap().to_owned();
+            let number = |point: &Value| {
+                let int = point["asInt"].as_str().and_then(|text| text.parse::<f64>().ok());
+                int.or_else(|| point["asDouble"].as_f64()).unwrap()
+            };
+            let data = if metric["sum"].is_object() { &metric["sum"] } else { &metric["gauge"] };
+            let points = list(data, "dataPoints");
+            points
+                .iter()
+                .map(|point| Point { metric: name.clone(), value: number(point) })
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// opentelemetry-specification, metrics/data-model.md.

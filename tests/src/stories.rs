@@ -1,6 +1,7 @@
 //! What happens to hosts, told on machines. A story asserts what it is about; what must hold after every story is
 //! asserted by the machine.
 
+mod everything;
 mod kernel;
 mod nginx;
 mod package;

@@ -18,7 +18,7 @@ const MAY_BE_EMPTY: [&str; 6] = [
     "system.memory.linux.allocation_stalls",
 ];
 
-fn fixtures() -> Vec<String> {
+pub(crate) fn fixtures() -> Vec<String> {
     let names: Vec<String> = std::fs::read_dir(HostRoot::fixture(".").path("/"))
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -43,7 +43,7 @@ fn options(fixture: &str) -> Options {
     }
 }
 
-fn collect(fixture: &str) -> (SampleBuffer, Vec<CollectorFailure>) {
+pub(crate) fn collect(fixture: &str) -> (SampleBuffer, Vec<CollectorFailure>) {
     let mut collection = Collection::open(HostRoot::fixture(fixture), options(fixture), &|_| true).unwrap();
     let mut out = SampleBuffer::default();
     let failures = collection.collect(Timestamp::from_secs(1_800_000_000), &mut || Duration::ZERO, &mut out);

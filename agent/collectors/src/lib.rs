@@ -38,6 +38,8 @@ mod watch;
 mod fixture_tests;
 #[cfg(test)]
 mod hostile_input_tests;
+#[cfg(test)]
+mod plausibility_tests;
 
 pub use ask::{FoundProcess, directory_usage, find_processes};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};

@@ -70,6 +70,7 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     processes::SPEC,
     watch::SPEC,
     directories::SPEC,
+    crate::node_exporter::SPEC,
 ];
 
 /// What an operator may set about the collectors.

@@ -15,8 +15,8 @@ use crate::error::{CollectError, at_most};
 use crate::host::{HostFile, HostRoot};
 use crate::names;
 
-pub(crate) use mounts::parse;
 use mounts::{Mount, unescape};
+pub(crate) use mounts::{may_hang, parse};
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "filesystem",

@@ -36,6 +36,7 @@ const FILES: [&str; 20] = [
 
 fn parse_as_everything(bytes: &[u8]) {
     let file = HostFile::new("/proc/x", String::from_utf8_lossy(bytes));
+    crate::node_exporter::parse_as_everything(&file);
     let _ = cpu::parse(&file);
     let _ = memory::parse(&file);
     let _ = paging::parse_swaps(&file);

@@ -23,6 +23,7 @@ mod memory;
 pub mod names;
 mod network;
 mod nfs;
+mod node_exporter;
 mod paging;
 mod pid_file;
 mod pressure;

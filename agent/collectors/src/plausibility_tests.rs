@@ -8,7 +8,8 @@ use crate::fixture_tests::{collect, fixtures};
 use crate::{COLLECTORS, Collection, HostRoot, Options};
 
 /// May be below 0: how far a clock, or a thermometer, is from zero.
-const MAY_BE_NEGATIVE: [&str; 3] = ["system.clock.linux.offset", "hw.temperature", "hw.temperature.limit"];
+const MAY_BE_NEGATIVE: [&str; 4] =
+    ["system.clock.linux.offset", "hw.temperature", "hw.temperature.limit", "node_network_speed_bytes"];
 
 /// The largest value that something in this unit can reasonably have on a host.
 fn most(unit: &str) -> f64 {

@@ -118,7 +118,7 @@ pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, Colle
             continue;
         }
         let kind = mount.kind.as_str();
-        let is_remote = REMOTE.contains(&kind) || kind.starts_with("fuse.");
+        let is_remote = may_hang(kind);
         if is_remote && mount.point != "/" {
             remote_points.insert(mount.point.clone());
         } else {
@@ -132,6 +132,11 @@ pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, Colle
     }
     mounts.retain(|point, _| !is_below(point, &remote_points));
     Ok(mounts.into_values().collect())
+}
+
+/// Whether a file system of this type may wait for somebody who is gone.
+pub(crate) fn may_hang(kind: &str) -> bool {
+    REMOTE.contains(&kind) || kind.starts_with("fuse.")
 }
 
 /// Whether `point` is one of `places` or lies below it.

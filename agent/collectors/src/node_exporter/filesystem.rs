@@ -1,0 +1,196 @@
+//! `filesystem`, with `node_exporter`'s own choice of mounts.
+//!
+//! A file system that does not answer is told with `node_filesystem_device_error` 1, as `node_exporter` does.
+
+use std::collections::HashSet;
+
+use telemetry::{MetricSpec, Value};
+
+use super::Out;
+use super::rows::{from, gauge};
+use crate::error::{CollectError, at_most};
+use crate::host::{HostFile, HostRoot};
+
+const LABELS: &[&str] = &["device", "mountpoint", "fstype", "device_error"];
+
+/// In the order in which [`Space`] gives their values.
+pub(super) static FILESYSTEM: [MetricSpec; 8] = from(
+    "/proc/1/mountinfo, statvfs(3)",
+    [
+        gauge("node_filesystem_size_bytes", LABELS, "Size of a file system, in bytes."),
+        gauge("node_filesystem_free_bytes", LABELS, "Bytes that are free, for root."),
+        gauge("node_filesystem_avail_bytes", LABELS, "Bytes that are free, for everybody."),
+        gauge("node_filesystem_files", LABELS, "Inodes of a file system."),
+        gauge("node_filesystem_files_free", LABELS, "Inodes that are free."),
+        gauge("node_filesystem_readonly", LABELS, "Whether a mount is read-only."),
+        gauge("node_filesystem_device_error", LABELS, "Whether a file system failed to tell its space."),
+        gauge("node_filesystem_mount_info", &["device", "major", "minor", "mountpoint"], "1 for each mount."),
+    ],
+);
+
+/// Mounts that are told of, 8 series each; beyond it the source fails after telling of so many.
+const MOST_MOUNTS: usize = 1_000;
+
+/// `node_exporter`'s defaults: `--collector.filesystem.fs-types-exclude`...
+const LEFT_OUT_TYPES: &[&str] = &[
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "fusectl",
+    "hugetlbfs",
+    "iso9660",
+    "mqueue",
+    "nsfs",
+    "overlay",
+    "proc",
+    "procfs",
+    "pstore",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "squashfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// ... and `--collector.filesystem.mount-points-exclude`: these and what lies below them...
+const LEFT_OUT_PLACES: [&str; 3] = ["/dev", "/proc", "/sys"];
+/// ... and what lies below these.
+const LEFT_OUT_BELOW: [&str; 3] = ["/run/credentials/", "/var/lib/docker/", "/var/lib/containers/storage/"];
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Mount<'a> {
+    number: (&'a str, &'a str),
+    point: String,
+    device: &'a str,
+    kind: &'a str,
+    read_only: bool,
+}
+
+pub(super) fn filesystem(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
+    let (file, _) = host.read_of_init("mountinfo")?;
+    let mounts = parse(&file)?;
+    let captured = if host.is_captured() { Some(host.read("statvfs")?) } else { None };
+    let asks = FILESYSTEM.iter().take(7).any(|row| out.takes(row.name));
+    let mut seen = HashSet::new();
+    for mount in mounts.iter().take(MOST_MOUNTS) {
+        if !seen.insert((mount.device, &mount.point, mount.kind)) {
+            continue;
+        }
+        let point = Value::Str(&mount.point);
+        let (major, minor) = mount.number;
+        let labels = [Value::Str(mount.device), Value::Str(major), Value::Str(minor), point];
+        out.put("node_filesystem_mount_info", &labels, 1.0);
+        if !asks {
+            continue;
+        }
+        let space = space(host, captured.as_ref(), mount);
+        let error = match &space {
+            Ok(_) => Value::Str(""),
+            Err(error) => Value::Str(error),
+        };
+        let labels = [Value::Str(mount.device), point, Value::Str(mount.kind), error];
+        if let Ok(numbers) = space {
+            for (row, number) in FILESYSTEM.iter().zip(numbers) {
+                out.put(row.name, &labels, number);
+            }
+        }
+        out.put("node_filesystem_readonly", &labels, f64::from(u8::from(mount.read_only)));
+        let failed = f64::from(u8::from(error != Value::Str("")));
+        out.put("node_filesystem_device_error", &labels, failed);
+    }
+    at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems")
+}
+
+/// `27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw`, those that are left out aside.
+pub(super) fn parse<'a>(file: &'a HostFile<'_>) -> Result<Vec<Mount<'a>>, CollectError> {
+    let expected = "a mount point and options, then - type source options";
+    let mut mounts = Vec::new();
+    for line in file.lines() {
+        let mount = parse_line(line).ok_or_else(|| file.malformed(expected, line))?;
+        if !is_left_out(&mount) {
+            mounts.push(mount);
+        }
+    }
+    Ok(mounts)
+}
+
+fn parse_line(line: &str) -> Option<Mount<'_>> {
+    let (mounted, filesystem) = line.split_once(" - ")?;
+    let mut mounted = mounted.split(' ').skip(2);
+    let number = mounted.next()?.split_once(':')?;
+    let (_root, point, options) = (mounted.next()?, mounted.next()?, mounted.next()?);
+    let mut filesystem = filesystem.split(' ');
+    let (kind, device) = (filesystem.next()?, filesystem.next()?);
+    let point = point.replace("\\040", " ").replace("\\011", "\t");
+    let read_only = options.split(',').any(|option| option == "ro");
+    Some(Mount { number, point, device, kind, read_only })
+}
+
+fn is_left_out(mount: &Mount<'_>) -> bool {
+    let at_or_below = |place: &&str| {
+        mount.point.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let below = |place: &&str| mount.point.strip_prefix(*place).is_some_and(|rest| !rest.is_empty());
+    LEFT_OUT_TYPES.contains(&mount.kind)
+        || LEFT_OUT_PLACES.iter().any(at_or_below)
+        || LEFT_OUT_BELOW.iter().any(below)
+}
+
+/// Size, free and available bytes, inodes and free ones.
+type Space = [f64; 5];
+
+fn space(host: &HostRoot, captured: Option<&HostFile<'_>>, mount: &Mount<'_>) -> Result<Space, String> {
+    if let Some(file) = captured {
+        let point = mount.point.replace(' ', "\\040");
+        let line = file.lines().find_map(|line| line.strip_suffix(&point)?.strip_suffix(' '));
+        let numbers: Vec<f64> =
+            line.unwrap_or("").split(' ').filter_map(|field| field.parse().ok()).collect();
+        let [block, blocks, free, available, files, free_files] = numbers[..] else {
+            return Err("not captured".to_owned());
+        };
+        return Ok([blocks * block, free * block, available * block, files, free_files]);
+    }
+    if crate::filesystem::may_hang(mount.kind) {
+        return Err("not asked".to_owned());
+    }
+    let stat = rustix::fs::statvfs(host.path(&mount.point)).map_err(|error| error.to_string())?;
+    let bytes = |blocks: u64| blocks as f64 * stat.f_frsize as f64;
+    Ok([
+        bytes(stat.f_blocks),
+        bytes(stat.f_bfree),
+        bytes(stat.f_bavail),
+        stat.f_files as f64,
+        stat.f_ffree as f64,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_chosen_as_node_exporter_chooses_them() {
+        for (point, kind, told) in [
+            ("/", "ext4", true),
+            ("/run", "tmpfs", true),
+            ("/dev/shm", "tmpfs", false),
+            ("/device", "ext4", true),
+            ("/run/credentials", "ramfs", true),
+            ("/run/credentials/x.service", "ramfs", false),
+            ("/var/lib/docker/volumes/x", "ext4", false),
+            ("/srv", "nfs4", true),
+            ("/x", "overlay", false),
+        ] {
+            let line = format!("27 1 254:0 / {point} rw,relatime shared:1 - {kind} /dev/vda rw\n");
+            let file = HostFile::new("/proc/1/mountinfo", line);
+            assert_eq!(parse(&file).unwrap().len(), usize::from(told), "{point} {kind}");
+        }
+    }
+}

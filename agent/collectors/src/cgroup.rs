@@ -4,6 +4,16 @@
 //! runtimes have a few layouts of their own. What would surprise: a container may run a systemd whose units are called
 //! as those of the host, so what lies below a container is of no unit.
 
+mod collector;
+mod figures;
+mod member;
+mod mounts;
+mod sources;
+mod tree;
+
+pub(crate) use collector::Cgroups;
+pub(crate) use tree::Kind;
+
 /// The hexadecimal digits of a container's number.
 const ID_DIGITS: usize = 64;
 
@@ -104,7 +114,7 @@ fn is_id(text: &str) -> bool {
 }
 
 pub(crate) fn is_slice(name: &str) -> bool {
-    name.ends_with(".slice")
+    name.strip_suffix(".slice").is_some()
 }
 
 /// Whether this is the name of the cgroup of a service or a scope. systemd puts an underscore before one that would
@@ -120,6 +130,18 @@ pub(crate) fn holds_units(name: &str) -> bool {
 
 fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|name| !name.is_empty())
+}
+
+/// Reads a text as each of a cgroup's files and those around them, whatever it says.
+#[cfg(test)]
+pub(crate) fn parse_as_everything(file: &crate::host::HostFile<'_>) {
+    let _ = mounts::parse(file);
+    let _ = figures::partitions(file.text()).count();
+    sources::parse_as_everything(file.text());
+    for line in file.lines() {
+        let _ = (unit_of(line), container_of(line));
+    }
+    let _ = path_of_process(file.text());
 }
 
 #[cfg(test)]

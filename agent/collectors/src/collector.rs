@@ -10,7 +10,7 @@ use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::{
     conntrack, cpu, directories, disk, filesystem, load, memory, network, nfs, paging, pressure, processes,
-    protocols, softnet, uptime, watch,
+    protocols, softnet, units, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -68,6 +68,8 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     conntrack::SPEC,
     nfs::SPEC,
     processes::SPEC,
+    units::UNITS,
+    units::CONTAINERS,
     watch::SPEC,
     directories::SPEC,
     crate::node_exporter::SPEC,

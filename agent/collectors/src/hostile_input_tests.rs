@@ -7,11 +7,15 @@ use proptest::prelude::*;
 use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{
-    conntrack, cpu, disk, filesystem, load, memory, network, nfs, paging, pressure, protocols, resource,
-    softnet, uptime,
+    cgroup, conntrack, cpu, disk, filesystem, load, memory, network, nfs, paging, pressure, protocols,
+    resource, softnet, uptime,
 };
 
-const FILES: [&str; 20] = [
+const FILES: [&str; 24] = [
+    "sys/fs/cgroup/web.slice/hungry.service/cpu.stat",
+    "sys/fs/cgroup/web.slice/hungry.service/memory.stat",
+    "sys/fs/cgroup/web.slice/hungry.service/memory.events",
+    "sys/fs/cgroup/system.slice/io.stat",
     "proc/1/net/netstat",
     "proc/1/net/snmp6",
     "proc/1/net/sockstat",
@@ -57,6 +61,7 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = filesystem::parse(&file, View::Host);
     let _ = filesystem::parse(&file, View::Own);
     let _ = filesystem::parse_statvfs(&file);
+    cgroup::parse_as_everything(&file);
     let _ = processes::limit(&file);
     let _ = identity::parse_passwd(&file);
     let _ = resource::parse_os_release(&file);
@@ -71,7 +76,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let piece = (0..FILES.len(), any::<u16>(), 0..2000_usize);
     let damage = prop::collection::vec((any::<u16>(), any::<u8>()), 0..8);
     (piece, damage).prop_map(|((file, from, length), damage)| {
-        let hosts = ["firecracker-6.18", "node_exporter"].map(HostRoot::fixture);
+        let hosts = ["firecracker-6.18", "node_exporter", "debian-13"].map(HostRoot::fixture);
         let text =
             hosts.iter().find_map(|host| host.read(FILES[file]).ok()).unwrap().text().as_bytes().to_vec();
         let from = usize::from(from) % text.len();
@@ -100,7 +105,7 @@ proptest! {
     #[test]
     fn no_numbers_make_a_parser_panic(
         prefix in prop::sample::select(vec!["cpu ", "ctxt ", "MemTotal: ", "pgfault ", "x\n/dev/x file ", "1 1 sda ",
-            "\n\neth0: ", "some total=", "1 (x) S ", "Udp: A\nUdp: ", "proc4ops ", "TCP: mem ", ""]),
+            "\n\neth0: ", "some total=", "254:0 Read ", "oom_kill ", "user_usec ", "1 (x) S ", "Udp: A\nUdp: ", "proc4ops ", "TCP: mem ", ""]),
         numbers in prop::collection::vec(prop_oneof![Just(u64::MAX), Just(i64::MAX as u64), any::<u64>(), 0..9_u64], 0..60),
     ) {
         let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();

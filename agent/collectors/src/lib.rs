@@ -32,6 +32,7 @@ mod protocols;
 mod resource;
 mod schedule;
 mod softnet;
+mod units;
 mod uptime;
 mod watch;
 

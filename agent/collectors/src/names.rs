@@ -3,6 +3,7 @@
 //! Names, units, instruments, number types and attribute keys are those of the semantic conventions 1.44.0, the draft
 //! names for signals without a convention, and our own below `hostmend.`. A collector pushes values; it spells no name.
 
+mod cgroup;
 mod cpu;
 mod disk;
 mod filesystem;
@@ -12,6 +13,7 @@ mod nfs;
 mod process;
 mod protocols;
 
+pub use cgroup::*;
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;

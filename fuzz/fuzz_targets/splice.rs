@@ -6,7 +6,7 @@ use otlp::{Splice, check_strictly, count_items};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((signal, payload)) = fuzz::request(input) else { return };
-    let attribute = |key: &str| (key.to_owned(), "v".repeat(200));
+    let attribute = |key: &str| (key.to_owned(), "v".repeat(200).into());
     let splice =
         Splice::new(&[attribute("host.name"), attribute("k"), attribute("")]).with_override("a", "b");
     let is_whole = check_strictly(signal, payload).is_ok();

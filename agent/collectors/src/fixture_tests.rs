@@ -22,7 +22,7 @@ pub(crate) fn fixtures() -> Vec<String> {
     let names: Vec<String> = std::fs::read_dir(HostRoot::fixture(".").path("/"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .filter(|entry| entry.path().join("golden.txt").exists())
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     assert!(!names.is_empty());

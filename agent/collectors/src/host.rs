@@ -27,6 +27,7 @@ const KEPT_BUFFERS: usize = 4;
 pub struct HostRoot {
     root: PathBuf,
     captured: bool,
+    own_root: bool,
     page_size_bytes: u64,
     ticks_per_second: f64,
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -37,8 +38,10 @@ pub struct HostRoot {
 impl HostRoot {
     /// The host whose root directory is `root`: `/`, or where a container sees the host's root.
     pub fn at(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
         Self {
-            root: root.into(),
+            own_root: root == Path::new("/"),
+            root,
             captured: false,
             page_size_bytes: rustix::param::page_size() as u64,
             ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
@@ -58,9 +61,20 @@ impl HostRoot {
         Self { captured: true, page_size_bytes: 4096, ticks_per_second: 100.0, ..Self::at(root) }
     }
 
+    /// Whether the host's root is this process's own, and not one that lies elsewhere.
+    pub(crate) fn is_own_root(&self) -> bool {
+        self.own_root
+    }
+
     /// Whether this is a captured host, on which system calls say nothing.
     pub(crate) fn is_captured(&self) -> bool {
         self.captured
+    }
+
+    /// The same, as if its root were this process's own.
+    #[cfg(test)]
+    pub(crate) fn as_own_root(self) -> Self {
+        Self { own_root: true, ..self }
     }
 
     /// The size of a memory page, in bytes.

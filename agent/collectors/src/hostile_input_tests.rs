@@ -64,7 +64,7 @@ fn parse_as_everything(bytes: &[u8]) {
     cgroup::parse_as_everything(&file);
     let _ = processes::limit(&file);
     let _ = identity::parse_passwd(&file);
-    let _ = resource::parse_os_release(&file);
+    resource::parse_as_everything(&file);
     let _ = stat::parse(bytes);
     let _ = processes::parse_statm(bytes);
     let _ = processes::parse_io(bytes);

@@ -49,5 +49,5 @@ pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};
 pub use host::{HostFile, HostRoot};
 pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
-pub use resource::host_resource;
+pub use resource::{Detector, host_resource, instance_id_from, new_instance_id, own_container};
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};

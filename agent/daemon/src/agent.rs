@@ -8,6 +8,7 @@ mod collect;
 mod firing;
 mod heartbeat;
 mod incident_files;
+mod instance;
 mod intake;
 mod mailbox;
 pub(crate) mod own_metrics;
@@ -38,9 +39,9 @@ use executor::{Actuator, ExecutorSocket, ExecutorThread, Policy, PolicyInForce};
 use opentelemetry::trace::TracerProvider;
 use otlp::{Destination, QueueOptions, Sender, SenderFigures, Sink};
 use series::Store;
-use telemetry::Signal;
+use telemetry::{AttributeValue, Signal};
 
-use crate::config::{self, ApiPlaces, Config, Judgement, ReceiveConfig, Repairs};
+use crate::config::{self, ApiPlaces, Config, Judgement, ReceiveConfig, Repairs, find};
 use crate::exit::Exit;
 use crate::self_telemetry::{SelfTelemetry, Shares};
 use crate::taps::{Taps, host_names};
@@ -159,7 +160,7 @@ impl Agent {
         })?;
         let listening = Listening::open(&api_socket(&config.api, state.path()), config.api.listen)?;
         let host = HostRoot::at("/");
-        let resource = config.identity.own(&host);
+        let (resource, own_resource) = instance::resources(&config.identity, &host, state.path())?;
         let receive = receive::listeners(
             config.receive.take(),
             std::mem::take(&mut config.masking),
@@ -170,7 +171,7 @@ impl Agent {
         let heartbeats = Arc::<Heartbeats>::default();
         let queue = QueueOptions { directory: state.path().join(QUEUE), limits: config.queue };
         let sender = start_sender(config.destinations, &queue, heartbeats.pulse("send"))?;
-        let telemetry = SelfTelemetry::new(&config.own_telemetry, &resource, &sender)?;
+        let telemetry = SelfTelemetry::new(&config.own_telemetry, &own_resource, &sender)?;
         logging::start(log, telemetry.logs.as_ref())?;
         sender.say_what_was_found();
 
@@ -372,8 +373,8 @@ fn end_what_was_started(executor: &SharedExecutor, within: Duration) {
     }
 }
 
-fn host_name(resource: &[(String, String)]) -> &str {
-    resource.iter().find(|(key, _)| key == "host.name").map_or("this host", |(_, value)| value.as_str())
+fn host_name(resource: &[(String, AttributeValue)]) -> &str {
+    find(resource, "host.name").unwrap_or("this host")
 }
 
 /// What is on disk is not lost.

@@ -9,7 +9,7 @@ use collectors::{Collection, HostRoot};
 use crossbeam_channel::bounded;
 use otlp::MetricsEncoder;
 use probes::{HttpProbe, ProbeResult, Prober};
-use telemetry::{SampleBuffer, with_causes};
+use telemetry::{AttributeValue, SampleBuffer, with_causes};
 
 use crate::cli::{CollectArgs, CollectFormat};
 use crate::clock;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
         Some(root) if args.captured => HostRoot::captured(root),
         Some(root) => HostRoot::at(root),
     };
-    let resource = config.identity.own(&host);
+    let resource = config.identity.own(&host, None);
     let collect = config.collect;
     let mut collection = Collection::open(host, collect.options.clone(), &|name| collect.wants(name))
         .context("opening the collectors")?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
 }
 
 /// One line per request that would be sent: mostly one.
-fn otlp_json(resource: &[(String, String)], buffer: &SampleBuffer) -> anyhow::Result<String> {
+fn otlp_json(resource: &[(String, AttributeValue)], buffer: &SampleBuffer) -> anyhow::Result<String> {
     let mut text = String::new();
     for request in MetricsEncoder::new(resource).encode(buffer) {
         text += &otlp::to_json(request.signal, &request.payload).context("reading what was just encoded")?;

@@ -31,7 +31,7 @@ use telemetry::{Stage, with_causes};
 
 pub(crate) use judgement::{Judgement, Repairs};
 pub(crate) use receive::ReceiveConfig;
-pub(crate) use resource::Identity;
+pub(crate) use resource::{Identity, find};
 
 use crate::cli::DEFAULT_CONFIGURATION;
 use crate::print;

@@ -11,7 +11,7 @@ mod share;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
 };
@@ -21,7 +21,7 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder as SpanBatch, BatchSpanProcessor, Sampler, SdkTracerProvider,
 };
 use otlp::Sender;
-use telemetry::Signal;
+use telemetry::{AttributeValue, Signal};
 
 use environment::Settings;
 use handover::Handover;
@@ -44,10 +44,10 @@ impl SelfTelemetry {
     /// Telemetry with these resource attributes, handed to `sender`.
     pub(crate) fn new(
         settings: &Settings,
-        attributes: &[(String, String)],
+        attributes: &[(String, AttributeValue)],
         sender: &Arc<Sender>,
     ) -> anyhow::Result<Self> {
-        let attributes = attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let attributes = attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), of_the_sdk(value)));
         let resource = Resource::builder_empty().with_attributes(attributes).build();
         let shares = Arc::<Shares>::default();
         let handover = |signal| Handover { signal, sender: Arc::clone(sender), shares: Arc::clone(&shares) };
@@ -76,6 +76,16 @@ impl SelfTelemetry {
             if let Err(error) = result {
                 tracing::debug!(%error, "own telemetry was not handed over in full");
             }
+        }
+    }
+}
+
+fn of_the_sdk(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::Text(text) => text.clone().into(),
+        AttributeValue::Int(number) => (*number).into(),
+        AttributeValue::Texts(texts) => {
+            Value::Array(texts.iter().map(|text| text.clone().into()).collect::<Vec<StringValue>>().into())
         }
     }
 }
@@ -133,7 +143,7 @@ mod tests {
         let sender = Arc::new(
             Sender::start(vec![destination.unwrap()], None, Duration::from_secs(10), || ()).unwrap(),
         );
-        let resource = [("service.name".to_owned(), "hostmend".to_owned())];
+        let resource = [("service.name".to_owned(), "hostmend".into())];
         let telemetry = SelfTelemetry::new(&Settings::default(), &resource, &sender).unwrap();
 
         telemetry.traces.tracer("test").in_span("work", |_| {});

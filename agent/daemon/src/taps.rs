@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use otlp::tap::{LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
 use series::{HostNames, Store};
-use telemetry::{Batch, Origin, SampleBuffer, Signal, Timestamp};
+use telemetry::{AttributeValue, Attributes, Batch, Origin, SampleBuffer, Signal, Timestamp};
 
 pub(crate) use counters::MADE;
 use counters::{LogSeries, SpanSeries};
@@ -90,7 +90,7 @@ impl TapOptions {
 /// All taps of all listeners.
 #[derive(Debug)]
 pub(crate) struct Taps {
-    resource: Vec<(String, String)>,
+    resource: Attributes,
     in_force: RwLock<InForce>,
     listeners: RwLock<BTreeMap<String, Arc<Mutex<ListenerTaps>>>>,
 }
@@ -112,7 +112,7 @@ struct ListenerTaps {
 }
 
 impl ListenerTaps {
-    fn new(listener: &str, options: &TapOptions, resource: &[(String, String)]) -> Self {
+    fn new(listener: &str, options: &TapOptions, resource: &[(String, AttributeValue)]) -> Self {
         let origin = Origin::Otlp(Arc::from(listener));
         let spans = options.spans.as_ref().map(|spans| {
             (SpanMetrics::new(&spans.bounds, spans.max_series), SpanSeries::new(&origin, &spans.bounds))
@@ -130,7 +130,11 @@ impl ListenerTaps {
 
 impl Taps {
     /// Taps of a host with this resource. Series named in `host_names` are not taken from anybody.
-    pub(crate) fn new(options: TapOptions, host_names: HostNames, resource: &[(String, String)]) -> Self {
+    pub(crate) fn new(
+        options: TapOptions,
+        host_names: HostNames,
+        resource: &[(String, AttributeValue)],
+    ) -> Self {
         let in_force = InForce { options, host_names: Arc::new(host_names) };
         Self { resource: resource.to_vec(), in_force: RwLock::new(in_force), listeners: RwLock::default() }
     }

@@ -73,9 +73,9 @@ fn one_collection() -> SampleBuffer {
 }
 
 fn encode(criterion: &mut Criterion) {
-    let host: Vec<(String, String)> =
+    let host: telemetry::Attributes =
         ["host.id", "host.name", "host.arch", "os.type", "service.name", "service.version"]
-            .map(|key| (key.to_owned(), "fdbf79e8af94cb7f9e8df36789187052".to_owned()))
+            .map(|key| (key.to_owned(), "fdbf79e8af94cb7f9e8df36789187052".into()))
             .to_vec();
     let samples = one_collection();
     let mut encoder = MetricsEncoder::new(&host);

@@ -17,7 +17,7 @@ fn wire(criterion: &mut Criterion) {
     let payload = Bytes::from(spans::request());
     let json = to_json(Traces, &payload).expect("the request is whole");
     let host = ["host.id", "host.name", "host.arch", "os.type"]
-        .map(|key| (key.to_owned(), "fdbf79e8af94cb7f9e8df36789187052".to_owned()));
+        .map(|key| (key.to_owned(), "fdbf79e8af94cb7f9e8df36789187052".into()));
     let adding = Splice::new(&host);
     let spliced = adding.apply(Traces, payload.clone()).expect("the request is whole");
 

@@ -5,12 +5,16 @@
 //! when it would grow past [`BATCH_LIMIT`]; a single entity beyond that goes alone, uncut.
 
 use bytes::Bytes;
-use telemetry::{Batch, EntitySpec, EntityView, Instrument, Number, PointView, SampleBuffer, Scope, Signal};
+use telemetry::{
+    AttributeValue, Attributes, Batch, EntitySpec, EntityView, Instrument, Number, PointView, SampleBuffer,
+    Scope, Signal,
+};
 use telemetry::{Timestamp, Value};
 
 use crate::scope;
 use crate::wire::{
-    bytes_field, fixed64_field, length_field, message_field, text_field, varint_field, varint_length,
+    attribute_field, bytes_field, fixed64_field, length_field, message_field, text_field, varint_field,
+    varint_length,
 };
 
 /// The most bytes that one request takes: gRPC servers refuse messages above 4 MiB unless told otherwise, and what is
@@ -25,7 +29,7 @@ pub(crate) const NO_RECORDED_VALUE: u64 = 1;
 /// Encodes samples of one host. Keeps its buffers, so a steady cycle allocates only the batches that it hands out.
 #[derive(Debug)]
 pub struct MetricsEncoder {
-    host: Vec<(String, String)>,
+    host: Attributes,
     /// The encoded host attributes for each kind of entity met so far, without keys that the entity brings itself.
     resources: Vec<(&'static EntitySpec, Vec<u8>)>,
     buffer: Vec<u8>,
@@ -36,7 +40,7 @@ pub struct MetricsEncoder {
 impl MetricsEncoder {
     /// An encoder for the host with these resource attributes (`host.id`, `service.name`, ...), which every entity's
     /// resource carries beside its own.
-    pub fn new(host_attributes: &[(String, String)]) -> Self {
+    pub fn new(host_attributes: &[(String, AttributeValue)]) -> Self {
         let (resources, buffer, without) = (Vec::new(), Vec::new(), None);
         Self { host: host_attributes.to_vec(), resources, buffer, limit: BATCH_LIMIT, without }
     }
@@ -94,7 +98,7 @@ impl MetricsEncoder {
         let at = known.unwrap_or_else(|| {
             let mut encoded = Vec::new();
             for (key, value) in self.host.iter().filter(|(key, _)| !spec.attributes.contains(&key.as_str())) {
-                attribute(&mut encoded, 1, key, Value::Str(value));
+                attribute_field(&mut encoded, 1, key, value);
             }
             self.resources.push((spec, encoded));
             self.resources.len() - 1

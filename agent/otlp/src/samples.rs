@@ -42,9 +42,9 @@ pub(crate) static SPECS: [MetricSpec; 6] = [
 pub(crate) static PROCESS: EntitySpec =
     EntitySpec { name: "process", attributes: &["process.pid", "process.executable.name", "service.name"] };
 
-pub(crate) fn host_attributes() -> Vec<(String, String)> {
+pub(crate) fn host_attributes() -> telemetry::Attributes {
     [("host.name", "web-01"), ("service.name", "hostmend")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .map(|(key, value)| (key.to_owned(), value.into()))
         .to_vec()
 }
 

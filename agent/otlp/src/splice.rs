@@ -5,9 +5,9 @@
 //! where senders write it anyway: protobuf's fields have no order.
 
 use bytes::Bytes;
-use telemetry::Signal;
+use telemetry::{AttributeValue, Signal};
 
-use crate::wire::{Fields, Malformed, Raw, bytes_field, length_field, text_field, varint_length};
+use crate::wire::{Fields, Malformed, Raw, attribute_field, length_field, varint_length};
 
 /// How many bytes a request may gain: as much as a request may have by default. Reached only by thousands of tiny
 /// resources in one request, which is then refused rather than kept many times as large as it came.
@@ -40,7 +40,7 @@ enum Found {
 
 impl Splice {
     /// Adds each of these attributes where a resource has none of that key.
-    pub fn new(attributes: &[(String, String)]) -> Self {
+    pub fn new(attributes: &[(String, AttributeValue)]) -> Self {
         let mut splice = Self::default();
         for (key, value) in attributes {
             if !splice.attributes.iter().any(|attribute| attribute.key == *key) {
@@ -55,7 +55,7 @@ impl Splice {
     #[must_use]
     pub fn with_override(mut self, key: &str, value: &str) -> Self {
         self.attributes.retain(|attribute| attribute.key != key);
-        self.attributes.push(Attribute::new(key, value, true));
+        self.attributes.push(Attribute::new(key, &value.into(), true));
         self
     }
 
@@ -151,14 +151,9 @@ impl Splice {
 }
 
 impl Attribute {
-    fn new(key: &str, value: &str, is_override: bool) -> Self {
-        let mut any_value = Vec::new();
-        bytes_field(&mut any_value, 1, value.as_bytes());
-        let mut key_value = Vec::new();
-        text_field(&mut key_value, 1, key);
-        bytes_field(&mut key_value, 2, &any_value);
+    fn new(key: &str, value: &AttributeValue, is_override: bool) -> Self {
         let mut field = Vec::new();
-        bytes_field(&mut field, 1, &key_value);
+        attribute_field(&mut field, 1, key, value);
         Self { key: key.to_owned(), field, is_override }
     }
 }

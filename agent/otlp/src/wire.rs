@@ -3,6 +3,8 @@
 //! Knows nothing of OTLP's messages. Lengths are written minimal: a message is written after a guess of how many
 //! bytes its length takes, and moved when the guess was wrong.
 
+use telemetry::AttributeValue;
+
 /// Bytes that are no OTLP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an OTLP message: {reason}")]
@@ -251,6 +253,22 @@ pub(crate) fn message_field(out: &mut Vec<u8>, field: u32, guess: usize, write: 
         *place = (rest & 0x7f) as u8 | if at == last { 0 } else { 0x80 };
         rest >>= 7;
     }
+}
+
+/// One attribute of a resource, as a `KeyValue`.
+pub(crate) fn attribute_field(out: &mut Vec<u8>, field: u32, key: &str, value: &AttributeValue) {
+    message_field(out, field, 1, |out| {
+        text_field(out, 1, key);
+        message_field(out, 2, 1, |out| match value {
+            AttributeValue::Text(text) => bytes_field(out, 1, text.as_bytes()),
+            AttributeValue::Int(number) => varint_field(out, 3, *number as u64),
+            AttributeValue::Texts(texts) => message_field(out, 5, 1, |out| {
+                for text in texts {
+                    message_field(out, 1, 1, |out| bytes_field(out, 1, text.as_bytes()));
+                }
+            }),
+        });
+    });
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod alert;
+mod attribute;
 mod batch;
 mod causes;
 mod departed;
@@ -18,6 +19,7 @@ mod sample;
 mod time;
 
 pub use alert::{Alert, AlertState};
+pub use attribute::{AttributeValue, Attributes};
 pub use batch::{Batch, Signal};
 pub use causes::with_causes;
 pub use departed::{mark_departed, mark_departed_beside};

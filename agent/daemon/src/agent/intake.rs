@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use otlp::{MetricsEncoder, Sender};
-use telemetry::{SampleBuffer, mark_departed, mark_departed_beside};
+use telemetry::{AttributeValue, SampleBuffer, mark_departed, mark_departed_beside};
 
 use crate::agent::Shared;
 use crate::agent::own_metrics::{AGENT, Figures, OwnMetrics};
@@ -26,7 +26,7 @@ pub(crate) struct Intake {
 impl Intake {
     /// An intake for a host with this resource. `own_figures` says whether those of the agent are sent as well.
     pub(crate) fn new(
-        resource: &[(String, String)],
+        resource: &[(String, AttributeValue)],
         own_figures: bool,
         sender: Arc<Sender>,
         shared: Shared,

@@ -102,17 +102,25 @@ pub(super) struct HttpProbeSection {
 pub(super) struct ResourceSection {
     /// Attributes of this host, for its own telemetry and for received telemetry that lacks them.
     pub(super) attributes: BTreeMap<String, Spanned<String>>,
-    /// What is found out about the host. Default: everything.
+    /// What is found out about the host. Default: host, os, container, cloud.
     pub(super) detect: Option<Vec<DetectorName>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DetectorName {
-    /// `host.id`, `host.name`, `host.arch`.
+    /// `host.id`, `host.name`, `host.arch`, and in a cloud `host.type` and `host.image.id`.
     Host,
     /// `os.type`, `os.name`, `os.version` and the like.
     Os,
+    /// `container.id` on what the agent says of itself, when it runs in one.
+    Container,
+    /// `cloud.provider`, `cloud.region` and the like, from files; nobody is asked.
+    Cloud,
+    /// `host.cpu.*`.
+    Cpu,
+    /// `host.ip`, `host.mac`.
+    Addresses,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use collectors::{HostRoot, host_resource};
+use collectors::{Detector, HostRoot, host_resource, own_container};
 use documents::{Problem, Review, Spanned, nearest};
+use telemetry::{AttributeValue, Attributes};
 
 use super::file::{DetectorName, ResourceSection};
 use crate::self_telemetry::environment::{
@@ -15,51 +16,92 @@ use crate::self_telemetry::environment::{
 const MAX_ATTRIBUTES: usize = 64;
 const MAX_ATTRIBUTE_BYTES: usize = 1_024;
 
+/// What is found out unless the file says otherwise. Models of processors and addresses tell more than everyone wants
+/// told.
+const DETECTED: [DetectorName; 4] =
+    [DetectorName::Host, DetectorName::Os, DetectorName::Container, DetectorName::Cloud];
+
 /// What the resource of this host's telemetry is made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// What the file says. It stands before everything else.
     attributes: BTreeMap<String, String>,
     /// What the environment says about the agent.
     of_the_agent: Vec<(String, String)>,
-    /// Attributes that begin so are not found out.
-    undetected: Vec<&'static str>,
+    detected: Vec<DetectorName>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { attributes: BTreeMap::new(), of_the_agent: Vec::new(), detected: DETECTED.to_vec() }
+    }
 }
 
 impl Identity {
     /// The attributes of everything that this host makes itself: what the file says, else what the environment says,
-    /// else what is found out.
-    pub(crate) fn own(&self, host: &HostRoot) -> Vec<(String, String)> {
+    /// else what is found out. `instance` is the agent's `service.instance.id`; without one it is made of the host's id.
+    pub(crate) fn own(&self, host: &HostRoot, instance: Option<String>) -> Attributes {
         let mut attributes = self.detected(host);
+        let host_id = || find(&attributes, "host.id").or_else(|| find(&attributes, "host.name"));
+        let instance = instance.or_else(|| host_id().map(collectors::instance_id_from));
+        attributes.push(("service.name".to_owned(), "hostmend".into()));
+        attributes.push(("service.version".to_owned(), env!("CARGO_PKG_VERSION").into()));
+        attributes.extend(instance.map(|instance| ("service.instance.id".to_owned(), instance.into())));
         overlay(&mut attributes, self.of_the_agent.iter().map(|(key, value)| (key, value)));
         overlay(&mut attributes, &self.attributes);
         attributes
     }
 
+    /// The attributes of what the agent says of itself alone: the same as `own`, and the container that it runs in, which
+    /// is not that of the host's other processes.
+    pub(crate) fn of_the_agent(&self, own: &[(String, AttributeValue)], host: &HostRoot) -> Attributes {
+        let mut attributes = own.to_vec();
+        if self.detected.contains(&DetectorName::Container)
+            && find(own, "container.id").is_none()
+            && let Some(id) = own_container(host)
+        {
+            attributes.push(("container.id".to_owned(), id.into()));
+        }
+        attributes
+    }
+
     /// What received telemetry gets where it says nothing itself: the host, and what the file says about it. Nothing
     /// about a service, which is the sender's to say, and nothing that the environment says about the agent.
-    pub(crate) fn of_received(&self, host: &HostRoot) -> Vec<(String, String)> {
+    pub(crate) fn of_received(&self, host: &HostRoot) -> Attributes {
         let mut attributes = self.detected(host);
         overlay(&mut attributes, &self.attributes);
         attributes.retain(|(key, _)| !key.starts_with("service."));
         attributes
     }
 
-    fn detected(&self, host: &HostRoot) -> Vec<(String, String)> {
-        let found = host_resource(host, env!("CARGO_PKG_VERSION")).into_iter();
-        let wanted = found.filter(|(key, _)| !self.undetected.iter().any(|prefix| key.starts_with(prefix)));
-        wanted.map(|(key, value)| (key.to_owned(), value)).collect()
+    fn detected(&self, host: &HostRoot) -> Attributes {
+        let detectors: Vec<Detector> = self
+            .detected
+            .iter()
+            .filter_map(|name| match name {
+                DetectorName::Host => Some(Detector::Host),
+                DetectorName::Os => Some(Detector::Os),
+                DetectorName::Container => None,
+                DetectorName::Cloud => Some(Detector::Cloud),
+                DetectorName::Cpu => Some(Detector::Cpu),
+                DetectorName::Addresses => Some(Detector::Addresses),
+            })
+            .collect();
+        let found = host_resource(host, &detectors).into_iter();
+        found.map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
-fn overlay<'a>(
-    attributes: &mut Vec<(String, String)>,
-    by: impl IntoIterator<Item = (&'a String, &'a String)>,
-) {
+/// The text of an attribute.
+pub(crate) fn find<'a>(attributes: &'a [(String, AttributeValue)], key: &str) -> Option<&'a str> {
+    attributes.iter().find(|(known, _)| known == key).and_then(|(_, value)| value.as_text())
+}
+
+fn overlay<'a>(attributes: &mut Attributes, by: impl IntoIterator<Item = (&'a String, &'a String)>) {
     for (key, value) in by {
         match attributes.iter_mut().find(|(known, _)| known == key) {
-            Some((_, known)) => known.clone_from(value),
-            None => attributes.push((key.clone(), value.clone())),
+            Some((_, known)) => *known = value.as_str().into(),
+            None => attributes.push((key.clone(), value.as_str().into())),
         }
     }
 }
@@ -79,9 +121,6 @@ pub(super) fn identity(section: &ResourceSection, settings: &Settings, review: &
         };
         review.error(value, problem);
     }
-    let wanted = section.detect.as_deref().unwrap_or(&[DetectorName::Host, DetectorName::Os]);
-    let undetected = [(DetectorName::Host, "host."), (DetectorName::Os, "os.")];
-    let undetected = undetected.into_iter().filter(|(name, _)| !wanted.contains(name));
     Identity {
         attributes: section
             .attributes
@@ -89,7 +128,7 @@ pub(super) fn identity(section: &ResourceSection, settings: &Settings, review: &
             .map(|(key, value)| (key.clone(), value.value.clone()))
             .collect(),
         of_the_agent: settings.attributes.clone(),
-        undetected: undetected.map(|(_, prefix)| prefix).collect(),
+        detected: section.detect.clone().unwrap_or_else(|| DETECTED.to_vec()),
     }
 }
 

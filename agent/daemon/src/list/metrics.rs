@@ -226,7 +226,7 @@ mod tests {
         MetricsArgs { name, collector, json: false, format: MetricsFormat::Text }
     }
 
-    /// UPDATE_GOLDEN=1 writes it anew.
+    /// `UPDATE_GOLDEN=1` writes it anew.
     #[test]
     fn the_metrics_page_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemetry::Attributes;
+
 use super::tls::ServerTls;
 use crate::mask::Masking;
 
@@ -72,7 +74,7 @@ pub struct Listener {
     /// of a client's certificate, or nothing where neither is known.
     pub peer_attribute: Option<String>,
     /// Resource attributes that are added where their key is absent.
-    pub missing_attributes: Vec<(String, String)>,
+    pub missing_attributes: Attributes,
     /// What is masked before anything is kept; what the listener adds is not.
     pub masking: Arc<Masking>,
     /// How much it takes, uncompressed; more is refused with the time to wait.

@@ -1,26 +1,40 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
 use crate::generated::{Manner, any_request, damaged};
+use crate::wire::bytes_field;
 use crate::{check_strictly, count_items};
 
-fn texts(attributes: &[(&str, &str)]) -> Vec<(String, String)> {
-    attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+fn texts(attributes: &[(&str, &str)]) -> telemetry::Attributes {
+    attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
 }
 
-fn attribute(key: &str, value: &str) -> KeyValue {
-    let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
+fn attribute(key: &str, value: &AttributeValue) -> KeyValue {
+    let text = |text: &String| Value::StringValue(text.clone());
+    let value = match value {
+        AttributeValue::Text(value) => text(value),
+        AttributeValue::Int(number) => Value::IntValue(*number),
+        AttributeValue::Texts(texts) => {
+            let values = texts.iter().map(|value| AnyValue { value: Some(text(value)) }).collect();
+            Value::ArrayValue(ArrayValue { values })
+        }
+    };
+    let value = Some(AnyValue { value: Some(value) });
     KeyValue { key: key.to_owned(), value, ..Default::default() }
 }
 
 /// What the splice promises, done with decoded messages.
-fn expected(resource: &mut Option<Resource>, missing: &[(String, String)], replaced: &[(&str, &str)]) {
+fn expected(
+    resource: &mut Option<Resource>,
+    missing: &[(String, AttributeValue)],
+    replaced: &[(&str, &str)],
+) {
     let mut attributes = resource.as_ref().map_or_else(Vec::new, |resource| resource.attributes.clone());
     let mut added = Vec::new();
     for (key, value) in missing.iter().filter(|(key, _)| replaced.iter().all(|(other, _)| other != key)) {
@@ -29,7 +43,7 @@ fn expected(resource: &mut Option<Resource>, missing: &[(String, String)], repla
         }
     }
     for (key, value) in replaced {
-        let wanted = attribute(key, value);
+        let wanted = attribute(key, &(*value).into());
         let found: Vec<&KeyValue> = attributes.iter().filter(|attribute| attribute.key == *key).collect();
         if found != [&wanted] {
             attributes.retain(|attribute| attribute.key != *key);
@@ -45,7 +59,7 @@ fn expected(resource: &mut Option<Resource>, missing: &[(String, String)], repla
 fn spliced_by_decoding(
     signal: Signal,
     payload: &[u8],
-    missing: &[(String, String)],
+    missing: &[(String, AttributeValue)],
     replaced: &[(&str, &str)],
 ) -> Vec<u8> {
     match signal {
@@ -72,7 +86,9 @@ proptest! {
     fn a_decoder_sees_the_request_with_its_attributes_and_nothing_else_changed(
         (signal, payload) in any_request(Manner::Wild),
     ) {
-        let missing = texts(&[("host.name", "web-01"), ("host.id", "7"), ("k", &"v".repeat(300))]);
+        let mut missing = texts(&[("host.name", "web-01"), ("host.id", "7"), ("k", &"v".repeat(300))]);
+        missing.push(("host.cpu.cache.l2.size".to_owned(), AttributeValue::Int(1 << 20)));
+        missing.push(("host.ip".to_owned(), AttributeValue::Texts(vec!["192.0.2.1".to_owned(), "fe80::1".to_owned()])));
         for replaced in [&[][..], &[("service.name", "shop")], &[("host.name", ""), ("a", "b")]] {
             let splice = replaced.iter().fold(Splice::new(&missing), |splice, (key, value)| {
                 splice.with_override(key, value)

@@ -3,12 +3,12 @@
 //! Written straight to the wire, in a scope of its own, with the names of the Collector's spanmetrics connector.
 
 use bytes::Bytes;
-use telemetry::{Batch, Signal, Timestamp};
+use telemetry::{AttributeValue, Batch, Signal, Timestamp};
 
 use super::{Calls, SpanMetrics};
 use crate::encode::{CUMULATIVE, nanos};
 use crate::scope::VERSION;
-use crate::wire::{bytes_field, fixed64_field, message_field, text_field, varint_field};
+use crate::wire::{attribute_field, bytes_field, fixed64_field, message_field, text_field, varint_field};
 
 /// The most bytes of one request; the same as of what is collected.
 const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
@@ -25,10 +25,10 @@ pub struct SpanMetricsEncoder {
 
 impl SpanMetricsEncoder {
     /// An encoder for what came from `origin`, on the host with these resource attributes.
-    pub fn new(host_attributes: &[(String, String)], origin: &str) -> Self {
+    pub fn new(host_attributes: &[(String, AttributeValue)], origin: &str) -> Self {
         let mut resource = Vec::new();
         for (key, value) in host_attributes {
-            attribute(&mut resource, 1, key, value);
+            attribute_field(&mut resource, 1, key, value);
         }
         Self { resource, origin: origin.to_owned() }
     }

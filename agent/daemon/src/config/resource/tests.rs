@@ -25,10 +25,10 @@ fn attributes(text: &str, variables: &[(&str, &str)]) -> [String; 2] {
     std::fs::write(directory.path().join("proc/sys/kernel/hostname"), "web-01\n").unwrap();
     let host = HostRoot::at(directory.path());
     let identity = load_text(text, variables).config.unwrap().identity;
-    [identity.own(&host), identity.of_received(&host)].map(|attributes| {
+    [identity.own(&host, Some("i".to_owned())), identity.of_received(&host)].map(|attributes| {
         let hidden = ["host.arch", "os.build_id", "service.instance.id", "service.version"];
         let pairs = attributes.iter().filter(|(key, _)| !hidden.contains(&key.as_str()));
-        pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+        pairs.map(|(key, value)| format!("{key}={}", value.as_text().unwrap())).collect::<Vec<_>>().join(" ")
     })
 }
 
@@ -45,6 +45,14 @@ fn the_file_stands_before_the_environment_and_that_before_what_is_found_out() {
             "host.name=web-01.example os.type=linux deployment.environment.name=prod team=a",
         ]
     );
+}
+
+#[test]
+fn what_is_not_to_be_found_out_is_not() {
+    let [own, _] = attributes("resource: { detect: [os, cpu] }\n", &[]);
+    assert_eq!(own, "os.type=linux service.name=hostmend");
+    let told = problems("resource: { detect: [clouds] }\n", &[]).join("\n");
+    assert!(told.contains("cloud"), "{told}");
 }
 
 #[test]

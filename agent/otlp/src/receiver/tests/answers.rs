@@ -265,7 +265,7 @@ fn a_client_that_sends_far_too_much_still_reads_why_it_was_refused() {
 #[tokio::test]
 async fn fields_that_nobody_knows_yet_are_handed_on_byte_for_byte() {
     let mut listener = loopback();
-    listener.missing_attributes = vec![("host.name".to_owned(), "web-01".to_owned())];
+    listener.missing_attributes = vec![("host.name".to_owned(), "web-01".into())];
     let (receiver, mut arrived) = start(
         vec![listener, Listener { name: "raw".to_owned(), ..loopback_at(2) }],
         ReceiverLimits::default(),
@@ -292,7 +292,7 @@ async fn what_is_received_is_masked_and_what_the_listener_adds_is_not() {
     let masked = ["host.*".to_owned(), "password".to_owned()];
     let rule = MaskRule::new(&masked, &[], &[], MaskAction::Replace("***".to_owned())).unwrap();
     listener.masking = Masking::new(vec![rule]).unwrap().into();
-    listener.missing_attributes = vec![("host.name".to_owned(), "web-01".to_owned())];
+    listener.missing_attributes = vec![("host.name".to_owned(), "web-01".into())];
     let (receiver, mut arrived) = start(vec![listener], ReceiverLimits::default());
     // Of a span, the attribute password=hunter2.
     let attribute = [&[0x0a, 8][..], b"password", &[0x12, 9, 0x0a, 7], b"hunter2"].concat();

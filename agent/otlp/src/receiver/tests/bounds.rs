@@ -246,7 +246,7 @@ async fn calls_that_never_send_their_body_have_their_place_too_and_the_next_is_t
 
 #[tokio::test]
 async fn what_a_request_gains_on_its_way_takes_room_too() {
-    let missing = vec![("host.name".to_owned(), "x".repeat(10_000))];
+    let missing = vec![("host.name".to_owned(), "x".repeat(10_000).into())];
     let listener = Listener { missing_attributes: missing, ..loopback() };
     let (receiver, mut arrived) = start(vec![listener], ReceiverLimits::default());
     let client = GrpcClient::tcp(receiver.local_address()).await;

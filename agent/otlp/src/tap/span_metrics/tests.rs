@@ -135,7 +135,7 @@ fn exported_span_metrics_are_cumulative_since_their_first_span() {
     let mut metrics = metrics(12);
     metrics.see(&request("web", vec![span("a", 2, 11, 2)]), NOW);
     metrics.see(&request("web", vec![span("b", 2, 1, 0)]), NOW);
-    let host = [("host.name".to_owned(), "web-01".to_owned())];
+    let host = [("host.name".to_owned(), "web-01".into())];
     let later = NOW.plus(Duration::from_secs(10));
     let batches = SpanMetricsEncoder::new(&host, "otlp:apps").encode(&metrics, later);
     assert_eq!(batches.len(), 1);

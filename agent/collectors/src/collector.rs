@@ -9,8 +9,8 @@ use telemetry::{MetricSpec, SampleBuffer};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::{
-    conntrack, cpu, directories, disk, filesystem, load, memory, network, nfs, paging, pressure, processes,
-    protocols, softnet, units, uptime, watch,
+    conntrack, cpu, directories, disk, entropy, filesystem, load, locks, memory, network, nfs, open_files,
+    paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -56,12 +56,16 @@ pub struct CollectorSpec {
 pub static COLLECTORS: &[CollectorSpec] = &[
     uptime::SPEC,
     cpu::SPEC,
+    processors::SPEC,
     load::SPEC,
     memory::SPEC,
     paging::SPEC,
     pressure::SPEC,
     disk::SPEC,
     filesystem::SPEC,
+    locks::SPEC,
+    open_files::SPEC,
+    entropy::SPEC,
     network::SPEC,
     protocols::SPEC,
     softnet::SPEC,

@@ -11,7 +11,7 @@ use crate::names;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "disk",
-    summary: "Bytes, operations, waiting and busy time of block devices.",
+    summary: "Bytes, operations, queue, waiting and busy time of block devices.",
     metrics: &[
         &names::DISK_IO,
         &names::DISK_OPERATIONS,
@@ -20,6 +20,7 @@ pub(crate) const SPEC: CollectorSpec = CollectorSpec {
         &names::DISK_IO_TIME,
         &names::DISK_WEIGHTED_IO_TIME,
         &names::DISK_PENDING_OPERATIONS,
+        &names::DISK_LIMIT,
     ],
     interval: None,
     open: |_, _| Ok(Box::new(Disk)),
@@ -54,8 +55,29 @@ impl Collector for Disk {
         one(&names::DISK_IO_TIME, |device| device.busy_millis);
         one(&names::DISK_WEIGHTED_IO_TIME, |device| device.weighted_millis);
         one(&names::DISK_PENDING_OPERATIONS, |device| device.pending);
+        if out.takes(&names::DISK_LIMIT) {
+            sizes(host, devices, out)?;
+        }
         at_most(MOST_DEVICES, all.len(), &file.path(), "devices")
     }
+}
+
+/// A file for each device; one that went away meanwhile is left out.
+fn sizes(host: &HostRoot, devices: &[Device<'_>], out: &mut SampleBuffer) -> Result<(), CollectError> {
+    for device in devices {
+        // sysfs has no names with a slash, as that of `cciss/c0d0`.
+        let name = device.name.replace('/', "!");
+        if let Some(file) = host.read_optional(format!("sys/class/block/{name}/size"))? {
+            let sectors = parse_size(&file)?;
+            push(out, &names::DISK_LIMIT, &[Value::Str(device.name)], sectors.saturating_mul(SECTOR_BYTES));
+        }
+    }
+    Ok(())
+}
+
+/// Parses `528482304`, a number of sectors.
+pub(crate) fn parse_size(file: &HostFile<'_>) -> Result<u64, CollectError> {
+    file.number(&mut file.text().split_ascii_whitespace(), "a number of sectors", file.text())
 }
 
 /// The kernel counts in sectors of 512 bytes whatever the device's own.
@@ -146,6 +168,22 @@ mod tests {
         ] {
             assert_eq!(parse(&HostFile::new("/proc/diskstats", line)).unwrap().len(), reported, "{line}");
         }
+    }
+
+    #[test]
+    fn a_size_is_told_of_devices_that_have_one_whatever_their_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/diskstats", "104 0 cciss/c0d0 0 0 0 0 0 0 0 0 0 0 0\n8 0 sda 0 0 0 0 0 0 0 0 0 0 0\n");
+        write("sys/class/block/cciss!c0d0/size", "4\n");
+        let mut out = SampleBuffer::default();
+        Disk.collect(&HostRoot::at(directory.path()), &mut out).unwrap();
+        let text = out.to_text();
+        assert!(text.ends_with("system.disk.limit{system.device=\"cciss/c0d0\"} 2048\n"), "{text}");
     }
 
     #[test]

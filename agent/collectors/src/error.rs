@@ -27,6 +27,18 @@ pub enum CollectError {
         /// What was to be read.
         path: String,
     },
+    /// A file system whose server or program is gone, or slow.
+    #[error("the file system at {path} does not answer; see whoever serves it, or unmount it")]
+    Stuck {
+        /// The mount point.
+        path: String,
+    },
+    /// Too many others do not answer.
+    #[error(
+        "some file systems were not asked how full they are, because others do not answer; hostmend.filesystem.stuck \
+         names those: see whoever serves them, or unmount them"
+    )]
+    NotAsked,
     /// A file that decides about something may not be read by this user.
     #[error("reading {path}: the agent's user needs permission for it and its directories")]
     Denied {

@@ -1,37 +1,40 @@
-//! Space and inodes of mounted file systems, from `/proc/1/mountinfo` and `statvfs`.
+//! Space, inodes and errors of mounted file systems, from `/proc/1/mountinfo`, `statvfs` and `/sys/fs/ext4`.
 //!
-//! Only file systems that keep data are asked. Those that a server, a hypervisor, a cluster or a program answers for are
-//! not, nor what is mounted below them: `statvfs` waits without end when that one is gone, and it must not stop the
-//! collection. Their space is not told for now; a type that is not listed here is taken for a local one.
+//! A file system that does not answer costs its own answer: it is told as stuck, and the others are told all the same
+//! (see `ask_mount`). One that turned read-only is told as another series, because its mode is an attribute.
 
 mod mounts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use telemetry::{SampleBuffer, Value};
 
+use crate::ask_mount::{Answer, Question, Space};
 use crate::collector::{Collector, CollectorSpec};
 use crate::error::{CollectError, at_most};
 use crate::host::{HostFile, HostRoot};
 use crate::names;
+use crate::processors::parse_number;
 
 use mounts::{Mount, unescape};
-pub(crate) use mounts::{may_hang, parse};
+pub(crate) use mounts::{may_hang, parse, parse_all};
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "filesystem",
-    summary: "Space and inodes of local file systems.",
+    summary: "Space, inodes and errors of file systems, and which of them do not answer.",
     metrics: &[
         &names::FILESYSTEM_LIMIT,
         &names::FILESYSTEM_USAGE,
         &names::FILESYSTEM_UTILIZATION,
         &names::FILESYSTEM_INODES_USAGE,
+        &names::FILESYSTEM_STUCK,
+        &names::FILESYSTEM_ERROR_COUNT,
     ],
     interval: None,
     open: |_, _| Ok(Box::new(Filesystem)),
 };
 
-/// Mounts that are reported, 9 series each; beyond it the collector fails after reporting so many.
+/// Mounts that are reported, 10 series each; beyond it the collector fails after reporting so many.
 const MOST_MOUNTS: usize = 500;
 
 struct Filesystem;
@@ -39,28 +42,105 @@ struct Filesystem;
 impl Collector for Filesystem {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
         let (file, view) = host.read_of_init("mountinfo")?;
-        let mounts = parse(&file, view)?;
+        let mut mounts = parse(&file, view)?;
         let mut first_error = at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems").err();
-        let captured = if host.is_captured() { Some(parse_statvfs(&host.read("statvfs")?)?) } else { None };
+        mounts.truncate(MOST_MOUNTS);
+        let questions: Vec<Question<'_>> = mounts.iter().map(Mount::question).collect();
         let mut filesystems = Vec::new();
-        for mount in mounts.into_iter().take(MOST_MOUNTS) {
-            let space = match &captured {
-                Some(spaces) => Ok(spaces.get(&mount.point).copied()),
-                None => ask(host, &mount.point),
-            };
-            match space {
-                Ok(space) => {
-                    filesystems.extend(space.filter(|space| space.blocks > 0).map(|space| (mount, space)));
-                }
-                Err(error) => first_error = first_error.or(Some(error)),
+        let mut stuck = Vec::new();
+        for (mount, answer) in mounts.iter().zip(host.spaces(&questions)?) {
+            match answer {
+                Answer::Space(space) if space.blocks > 0 => filesystems.push((mount, space)),
+                Answer::Space(_) => {}
+                Answer::Stuck => stuck.push(mount),
+                Answer::Refused(errno) => first_error = first_error.or_else(|| refused(host, mount, errno)),
+                Answer::NotAsked => first_error = first_error.or(Some(CollectError::NotAsked)),
             }
         }
         report(&filesystems, out);
+        for (mount, _) in &filesystems {
+            out.int(&names::FILESYSTEM_STUCK, &[Value::Str(&mount.point)], 0);
+        }
+        for mount in stuck {
+            out.int(&names::FILESYSTEM_STUCK, &[Value::Str(&mount.point)], 1);
+        }
+        errors(host, &mounts, out)?;
         first_error.map_or(Ok(()), Err)
     }
 }
 
-fn report(filesystems: &[(Mount, Space)], out: &mut SampleBuffer) {
+/// `None` when the mount is gone or hidden from this user.
+fn refused(host: &HostRoot, mount: &Mount, source: rustix::io::Errno) -> Option<CollectError> {
+    let error = CollectError::Read { path: crate::host::display(&host.path(&mount.point)), source };
+    (!error.is_out_of_reach()).then_some(error)
+}
+
+/// The errors that ext4 counts for each device. Other file systems keep no such count.
+fn errors(host: &HostRoot, mounts: &[Mount], out: &mut SampleBuffer) -> Result<(), CollectError> {
+    let mut counted = BTreeSet::new();
+    let mut mounts = mounts
+        .iter()
+        .filter(|mount| mount.kind.starts_with("ext") && counted.insert(mount.number.as_str()))
+        .peekable();
+    if mounts.peek().is_none() {
+        return Ok(());
+    }
+    let Some(devices) = host.read_optional("proc/diskstats")? else { return Ok(()) };
+    for mount in mounts {
+        let Some(name) = device_name(&devices, &mount.number) else { continue };
+        if let Some(file) = host.read_optional(format!("sys/fs/ext4/{name}/errors_count"))? {
+            out.int(&names::FILESYSTEM_ERROR_COUNT, &[Value::Str(&mount.device)], parse_number(&file)?);
+        }
+    }
+    Ok(())
+}
+
+/// What the kernel calls the device of this number, `254:0`: the third word of its line in `/proc/diskstats`.
+pub(crate) fn device_name<'a>(file: &'a HostFile<'_>, number: &str) -> Option<&'a str> {
+    let (major, minor) = number.split_once(':')?;
+    file.text().lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        (fields.next()? == major && fields.next()? == minor).then(|| fields.next())?
+    })
+}
+
+impl HostRoot {
+    /// How full the file system is that is mounted at `mount_point`, an absolute path on the host.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is mounted there, or it did not say; [`CollectError::Stuck`] when it does not answer.
+    pub fn space(&self, mount_point: &str) -> Result<Space, CollectError> {
+        let (file, view) = self.read_of_init("mountinfo")?;
+        let mounts = parse_all(&file, view)?;
+        let mount = mounts.iter().find(|mount| mount.point == mount_point);
+        let mount = mount.ok_or(CollectError::Absent { what: "such mount point" })?;
+        let source = match self.spaces(&[mount.question()])?.first() {
+            Some(Answer::Space(space)) => return Ok(*space),
+            Some(Answer::Stuck) => return Err(CollectError::Stuck { path: mount_point.to_owned() }),
+            Some(Answer::Refused(errno)) => *errno,
+            Some(Answer::NotAsked) | None => return Err(CollectError::NotAsked),
+        };
+        Err(CollectError::Read { path: crate::host::display(&self.path(mount_point)), source })
+    }
+
+    /// Asks mounts how full they are: one answer per question, in their order.
+    ///
+    /// # Errors
+    ///
+    /// What was captured of the host cannot be read.
+    pub(crate) fn spaces(&self, questions: &[Question<'_>]) -> Result<Vec<Answer>, CollectError> {
+        if !self.is_captured() {
+            return Ok(self.mounts().ask(questions, |point| self.path(point)));
+        }
+        let captured = parse_statvfs(&self.read("statvfs")?)?;
+        let gone = Answer::Refused(rustix::io::Errno::NOENT);
+        let answer = |space: &Space| Answer::Space(*space);
+        Ok(questions.iter().map(|question| captured.get(question.point).map_or(gone, answer)).collect())
+    }
+}
+
+fn report(filesystems: &[(&Mount, Space)], out: &mut SampleBuffer) {
     for (mount, space) in filesystems {
         let [device, kind, mode, point] = mount.values();
         out.int(&names::FILESYSTEM_LIMIT, &[device, kind, mode, point], space.bytes(space.blocks));
@@ -91,17 +171,6 @@ fn report(filesystems: &[(Mount, Space)], out: &mut SampleBuffer) {
     }
 }
 
-/// What `statvfs(3)` says of a file system.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Space {
-    block_bytes: u64,
-    blocks: u64,
-    free: u64,
-    available: u64,
-    files: u64,
-    free_files: u64,
-}
-
 impl Space {
     fn bytes(&self, blocks: u64) -> i64 {
         blocks.saturating_mul(self.block_bytes) as i64
@@ -113,25 +182,6 @@ impl Space {
             ("free", self.available),
             ("reserved", self.free.saturating_sub(self.available)),
         ]
-    }
-}
-
-/// `None` when the mount is gone or hidden from this user.
-fn ask(host: &HostRoot, mount_point: &str) -> Result<Option<Space>, CollectError> {
-    let path = host.path(mount_point);
-    match rustix::fs::statvfs(&path) {
-        Ok(stat) => Ok(Some(Space {
-            block_bytes: stat.f_frsize,
-            blocks: stat.f_blocks,
-            free: stat.f_bfree,
-            available: stat.f_bavail,
-            files: stat.f_files,
-            free_files: stat.f_ffree,
-        })),
-        Err(source) => {
-            let error = CollectError::Read { path: crate::host::display(&path), source };
-            if error.is_out_of_reach() { Ok(None) } else { Err(error) }
-        }
     }
 }
 
@@ -156,3 +206,6 @@ pub(crate) fn parse_statvfs(file: &HostFile<'_>) -> Result<BTreeMap<String, Spac
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

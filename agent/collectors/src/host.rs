@@ -7,11 +7,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
+use crate::ask_mount::MountAsker;
 use crate::descriptors::Descriptors;
 use crate::error::{CollectError, Found, Lack};
 
@@ -33,6 +34,7 @@ pub struct HostRoot {
     buffers: Mutex<Vec<Vec<u8>>>,
     lacks: Mutex<BTreeSet<&'static Lack>>,
     descriptors: [Descriptors; 2],
+    mounts: Mutex<MountAsker>,
 }
 
 impl HostRoot {
@@ -48,6 +50,7 @@ impl HostRoot {
             buffers: Mutex::default(),
             lacks: Mutex::default(),
             descriptors: Descriptors::shares(),
+            mounts: Mutex::new(MountAsker::of_kernel()),
         }
     }
 
@@ -97,6 +100,11 @@ impl HostRoot {
     pub(crate) fn descriptors_of_cgroups(&self) -> &Descriptors {
         let [_, cgroups] = &self.descriptors;
         cgroups
+    }
+
+    /// Whoever asks file systems how full they are.
+    pub(crate) fn mounts(&self) -> MutexGuard<'_, MountAsker> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where `path`, absolute or not, lies below the root.
@@ -172,7 +180,7 @@ impl HostRoot {
         self.lacks.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

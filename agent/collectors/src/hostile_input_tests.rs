@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{
-    cgroup, conntrack, cpu, disk, filesystem, load, memory, network, nfs, paging, pressure, protocols,
-    resource, softnet, uptime,
+    cgroup, conntrack, cpu, disk, filesystem, load, locks, memory, network, nfs, open_files, paging,
+    pressure, processors, protocols, resource, softnet, uptime,
 };
 
-const FILES: [&str; 24] = [
+const FILES: &[&str] = &[
     "sys/fs/cgroup/web.slice/hungry.service/cpu.stat",
     "sys/fs/cgroup/web.slice/hungry.service/memory.stat",
     "sys/fs/cgroup/web.slice/hungry.service/memory.events",
@@ -23,6 +23,9 @@ const FILES: [&str; 24] = [
     "proc/1/net/stat/nf_conntrack",
     "proc/1/net/rpc/nfsd",
     "proc/stat",
+    "proc/cpuinfo",
+    "proc/locks",
+    "proc/sys/fs/file-nr",
     "proc/meminfo",
     "proc/vmstat",
     "proc/swaps",
@@ -42,6 +45,13 @@ fn parse_as_everything(bytes: &[u8]) {
     let file = HostFile::new("/proc/x", String::from_utf8_lossy(bytes));
     crate::node_exporter::parse_as_everything(&file);
     let _ = cpu::parse(&file);
+    let _ = cpu::parse_cpus(&file).count();
+    let _ = cpu::parse_schedstat(&file).count();
+    let _ = processors::parse_number(&file);
+    let _ = processors::parse_cpuinfo(&file);
+    let _ = open_files::parse(&file);
+    let _ = locks::parse(&file);
+    let _ = disk::parse_size(&file);
     let _ = memory::parse(&file);
     let _ = paging::parse_swaps(&file);
     let _ = paging::parse_vmstat(&file);
@@ -62,6 +72,7 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = filesystem::parse(&file, View::Own);
     let _ = filesystem::parse_statvfs(&file);
     cgroup::parse_as_everything(&file);
+    let _ = filesystem::device_name(&file, "254:0");
     let _ = processes::limit(&file);
     let _ = identity::parse_passwd(&file);
     resource::parse_as_everything(&file);

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod ask_mount;
 mod cgroup;
 mod collector;
 mod conntrack;
@@ -14,22 +15,27 @@ mod cpu;
 mod descriptors;
 mod directories;
 mod disk;
+mod entropy;
 mod error;
 mod filesystem;
 mod host;
 mod lane;
 mod load;
+mod locks;
 mod memory;
 pub mod names;
 mod network;
 mod nfs;
 mod node_exporter;
+mod open_files;
 mod paging;
 mod pid_file;
 mod pressure;
 mod processes;
+mod processors;
 mod protocols;
 mod resource;
+mod rising;
 mod schedule;
 mod softnet;
 mod units;
@@ -44,6 +50,7 @@ mod hostile_input_tests;
 mod plausibility_tests;
 
 pub use ask::{FoundProcess, directory_usage, find_processes};
+pub use ask_mount::Space;
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};

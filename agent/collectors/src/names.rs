@@ -7,9 +7,11 @@ mod cgroup;
 mod cpu;
 mod disk;
 mod filesystem;
+mod kernel;
 mod memory;
 mod network;
 mod nfs;
+mod pressure;
 mod process;
 mod protocols;
 
@@ -17,14 +19,17 @@ pub use cgroup::*;
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;
+pub use kernel::*;
 pub use memory::*;
 pub use network::*;
 pub use nfs::*;
+pub use pressure::*;
 pub use process::*;
 pub use protocols::*;
 
 use telemetry::{Aspect, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 
+const CPU_NUMBER: &str = "cpu.logical_number";
 const DEVICE: &str = "system.device";
 const DISK_DIRECTION: &str = "disk.io.direction";
 const FAULT_TYPE: &str = "system.paging.fault.type";

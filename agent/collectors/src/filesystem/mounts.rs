@@ -1,12 +1,12 @@
 //! Which file systems are mounted where, and which of them may be asked.
 //!
-//! `statvfs` waits without end where whoever answers for a file system is gone, so this decides by type and by place, and
-//! asks nothing.
+//! Decides by type and by place, and asks nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use telemetry::Value;
 
+use crate::ask_mount::Question;
 use crate::error::CollectError;
 use crate::host::{HostFile, View};
 
@@ -22,6 +22,10 @@ const PSEUDO: &[&str] = &[
     "devpts",
     "devtmpfs",
     "efivarfs",
+    "fuse.gvfsd-fuse",
+    "fuse.lxcfs",
+    "fuse.portal",
+    "fuse.snapfuse",
     "fusectl",
     "hugetlbfs",
     "iso9660",
@@ -87,10 +91,16 @@ const UNINTERESTING: &[&str] = &[
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Mount {
+    /// The kernel's number of this mount, which no other one has while this one is there.
+    id: u64,
+    /// The number of the device: `254:0`.
+    pub(super) number: String,
     pub(super) point: String,
-    kind: String,
-    device: String,
+    pub(super) kind: String,
+    pub(super) device: String,
     read_only: bool,
+    /// Whether the way there leads through a server, the hypervisor, a cluster or a program.
+    is_remote: bool,
 }
 
 impl Mount {
@@ -99,39 +109,44 @@ impl Mount {
         let mode = if self.read_only { "ro" } else { "rw" };
         [Value::Str(&self.device), Value::Str(&self.kind), Value::Str(mode), Value::Str(&self.point)]
     }
+
+    pub(crate) fn question(&self) -> Question<'_> {
+        Question { mount: self.id, point: &self.point, is_remote: self.is_remote }
+    }
 }
 
-/// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`) and keeps what is worth
-/// asking, sorted by mount point. Where one mount hides another, the later one stands. What is mounted below a remote
-/// file system is left out, because the way there leads through it; unless that is `/`, without which nothing runs.
+/// Of all mounts, those that keep data and are of interest.
+pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, CollectError> {
+    let mut mounts = parse_all(file, view)?;
+    mounts.retain(|mount| !PSEUDO.contains(&mount.kind.as_str()) && !is_below(&mount.point, UNINTERESTING));
+    Ok(mounts)
+}
+
+/// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`), sorted by mount point. Where
+/// one mount hides another, the later one stands. What is mounted below a remote file system is remote itself, because
+/// the way there leads through it; unless that is `/`, without which nothing runs.
 ///
 /// In its own view the agent sees its sandbox too: file systems made read-only, and parts of them mounted once more. Then
 /// the mode is that of the file system itself, and the first mount of a device stands for it.
-pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, CollectError> {
+pub(crate) fn parse_all(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, CollectError> {
     let mut devices: BTreeSet<String> = BTreeSet::new();
     let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
-    let mut remote_points: BTreeSet<String> = BTreeSet::new();
     for line in file.lines() {
-        let (number, mount) = parse_line(line, view)
+        let mount = parse_line(line, view)
             .ok_or_else(|| file.malformed("a mount point and options, then - type source options", line))?;
-        if view == View::Own && !devices.insert(number.to_owned()) {
+        if view == View::Own && !devices.insert(mount.number.clone()) {
             continue;
         }
-        let kind = mount.kind.as_str();
-        let is_remote = may_hang(kind);
-        if is_remote && mount.point != "/" {
-            remote_points.insert(mount.point.clone());
-        } else {
-            remote_points.remove(&mount.point);
-        }
-        if is_remote || PSEUDO.contains(&kind) || is_below(&mount.point, UNINTERESTING) {
-            mounts.remove(&mount.point);
-        } else {
-            mounts.insert(mount.point.clone(), mount);
-        }
+        mounts.insert(mount.point.clone(), mount);
     }
-    mounts.retain(|point, _| !is_below(point, &remote_points));
-    Ok(mounts.into_values().collect())
+    let remote = |mount: &&Mount| mount.is_remote && mount.point != "/";
+    let remote_points: Vec<String> =
+        mounts.values().filter(remote).map(|mount| mount.point.clone()).collect();
+    let mut mounts: Vec<Mount> = mounts.into_values().collect();
+    for mount in &mut mounts {
+        mount.is_remote |= is_below(&mount.point, &remote_points);
+    }
+    Ok(mounts)
 }
 
 /// Whether a file system of this type may wait for somebody who is gone.
@@ -147,18 +162,29 @@ fn is_below(point: &str, places: impl IntoIterator<Item = impl AsRef<str>>) -> b
     })
 }
 
-/// The number of the device, `254:0`, and the mount.
-fn parse_line(line: &str, view: View) -> Option<(&str, Mount)> {
+fn parse_line(line: &str, view: View) -> Option<Mount> {
     let (mounted, filesystem) = line.split_once(" - ")?;
-    let mut mounted = mounted.split(' ').skip(2);
-    let (number, _root, point, options) =
-        (mounted.next()?, mounted.next()?, mounted.next()?, mounted.next()?);
+    let mut mounted = mounted.split(' ');
+    let (id, _parent, number, _root, point, options) = (
+        mounted.next()?.parse().ok()?,
+        mounted.next()?,
+        mounted.next()?,
+        mounted.next()?,
+        mounted.next()?,
+        mounted.next()?,
+    );
     let mut filesystem = filesystem.split(' ');
     let (kind, device, super_options) = (filesystem.next()?, filesystem.next()?, filesystem.next()?);
     let read_only = |options: &str| options.split(',').any(|option| option == "ro");
-    let read_only = read_only(super_options) || (view == View::Host && read_only(options));
-    let mount = Mount { point: unescape(point), kind: kind.to_owned(), device: unescape(device), read_only };
-    Some((number, mount))
+    Some(Mount {
+        id,
+        number: number.to_owned(),
+        point: unescape(point),
+        kind: kind.to_owned(),
+        device: unescape(device),
+        read_only: read_only(super_options) || (view == View::Host && read_only(options)),
+        is_remote: may_hang(kind),
+    })
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
@@ -194,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_local_file_systems_that_keep_data_are_asked() {
+    fn only_file_systems_that_keep_data_are_asked() {
         for (line, asked) in [
             ("27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard", true),
             ("28 1 0:9 / /tmp rw - tmpfs tmpfs rw", true),
@@ -202,33 +228,50 @@ mod tests {
             ("25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw", false),
             ("26 24 0:23 / /device rw - xfs /dev/sdb rw", true),
             ("32 27 8:17 / /media/stick rw - fuseblk /dev/sdb1 rw", true),
+            ("33 27 0:41 / /home rw - nfs4 filer:/home rw", true),
+            ("34 27 0:42 / /run/user/7/doc rw - fuse.portal portal rw", false),
         ] {
             assert_eq!(points(line).len(), usize::from(asked), "{line}");
         }
     }
 
+    /// Where something is mounted, and whether it is taken for remote.
+    fn remote(text: &str) -> Vec<(String, bool)> {
+        let mounts = parse(&HostFile::new("/proc/1/mountinfo", text), View::Host).unwrap();
+        mounts.into_iter().map(|mount| (mount.point, mount.is_remote)).collect()
+    }
+
     #[test]
-    fn a_file_system_whose_keeper_may_be_gone_is_never_asked() {
+    fn a_file_system_whose_keeper_may_be_gone_is_remote() {
         for kind in
             ["nfs4", "fuse", "fuse.sshfs", "virtiofs", "vboxsf", "ocfs2", "beegfs", "9p", "afs", "gpfs"]
         {
-            assert_eq!(points(&format!("30 27 0:40 / /srv rw - {kind} far:/srv rw")), [], "{kind}");
+            let line = format!("30 27 0:40 / /srv rw - {kind} far:/srv rw");
+            assert_eq!(remote(&line), [("/srv".to_owned(), true)], "{kind}");
         }
     }
 
     #[test]
-    fn what_is_mounted_below_a_remote_file_system_is_not_asked() {
-        let remote = "30 27 0:40 / /home rw - nfs4 filer:/home rw\n";
+    fn what_is_mounted_below_a_remote_file_system_is_remote() {
+        let far = "30 27 0:40 / /home rw - nfs4 filer:/home rw\n";
         let below = "31 30 8:1 / /home/me/disk rw - ext4 /dev/sda1 rw\n";
         let beside = "32 27 8:2 / /homestead rw - ext4 /dev/sda2 rw\n";
-        assert_eq!(points(&format!("{remote}{below}{beside}")), [("/homestead".to_owned(), false)]);
+        let local = "33 27 8:3 / /home rw - xfs /dev/sda3 rw\n";
+        let point = |point: &str, is_remote| (point.to_owned(), is_remote);
         assert_eq!(
-            points(&format!("27 1 0:40 / / rw - nfs4 filer:/ rw\n{below}")).len(),
-            1,
+            remote(&format!("{far}{below}{beside}")),
+            [point("/home", true), point("/home/me/disk", true), point("/homestead", false)]
+        );
+        assert_eq!(
+            remote(&format!("27 1 0:40 / / rw - nfs4 filer:/ rw\n{below}")),
+            [point("/", true), point("/home/me/disk", false)],
             "a diskless host"
         );
-        let local = "33 27 8:3 / /home rw - xfs /dev/sda3 rw\n";
-        assert_eq!(points(&format!("{remote}{local}{below}")).len(), 2, "the remote one is covered");
+        assert_eq!(
+            remote(&format!("{far}{local}{below}")),
+            [point("/home", false), point("/home/me/disk", false)],
+            "the remote one is covered"
+        );
     }
 
     #[test]
@@ -239,7 +282,7 @@ mod tests {
             points(&format!("{ext4}29 1 8:0 / /data rw - xfs /dev/sda rw")),
             [("/data".to_owned(), false)]
         );
-        assert_eq!(points(&format!("{ext4}29 1 8:0 / /data rw - nfs4 filer:/ rw")), []);
+        assert_eq!(points(&format!("{ext4}29 1 0:9 / /data rw - autofs none rw")), []);
     }
 
     #[test]

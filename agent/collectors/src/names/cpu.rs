@@ -1,12 +1,10 @@
-//! Metrics of processors, tasks, pressure and time.
+//! Metrics of processors, tasks and time.
 
-use telemetry::{Aspect, MetricSpec, Resource};
+use telemetry::{Aspect, Instrument, MetricSpec, Resource, ValueType};
 
-use super::{COUNT, COUNT_SECONDS, GAUGE, LEVEL, draft, metric, shows};
+use super::{COUNT, COUNT_SECONDS, CPU_NUMBER, GAUGE, LEVEL, draft, metric, opt_in, shows};
 
-const STALL_TYPE: &str = "system.linux.pressure.stall_type";
-
-/// Time that all CPUs together spent in a mode.
+/// Time that all CPUs together, or each, spent in a mode.
 pub static CPU_TIME: MetricSpec = shows(
     Resource::Cpu,
     Aspect::Utilization,
@@ -14,13 +12,29 @@ pub static CPU_TIME: MetricSpec = shows(
         "system.cpu.time",
         "s",
         COUNT_SECONDS,
-        &["cpu.mode"],
+        &["cpu.mode", CPU_NUMBER],
         [
-            "Time that all CPUs together spent in a mode.",
-            "/proc/stat: cpu, ticks / CLK_TCK; interrupt = irq + softirq",
+            "Time that all CPUs together, or each, spent in a mode.",
+            "/proc/stat: cpu or cpuN, ticks / CLK_TCK; interrupt = irq + softirq",
         ],
     ),
 );
+
+/// Share of the time that all CPUs together, or each, spent in a mode since the last collection.
+pub static CPU_UTILIZATION: MetricSpec = opt_in(shows(
+    Resource::Cpu,
+    Aspect::Utilization,
+    metric(
+        "system.cpu.utilization",
+        "1",
+        GAUGE,
+        &["cpu.mode", CPU_NUMBER],
+        [
+            "Share of the time that all CPUs together, or each, spent in a mode since the last collection.",
+            "/proc/stat: cpu or cpuN, ticks of the mode / ticks of all modes",
+        ],
+    ),
+));
 
 /// CPUs that are online.
 pub static CPU_LOGICAL_COUNT: MetricSpec = shows(
@@ -32,6 +46,38 @@ pub static CPU_LOGICAL_COUNT: MetricSpec = shows(
         LEVEL,
         &[],
         ["CPUs that are online.", "/proc/stat: lines cpuN"],
+    ),
+);
+
+/// Cores of all processors.
+pub static CPU_PHYSICAL_COUNT: MetricSpec = shows(
+    Resource::Cpu,
+    Aspect::Context,
+    metric(
+        "system.cpu.physical.count",
+        "{cpu}",
+        LEVEL,
+        &[],
+        [
+            "Cores of all processors that have a CPU online.",
+            "/sys/devices/system/cpu/cpu*/topology/physical_package_id and core_id beside it: different pairs",
+        ],
+    ),
+);
+
+/// Clock rate of a CPU.
+pub static CPU_FREQUENCY: MetricSpec = shows(
+    Resource::Cpu,
+    Aspect::Context,
+    metric(
+        "system.cpu.frequency",
+        "Hz",
+        (Instrument::Gauge, ValueType::Int),
+        &[CPU_NUMBER],
+        [
+            "Clock rate of a CPU.",
+            "/sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq x 1000, else /proc/cpuinfo: cpu MHz",
+        ],
     ),
 );
 
@@ -48,6 +94,19 @@ pub static CONTEXT_SWITCHES: MetricSpec = shows(
     )),
 );
 
+/// Interrupts of all CPUs.
+pub static INTERRUPTS: MetricSpec = opt_in(shows(
+    Resource::Cpu,
+    Aspect::Context,
+    draft(metric(
+        "system.cpu.linux.interrupts",
+        "{interrupt}",
+        COUNT,
+        &[],
+        ["Interrupts served by all CPUs.", "/proc/stat: intr, first number"],
+    )),
+));
+
 /// Tasks that run or could run.
 pub static RUN_QUEUE_LENGTH: MetricSpec = shows(
     Resource::Cpu,
@@ -58,6 +117,22 @@ pub static RUN_QUEUE_LENGTH: MetricSpec = shows(
         LEVEL,
         &[],
         ["Tasks that run or could run.", "/proc/stat: procs_running"],
+    )),
+);
+
+/// Time that tasks could have run and did not.
+pub static RUN_QUEUE_TIME: MetricSpec = shows(
+    Resource::Cpu,
+    Aspect::Saturation,
+    draft(metric(
+        "system.cpu.linux.run_queue.time",
+        "s",
+        COUNT_SECONDS,
+        &[CPU_NUMBER],
+        [
+            "Time that tasks could have run and waited for a CPU.",
+            "/proc/schedstat: cpuN, 8th number / 1e9; summed over CPUs",
+        ],
     )),
 );
 
@@ -143,57 +218,5 @@ pub static THREAD_COUNT: MetricSpec = shows(
         LEVEL,
         &[],
         ["Threads that exist.", "/proc/loadavg: field 4, after the slash"],
-    )),
-);
-
-/// Time that tasks waited for a CPU.
-pub static CPU_PRESSURE: MetricSpec = shows(
-    Resource::Cpu,
-    Aspect::Saturation,
-    draft(metric(
-        "system.cpu.linux.pressure.total",
-        "s",
-        COUNT_SECONDS,
-        &[STALL_TYPE],
-        ["Time that tasks waited for a CPU.", "/proc/pressure/cpu: total"],
-    )),
-);
-
-/// Time that tasks waited for memory.
-pub static MEMORY_PRESSURE: MetricSpec = shows(
-    Resource::Memory,
-    Aspect::Saturation,
-    draft(metric(
-        "system.memory.linux.pressure.total",
-        "s",
-        COUNT_SECONDS,
-        &[STALL_TYPE],
-        ["Time that tasks waited for memory.", "/proc/pressure/memory: total"],
-    )),
-);
-
-/// Time that tasks waited for I/O.
-pub static IO_PRESSURE: MetricSpec = shows(
-    Resource::Disk,
-    Aspect::Saturation,
-    draft(metric(
-        "system.io.linux.pressure.total",
-        "s",
-        COUNT_SECONDS,
-        &[STALL_TYPE],
-        ["Time that tasks waited for I/O.", "/proc/pressure/io: total"],
-    )),
-);
-
-/// Time that tasks waited for interrupts to be served.
-pub static IRQ_PRESSURE: MetricSpec = shows(
-    Resource::Cpu,
-    Aspect::Saturation,
-    draft(metric(
-        "system.irq.linux.pressure.total",
-        "s",
-        COUNT_SECONDS,
-        &[STALL_TYPE],
-        ["Time that tasks waited for interrupts to be served.", "/proc/pressure/irq: total"],
     )),
 );

@@ -2,7 +2,7 @@
 
 use telemetry::{Aspect, MetricSpec, Resource};
 
-use super::{COUNT, COUNT_SECONDS, DEVICE, DISK_DIRECTION, LEVEL, draft, metric, shows};
+use super::{COUNT, COUNT_SECONDS, DEVICE, DISK_DIRECTION, LEVEL, draft, metric, opt_in, shows};
 
 /// Bytes read and written.
 pub static DISK_IO: MetricSpec = shows(
@@ -97,3 +97,16 @@ pub static DISK_PENDING_OPERATIONS: MetricSpec = shows(
         ["Operations in flight.", "/proc/diskstats: column 12"],
     )),
 );
+
+/// Size of the device.
+pub static DISK_LIMIT: MetricSpec = opt_in(shows(
+    Resource::Disk,
+    Aspect::Context,
+    metric(
+        "system.disk.limit",
+        "By",
+        LEVEL,
+        &[DEVICE],
+        ["Size of the device.", "/sys/class/block/*/size x 512"],
+    ),
+));

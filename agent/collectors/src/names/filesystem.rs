@@ -2,7 +2,7 @@
 
 use telemetry::{Aspect, MetricSpec, Resource};
 
-use super::{DEVICE, GAUGE, LEVEL, draft, metric, shows};
+use super::{DEVICE, GAUGE, LEVEL, draft, metric, own, shows};
 
 const FS_MODE: &str = "system.filesystem.mode";
 const FS_MOUNTPOINT: &str = "system.filesystem.mountpoint";
@@ -61,5 +61,35 @@ pub static FILESYSTEM_INODES_USAGE: MetricSpec = shows(
         LEVEL,
         &[DEVICE, FS_MODE, FS_MOUNTPOINT, FS_TYPE, FS_STATE],
         ["Inodes, used and free.", "statvfs: f_files - f_ffree, f_ffree"],
+    )),
+);
+
+/// Whether a file system does not answer.
+pub static FILESYSTEM_STUCK: MetricSpec = shows(
+    Resource::Filesystem,
+    Aspect::Errors,
+    own(metric(
+        "hostmend.filesystem.stuck",
+        "1",
+        LEVEL,
+        &[FS_MOUNTPOINT],
+        [
+            "1 where a file system has not said within a second how full it is, else 0.",
+            "statvfs, in a thread that may be left behind",
+        ],
+    )),
+);
+
+/// Errors that a file system noted about itself. They stand on its disk, so they are older than the boot and not a
+/// counter: a check of the file system sets them back.
+pub static FILESYSTEM_ERROR_COUNT: MetricSpec = shows(
+    Resource::Filesystem,
+    Aspect::Errors,
+    own(metric(
+        "hostmend.filesystem.error.count",
+        "{error}",
+        LEVEL,
+        &[DEVICE],
+        ["Errors that an ext4 file system noted since it was last checked.", "/sys/fs/ext4/*/errors_count"],
     )),
 );

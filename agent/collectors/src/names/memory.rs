@@ -2,7 +2,9 @@
 
 use telemetry::{Aspect, MetricSpec, Resource};
 
-use super::{COUNT, DEVICE, FAULT_TYPE, GAUGE, LEVEL, draft, metric, shows};
+use super::{COUNT, DEVICE, FAULT_TYPE, GAUGE, LEVEL, draft, metric, opt_in, shows};
+
+const HUGEPAGES_STATE: &str = "system.memory.linux.hugepages.state";
 
 /// Memory that the kernel has to give.
 pub static MEMORY_LIMIT: MetricSpec = shows(
@@ -83,6 +85,126 @@ pub static MEMORY_DIRTY: MetricSpec = shows(
         &[],
         ["Memory that waits to be written to disk.", "/proc/meminfo: Dirty"],
     )),
+);
+
+/// Memory that processes share: shared memory and tmpfs.
+pub static MEMORY_SHARED: MetricSpec = opt_in(shows(
+    Resource::Memory,
+    Aspect::Context,
+    metric(
+        "system.memory.linux.shared",
+        "By",
+        LEVEL,
+        &[],
+        ["Memory that processes share: shared memory and tmpfs.", "/proc/meminfo: Shmem"],
+    ),
+));
+
+/// Memory that was promised to processes.
+pub static MEMORY_COMMITTED: MetricSpec = opt_in(shows(
+    Resource::Memory,
+    Aspect::Utilization,
+    draft(metric(
+        "system.memory.linux.committed.usage",
+        "By",
+        LEVEL,
+        &[],
+        ["Memory that was promised to processes.", "/proc/meminfo: Committed_AS"],
+    )),
+));
+
+/// Memory that can be promised to processes where the kernel does not overcommit.
+pub static MEMORY_COMMITTED_LIMIT: MetricSpec = opt_in(shows(
+    Resource::Memory,
+    Aspect::Context,
+    draft(metric(
+        "system.memory.linux.committed.limit",
+        "By",
+        LEVEL,
+        &[],
+        [
+            "Memory that can be promised to processes where the kernel does not overcommit.",
+            "/proc/meminfo: CommitLimit",
+        ],
+    )),
+));
+
+/// Huge pages of the default size that exist.
+pub static HUGEPAGES_LIMIT: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Context,
+    metric(
+        "system.memory.linux.hugepages.limit",
+        "{page}",
+        LEVEL,
+        &[],
+        ["Huge pages of the default size that exist.", "/proc/meminfo: HugePages_Total"],
+    ),
+);
+
+/// The default size of a huge page.
+pub static HUGEPAGES_PAGE_SIZE: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Context,
+    metric(
+        "system.memory.linux.hugepages.page_size",
+        "By",
+        LEVEL,
+        &[],
+        ["The default size of a huge page.", "/proc/meminfo: Hugepagesize"],
+    ),
+);
+
+/// Huge pages that are promised and not yet used.
+pub static HUGEPAGES_RESERVED: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Context,
+    metric(
+        "system.memory.linux.hugepages.reserved",
+        "{page}",
+        LEVEL,
+        &[],
+        ["Huge pages that are promised and not yet used.", "/proc/meminfo: HugePages_Rsvd"],
+    ),
+);
+
+/// Huge pages beyond those that were asked for.
+pub static HUGEPAGES_SURPLUS: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Context,
+    metric(
+        "system.memory.linux.hugepages.surplus",
+        "{page}",
+        LEVEL,
+        &[],
+        ["Huge pages beyond those that were asked for.", "/proc/meminfo: HugePages_Surp"],
+    ),
+);
+
+/// Huge pages, used and free.
+pub static HUGEPAGES_USAGE: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Utilization,
+    metric(
+        "system.memory.linux.hugepages.usage",
+        "{page}",
+        LEVEL,
+        &[HUGEPAGES_STATE],
+        ["Huge pages, used and free.", "/proc/meminfo: HugePages_Total - HugePages_Free, HugePages_Free"],
+    ),
+);
+
+/// Share of the huge pages, used and free.
+pub static HUGEPAGES_UTILIZATION: MetricSpec = shows(
+    Resource::Memory,
+    Aspect::Utilization,
+    metric(
+        "system.memory.linux.hugepages.utilization",
+        "1",
+        GAUGE,
+        &[HUGEPAGES_STATE],
+        ["Share of the huge pages, used and free.", "/proc/meminfo: usage / HugePages_Total"],
+    ),
 );
 
 /// Swap space, used and free.

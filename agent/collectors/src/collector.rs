@@ -9,8 +9,8 @@ use telemetry::{MetricSpec, SampleBuffer};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::{
-    conntrack, cpu, directories, disk, entropy, filesystem, load, locks, memory, network, nfs, open_files,
-    paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
+    conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network, nfs,
+    open_files, paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -71,6 +71,7 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     softnet::SPEC,
     conntrack::SPEC,
     nfs::SPEC,
+    hardware::SPEC,
     processes::SPEC,
     units::UNITS,
     units::CONTAINERS,

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{
-    cgroup, conntrack, cpu, disk, filesystem, load, locks, memory, network, nfs, open_files, paging,
-    pressure, processors, protocols, resource, softnet, uptime,
+    cgroup, conntrack, cpu, disk, filesystem, hardware, load, locks, memory, network, nfs, open_files,
+    paging, pressure, processors, protocols, resource, softnet, uptime,
 };
 
 const FILES: &[&str] = &[
@@ -65,6 +65,9 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = protocols::tcp_memory(&file);
     let _ = softnet::parse(&file, &mut Vec::new());
     let _ = conntrack::parse(&file);
+    let _ = hardware::parse_number(file.text());
+    let _ = hardware::parse_cpuinfo(file.text());
+    let _ = hardware::state_of(file.text());
     for line in file.lines() {
         let _ = nfs::parse_line(&file, line, &mut Vec::new());
     }

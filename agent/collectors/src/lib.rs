@@ -18,6 +18,7 @@ mod disk;
 mod entropy;
 mod error;
 mod filesystem;
+mod hardware;
 mod host;
 mod lane;
 mod load;

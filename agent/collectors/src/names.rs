@@ -7,6 +7,7 @@ mod cgroup;
 mod cpu;
 mod disk;
 mod filesystem;
+mod hardware;
 mod kernel;
 mod memory;
 mod network;
@@ -14,11 +15,13 @@ mod nfs;
 mod pressure;
 mod process;
 mod protocols;
+mod sensors;
 
 pub use cgroup::*;
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;
+pub use hardware::*;
 pub use kernel::*;
 pub use memory::*;
 pub use network::*;
@@ -26,6 +29,7 @@ pub use nfs::*;
 pub use pressure::*;
 pub use process::*;
 pub use protocols::*;
+pub use sensors::*;
 
 use telemetry::{Aspect, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 
@@ -83,6 +87,7 @@ const COUNT: (Instrument, ValueType) = (Instrument::Counter, ValueType::Int);
 const COUNT_SECONDS: (Instrument, ValueType) = (Instrument::Counter, ValueType::Double);
 const LEVEL: (Instrument, ValueType) = (Instrument::UpDownCounter, ValueType::Int);
 const GAUGE: (Instrument, ValueType) = (Instrument::Gauge, ValueType::Double);
+const GAUGE_INT: (Instrument, ValueType) = (Instrument::Gauge, ValueType::Int);
 
 /// 1 when the collector gave all its metrics, else 0; no point where the host has no such source. Not a gauge, which
 /// PromQL would know as a `_ratio`.

@@ -16,8 +16,8 @@ use crate::host::{HostFile, HostRoot};
 use crate::names;
 use crate::processors::parse_number;
 
-use mounts::{Mount, unescape};
-pub(crate) use mounts::{may_hang, parse, parse_all};
+use mounts::unescape;
+pub(crate) use mounts::{Mount, parse, parse_all};
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "filesystem",

@@ -57,5 +57,6 @@ pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};
 pub use host::{HostFile, HostRoot};
 pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
+pub use node_exporter::NODE_EXPORTER;
 pub use resource::{Detector, host_resource, instance_id_from, new_instance_id, own_container};
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};

@@ -105,7 +105,9 @@ const COUNT: usize = {
     count
 };
 
-/// All metrics of the profile.
+/// All metrics of the profile, [`Scope::NodeExporter`](telemetry::Scope) all of them.
+pub static NODE_EXPORTER: &[&MetricSpec] = &METRICS;
+
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the lengths")]
 static METRICS: [&MetricSpec; COUNT] = {
     let mut all = [&SCRAPE[0]; COUNT];

@@ -11,6 +11,7 @@ mod incident_files;
 mod instance;
 mod intake;
 mod mailbox;
+mod node_exporter;
 pub(crate) mod own_metrics;
 mod parts;
 mod phase;
@@ -29,7 +30,7 @@ mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -41,7 +42,7 @@ use otlp::{Destination, QueueOptions, Sender, SenderFigures, Sink};
 use series::Store;
 use telemetry::{AttributeValue, Signal};
 
-use crate::config::{self, ApiPlaces, Config, Judgement, ReceiveConfig, Repairs, find};
+use crate::config::{self, ApiPlaces, Collect, Config, Judgement, ReceiveConfig, Repairs, find};
 use crate::exit::Exit;
 use crate::self_telemetry::{SelfTelemetry, Shares};
 use crate::taps::{Taps, host_names};
@@ -56,6 +57,7 @@ use heartbeat::{Heartbeats, Pulse};
 use incident_files::IncidentFiles;
 use intake::Intake;
 use mailbox::Mailbox;
+use node_exporter::NodePage;
 use own_metrics::Figures;
 use parts::InForce;
 use phase::{Phase, PhaseBoard, STOP_WITHIN};
@@ -114,6 +116,15 @@ pub(crate) struct Shared {
     pub(crate) turned_away: Arc<AtomicU64>,
     pub(crate) taps: Arc<Taps>,
     pub(crate) watcher: Watcher,
+    pub(crate) node_page: Arc<NodePage>,
+}
+
+impl Shared {
+    /// From now on the metrics of `node_exporter`'s names are kept and served as the configuration says.
+    fn name_as_node_exporter(&self, collect: &Collect) {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        self.node_page.put_in_force(&collect.node_exporter, &mut store);
+    }
 }
 
 /// What the stages are to take over after a reload.
@@ -196,7 +207,9 @@ impl Agent {
             turned_away: Arc::default(),
             taps: Arc::new(taps),
             watcher,
+            node_page: Arc::new(NodePage::new(host_name(&resource).to_owned())),
         };
+        shared.name_as_node_exporter(&config.collect);
         let sink = receive::sink(Arc::clone(&sender), Arc::clone(&shared.taps));
         let receiver = start_receiver(receive, sink, heartbeats.pulse("receive"))?;
         let (report, ended) = bounded(1);

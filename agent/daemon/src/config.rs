@@ -10,6 +10,7 @@ mod exporter_variables;
 mod file;
 mod judgement;
 mod masking;
+mod node_exporter;
 mod receive;
 mod resource;
 mod secret;
@@ -101,6 +102,20 @@ pub(crate) struct Collect {
     pub(crate) intervals: Intervals,
     pub(crate) disabled: BTreeSet<String>,
     pub(crate) options: Options,
+    pub(crate) node_exporter: NodeExporter,
+}
+
+/// What becomes of the metrics that bear `node_exporter`'s names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeExporter {
+    /// Whether whoever scrapes gets them.
+    pub(crate) served: bool,
+    /// The label `job`.
+    pub(crate) job: String,
+    /// The label `instance`; by default the host's name and a port.
+    pub(crate) instance: Option<String>,
+    /// The metrics of which rules see no series.
+    pub(crate) left_out: Vec<&'static str>,
 }
 
 impl Collect {
@@ -116,6 +131,7 @@ impl Default for Collect {
             intervals: Intervals::every(DEFAULT_INTERVAL),
             disabled: BTreeSet::new(),
             options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
+            node_exporter: NodeExporter::default(),
         }
     }
 }
@@ -200,7 +216,7 @@ impl Load {
         let mut review = Review::new(&document);
         let state_directory = file.state_directory.as_ref().map(|value| base.path(&value.value));
         let api = section::api(&file.api, &base, &mut review);
-        let collect = collect::collect(&file.collect, &base, &mut review);
+        let mut collect = collect::collect(&file.collect, &base, &mut review);
         let probes = section::probes(&file.probes, &mut review);
         let own_telemetry = resource::own_telemetry(&file.own_telemetry, variables, &mut review);
         let identity = resource::identity(&file.resource, &own_telemetry, &mut review);
@@ -221,6 +237,8 @@ impl Load {
         let taps = taps::taps(&file.taps, budgets, &mut review);
         let judgement = self.judgement(&file, &base, &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
+        let named = (&judgement, &repairs);
+        node_exporter::node_exporter(&file.node_exporter, named, &mut collect, &mut review);
         let executor = file.executor.as_ref().map(|section| base.path(&section.socket.value));
         self.problems.extend(review.into_problems());
         self.problems.extend(coherence::check(&Whole {

@@ -17,7 +17,9 @@ pub use host_names::HostNames;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use names::{prometheus_label, prometheus_name, prometheus_name_of};
 pub use ring::Samples;
-pub use store::{Appended, Between, Limits, Outside, OutsideFigures, Rejected, Rejections, SeriesId, Store};
+pub use store::{
+    Appended, Between, Limits, Outside, OutsideFigures, Rejected, Rejections, ScrapedAs, SeriesId, Store,
+};
 
 /// The value that says that a series has ended: a NaN with the bits that Prometheus reserves for it.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);

@@ -8,6 +8,7 @@ mod identity;
 mod outside;
 mod ownership;
 mod rejected;
+mod scraped;
 mod slots;
 
 use std::collections::{HashMap, HashSet};
@@ -25,6 +26,7 @@ use ended::Ended;
 use outside::Outsiders;
 pub use outside::{Outside, OutsideFigures};
 pub use rejected::{Rejected, Rejections};
+pub use scraped::ScrapedAs;
 use slots::Slots;
 
 /// How much a store keeps.
@@ -94,6 +96,7 @@ pub struct Store {
     by_fingerprint: HashMap<u64, u32, RandomState>,
     ended: Ended,
     outsiders: Outsiders,
+    scraped: ScrapedAs,
     timeline: Timeline,
     /// When the newest buffer was collected.
     newest: Option<i64>,
@@ -115,6 +118,7 @@ impl Store {
             by_fingerprint: HashMap::default(),
             ended: Ended::default(),
             outsiders: Outsiders::default(),
+            scraped: ScrapedAs::default(),
             timeline: Timeline::default(),
             newest: None,
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
@@ -179,6 +183,9 @@ impl Store {
         let mut done = Appended::default();
         for entity in buffer.entities() {
             for point in entity.points() {
+                if !self.scraped.keeps(point.metric) {
+                    continue;
+                }
                 match self.append_point(&entity, &point, tick, at) {
                     Ok(true) => done.samples += 1,
                     Ok(false) => {}

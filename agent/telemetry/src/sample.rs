@@ -100,7 +100,8 @@ impl LeftOut {
         Self(Arc::new(metrics.into_iter().map(|metric| std::ptr::from_ref(metric).addr()).collect()))
     }
 
-    fn has(&self, metric: &'static MetricSpec) -> bool {
+    /// Whether the metric is one of them.
+    pub fn has(&self, metric: &'static MetricSpec) -> bool {
         !self.0.is_empty() && self.0.contains(&std::ptr::from_ref(metric).addr())
     }
 }

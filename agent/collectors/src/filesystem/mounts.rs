@@ -150,7 +150,7 @@ pub(crate) fn parse_all(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, C
 }
 
 /// Whether a file system of this type may wait for somebody who is gone.
-pub(crate) fn may_hang(kind: &str) -> bool {
+fn may_hang(kind: &str) -> bool {
     REMOTE.contains(&kind) || kind.starts_with("fuse.")
 }
 

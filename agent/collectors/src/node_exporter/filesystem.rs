@@ -2,18 +2,20 @@
 //!
 //! A file system that does not answer is told with `node_filesystem_device_error` 1, as `node_exporter` does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use telemetry::{MetricSpec, Value};
 
 use super::Out;
 use super::rows::{from, gauge};
+use crate::ask_mount::{Answer, Question};
 use crate::error::{CollectError, at_most};
+use crate::filesystem::{Mount, parse_all};
 use crate::host::{HostFile, HostRoot};
 
 const LABELS: &[&str] = &["device", "mountpoint", "fstype", "device_error"];
 
-/// In the order in which [`Space`] gives their values.
+/// In the order in which [`numbers`] gives their values.
 pub(super) static FILESYSTEM: [MetricSpec; 8] = from(
     "/proc/1/mountinfo, statvfs(3)",
     [
@@ -65,7 +67,8 @@ const LEFT_OUT_PLACES: [&str; 3] = ["/dev", "/proc", "/sys"];
 const LEFT_OUT_BELOW: [&str; 3] = ["/run/credentials/", "/var/lib/docker/", "/var/lib/containers/storage/"];
 
 #[derive(Debug, PartialEq)]
-pub(super) struct Mount<'a> {
+pub(super) struct Listed<'a> {
+    id: u64,
     number: (&'a str, &'a str),
     point: String,
     device: &'a str,
@@ -74,42 +77,44 @@ pub(super) struct Mount<'a> {
 }
 
 pub(super) fn filesystem(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
-    let (file, _) = host.read_of_init("mountinfo")?;
-    let mounts = parse(&file)?;
-    let captured = if host.is_captured() { Some(host.read("statvfs")?) } else { None };
-    let asks = FILESYSTEM.iter().take(7).any(|row| out.takes(row.name));
+    let (file, view) = host.read_of_init("mountinfo")?;
+    let mut mounts = parse(&file)?;
+    let found = mounts.len();
     let mut seen = HashSet::new();
-    for mount in mounts.iter().take(MOST_MOUNTS) {
-        if !seen.insert((mount.device, &mount.point, mount.kind)) {
-            continue;
-        }
-        let point = Value::Str(&mount.point);
+    mounts.retain(|mount| seen.insert((mount.device, mount.point.clone(), mount.kind)));
+    mounts.truncate(MOST_MOUNTS);
+    for mount in &mounts {
         let (major, minor) = mount.number;
-        let labels = [Value::Str(mount.device), Value::Str(major), Value::Str(minor), point];
-        out.put("node_filesystem_mount_info", &labels, 1.0);
-        if !asks {
-            continue;
-        }
-        let space = space(host, captured.as_ref(), mount);
-        let error = match &space {
-            Ok(_) => Value::Str(""),
-            Err(error) => Value::Str(error),
-        };
-        let labels = [Value::Str(mount.device), point, Value::Str(mount.kind), error];
-        if let Ok(numbers) = space {
-            for (row, number) in FILESYSTEM.iter().zip(numbers) {
-                out.put(row.name, &labels, number);
-            }
-        }
-        out.put("node_filesystem_readonly", &labels, f64::from(u8::from(mount.read_only)));
-        let failed = f64::from(u8::from(error != Value::Str("")));
-        out.put("node_filesystem_device_error", &labels, failed);
+        let [device, major, minor, point] = [mount.device, major, minor, &mount.point].map(Value::Str);
+        out.put("node_filesystem_mount_info", &[device, major, minor, point], 1.0);
     }
-    at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems")
+    if FILESYSTEM.iter().take(7).any(|row| out.takes(row.name)) {
+        let known = parse_all(&file, view)?;
+        let known: HashMap<u64, Question<'_>> =
+            known.iter().map(Mount::question).map(|question| (question.mount, question)).collect();
+        mounts.retain(|mount| known.contains_key(&mount.id));
+        let questions: Vec<Question<'_>> =
+            mounts.iter().filter_map(|mount| known.get(&mount.id).copied()).collect();
+        for (mount, answer) in mounts.iter().zip(host.spaces(&questions)?) {
+            tell(out, mount, &answer);
+        }
+    }
+    at_most(MOST_MOUNTS, found, &file.path(), "file systems")
+}
+
+fn tell(out: &mut Out<'_>, mount: &Listed<'_>, answer: &Answer) {
+    let numbers = numbers(answer);
+    let error = numbers.as_ref().err().map_or("", String::as_str);
+    let labels = [mount.device, &mount.point, mount.kind, error].map(Value::Str);
+    for (row, number) in FILESYSTEM.iter().zip(numbers.iter().flatten()) {
+        out.put(row.name, &labels, *number);
+    }
+    out.put("node_filesystem_readonly", &labels, f64::from(u8::from(mount.read_only)));
+    out.put("node_filesystem_device_error", &labels, f64::from(u8::from(numbers.is_err())));
 }
 
 /// `27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw`, those that are left out aside.
-pub(super) fn parse<'a>(file: &'a HostFile<'_>) -> Result<Vec<Mount<'a>>, CollectError> {
+pub(super) fn parse<'a>(file: &'a HostFile<'_>) -> Result<Vec<Listed<'a>>, CollectError> {
     let expected = "a mount point and options, then - type source options";
     let mut mounts = Vec::new();
     for line in file.lines() {
@@ -121,19 +126,20 @@ pub(super) fn parse<'a>(file: &'a HostFile<'_>) -> Result<Vec<Mount<'a>>, Collec
     Ok(mounts)
 }
 
-fn parse_line(line: &str) -> Option<Mount<'_>> {
+fn parse_line(line: &str) -> Option<Listed<'_>> {
     let (mounted, filesystem) = line.split_once(" - ")?;
-    let mut mounted = mounted.split(' ').skip(2);
+    let mut mounted = mounted.split(' ');
+    let (id, _parent) = (mounted.next()?.parse().ok()?, mounted.next()?);
     let number = mounted.next()?.split_once(':')?;
     let (_root, point, options) = (mounted.next()?, mounted.next()?, mounted.next()?);
     let mut filesystem = filesystem.split(' ');
     let (kind, device) = (filesystem.next()?, filesystem.next()?);
     let point = point.replace("\\040", " ").replace("\\011", "\t");
     let read_only = options.split(',').any(|option| option == "ro");
-    Some(Mount { number, point, device, kind, read_only })
+    Some(Listed { id, number, point, device, kind, read_only })
 }
 
-fn is_left_out(mount: &Mount<'_>) -> bool {
+fn is_left_out(mount: &Listed<'_>) -> bool {
     let at_or_below = |place: &&str| {
         mount.point.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -143,32 +149,17 @@ fn is_left_out(mount: &Mount<'_>) -> bool {
         || LEFT_OUT_BELOW.iter().any(below)
 }
 
-/// Size, free and available bytes, inodes and free ones.
-type Space = [f64; 5];
-
-fn space(host: &HostRoot, captured: Option<&HostFile<'_>>, mount: &Mount<'_>) -> Result<Space, String> {
-    if let Some(file) = captured {
-        let point = mount.point.replace(' ', "\\040");
-        let line = file.lines().find_map(|line| line.strip_suffix(&point)?.strip_suffix(' '));
-        let numbers: Vec<f64> =
-            line.unwrap_or("").split(' ').filter_map(|field| field.parse().ok()).collect();
-        let [block, blocks, free, available, files, free_files] = numbers[..] else {
-            return Err("not captured".to_owned());
-        };
-        return Ok([blocks * block, free * block, available * block, files, free_files]);
+/// Size, free and available bytes, inodes and free ones; or the text of `device_error`.
+fn numbers(answer: &Answer) -> Result<[f64; 5], String> {
+    match answer {
+        Answer::Space(space) => {
+            let bytes = |blocks: u64| blocks as f64 * space.block_bytes as f64;
+            let [files, free_files] = [space.files, space.free_files].map(|inodes| inodes as f64);
+            Ok([bytes(space.blocks), bytes(space.free), bytes(space.available), files, free_files])
+        }
+        Answer::Refused(errno) => Err(errno.to_string()),
+        Answer::Stuck | Answer::NotAsked => Err("mountpoint timeout".to_owned()),
     }
-    if crate::filesystem::may_hang(mount.kind) {
-        return Err("not asked".to_owned());
-    }
-    let stat = rustix::fs::statvfs(host.path(&mount.point)).map_err(|error| error.to_string())?;
-    let bytes = |blocks: u64| blocks as f64 * stat.f_frsize as f64;
-    Ok([
-        bytes(stat.f_blocks),
-        bytes(stat.f_bfree),
-        bytes(stat.f_bavail),
-        stat.f_files as f64,
-        stat.f_ffree as f64,
-    ])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 mod caller;
 mod health;
-mod page;
+pub(super) mod page;
 mod replay;
 mod report;
 mod routes;

@@ -161,6 +161,7 @@ fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commi
     let opened = collect::open_collectors(HostRoot::at("/"), &collect)?;
     Ok(Some(Box::new(move |agent| {
         agent.next.inputs.change(|next| next.collection = Some(opened));
+        agent.shared.name_as_node_exporter(&collect);
         agent.in_force.collect = collect;
         Some(settled(&agent.next.inputs))
     })))

@@ -15,7 +15,7 @@ use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
 use remediation::{Capability, Runbook};
 use series::{HostNames, MatchOp, prometheus_label, prometheus_name};
-use telemetry::{METRIC_NAME, MetricSpec, Stage};
+use telemetry::{METRIC_NAME, MetricSpec, Scope, Stage};
 
 use super::{Collect, Judgement, Repairs};
 use crate::list::all_metrics;
@@ -192,7 +192,8 @@ fn not_configured(what: &str, value: &str, names: &BTreeSet<String>, site: &Site
 fn labels_of(spec: &MetricSpec, as_registered: bool) -> BTreeSet<String> {
     let entity: &[&str] =
         if spec.name.starts_with("process.") { collectors::names::PROCESS.attributes } else { &[] };
-    let keys = spec.attributes.iter().chain(entity);
+    let scrape: &[&str] = if spec.scope == Scope::NodeExporter { &["job", "instance"] } else { &[] };
+    let keys = spec.attributes.iter().chain(entity).chain(scrape);
     keys.map(|key| if as_registered { (*key).to_owned() } else { prometheus_label(key).into_owned() })
         .collect()
 }

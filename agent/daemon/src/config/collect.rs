@@ -7,7 +7,7 @@ use collectors::{COLLECTORS, Intervals, LONGEST_SEEN, Lanes, MIN_TICK, Options, 
 use documents::{Review, Severity, Spanned, nearest};
 use serde::Deserialize;
 
-use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP};
+use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP, NodeExporter};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -70,6 +70,7 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
             switched: switched(section, review),
             per_cpu: section.per_cpu,
         },
+        node_exporter: NodeExporter::default(),
     }
 }
 

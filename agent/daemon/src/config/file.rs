@@ -7,6 +7,7 @@ use documents::Spanned;
 use serde::Deserialize;
 
 use super::collect::CollectSection;
+use super::node_exporter::NodeExporterSection;
 
 /// The whole of `hostmend.yaml`. Paths are relative to the directory of the file; durations are written as in
 /// Prometheus: `10s`, `5m`, `1h30m`.
@@ -20,6 +21,8 @@ pub(super) struct AgentFile {
     pub(super) api: ApiSection,
     /// What is collected, and how often.
     pub(super) collect: CollectSection,
+    /// The host as `node_exporter` names it.
+    pub(super) node_exporter: NodeExporterSection,
     /// Services that are asked whether they answer.
     pub(super) probes: ProbesSection,
     /// Who is speaking.
@@ -74,7 +77,7 @@ pub(super) struct ApiSection {
     /// The Unix socket of the local API. Default: `/run/hostmend/api.sock` as a service, else `api.sock` in the state
     /// directory.
     pub(super) socket: Option<Spanned<String>>,
-    /// A loopback address, `127.0.0.1:4320`, that serves `/healthz` and `/metrics` to whoever reaches it. Default: none.
+    /// A loopback address, `127.0.0.1:4320`, that serves `/healthz`, `/metrics` and `/metrics/node` to whoever reaches it. Default: none.
     pub(super) listen: Option<Spanned<String>>,
 }
 

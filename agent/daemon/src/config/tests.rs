@@ -90,6 +90,10 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
             "1:67: telemetry waits on disk now, once for all destinations; leave max_queued_bytes out; \
              `queue: { max_bytes: … }` at the top says how much",
         ),
+        (
+            "node_exporter: { job: \"\" }\n",
+            "1:23: the label needs a value; leave the key out for the default",
+        ),
         ("series: { max_series: 0 }\n", "1:23: at least 1 series must fit"),
         ("evaluation_interval: 1ms\n", "1:22: the interval is too short; 100ms is the shortest"),
     ] {

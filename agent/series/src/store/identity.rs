@@ -2,13 +2,15 @@
 
 use telemetry::{EntityView, Labels, LabelsBuilder, METRIC_NAME, PointView, Value};
 
+use super::ScrapedAs;
 use crate::names::{prometheus_label, prometheus_name};
 
-pub(super) fn otel_labels(entity: &EntityView<'_>, point: &PointView<'_>) -> Labels {
+pub(super) fn otel_labels(entity: &EntityView<'_>, point: &PointView<'_>, scraped: &ScrapedAs) -> Labels {
     let mut labels = LabelsBuilder::default();
     for (key, value) in entity.attributes().chain(point.attributes()) {
         set(&mut labels, key, value);
     }
+    scraped.label(point.metric, &mut labels);
     labels.set(METRIC_NAME, point.metric.name);
     labels.build()
 }

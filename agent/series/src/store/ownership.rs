@@ -3,7 +3,7 @@
 //! A label set is the name of one series at most. Facts about the host go before what a rule computed or somebody sent,
 //! which lose their series to them; among host series the first keeps an alias.
 
-use telemetry::{EntityView, Labels, Origin, PointView};
+use telemetry::{EntityView, Labels, Origin, PointView, Scope};
 
 use super::identity::{otel_labels, prometheus_labels};
 use super::{Entry, Rejected, Series, SeriesId, Store};
@@ -17,7 +17,7 @@ impl Store {
         point: &PointView<'_>,
         tick: Option<u64>,
     ) -> Result<u32, Rejected> {
-        let labels = otel_labels(entity, point);
+        let labels = otel_labels(entity, point, &self.scraped);
         if let Some(owner) = self.by_labels.get(&labels).map(|id| id.series) {
             // What a rule computed or somebody sent gives way: nothing shadows a fact about the host.
             if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
@@ -28,7 +28,7 @@ impl Store {
         }
         let number = self.begin(&labels, &Origin::Host, tick.map_or_else(Ring::own, Ring::shared))?;
         let alias = prometheus_labels(point, &labels);
-        if alias != labels {
+        if alias != labels && point.metric.scope != Scope::NodeExporter {
             self.add_alias(number, alias);
         }
         self.remember(point.fingerprint, number);

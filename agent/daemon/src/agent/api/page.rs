@@ -6,17 +6,30 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use series::{prometheus_label, prometheus_name};
-use telemetry::{Instrument, MetricSpec, Number, SampleBuffer, Value};
+use telemetry::{Instrument, MetricSpec, Number, PointView, SampleBuffer, Value};
 
 use super::Facts;
 use super::routes::Reply;
 use crate::clock;
 
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 pub(super) fn reply(facts: &Facts, _query: &str) -> Reply {
     let mut buffer = SampleBuffer::default();
     buffer.reset(clock::now(), facts.figures.started());
     facts.figures.write(&mut buffer);
-    Reply { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body: page(&buffer) }
+    Reply { status: 200, content_type: TEXT, body: page(&buffer) }
+}
+
+/// The host as `node_exporter` names it.
+pub(super) fn node_exporter(facts: &Facts, _query: &str) -> Reply {
+    match facts.shared.node_page.read() {
+        Some(body) => Reply { status: 200, content_type: TEXT, body },
+        None => Reply::error(
+            404,
+            "nothing is served here; node_exporter: { enabled: true } in hostmend.yaml would",
+        ),
+    }
 }
 
 /// Every point of the buffer, under a header for each metric.
@@ -27,33 +40,43 @@ fn page(buffer: &SampleBuffer) -> String {
         let name = prometheus_name(point.metric);
         if before != point.metric.name {
             before = point.metric.name;
-            header(&mut text, &name, point.metric);
+            header_of(&mut text, &name, point.metric);
         }
-        text.push_str(&name);
-        let mut separator = '{';
-        for (key, value) in point.attributes() {
-            let _ = write!(text, "{separator}{}=\"{}\"", prometheus_label(key), label(value));
-            separator = ',';
-        }
-        if separator == ',' {
-            text.push('}');
-        }
-        let _ = match point.number {
-            Number::Int(value) => writeln!(text, " {value}"),
-            Number::Double(value) => writeln!(text, " {value}"),
-            Number::Gone => writeln!(text, " NaN"),
-        };
+        series(&mut text, &name, &point);
     }
     text
 }
 
-fn header(text: &mut String, name: &str, metric: &MetricSpec) {
+/// The line of one series.
+pub(crate) fn series(text: &mut String, name: &str, point: &PointView<'_>) {
+    text.push_str(name);
+    let mut separator = '{';
+    for (key, value) in point.attributes() {
+        let _ = write!(text, "{separator}{}=\"{}\"", prometheus_label(key), label(value));
+        separator = ',';
+    }
+    if separator == ',' {
+        text.push('}');
+    }
+    let _ = match point.number {
+        Number::Int(value) => writeln!(text, " {value}"),
+        Number::Double(value) => writeln!(text, " {value}"),
+        Number::Gone => writeln!(text, " NaN"),
+    };
+}
+
+/// The lines above the first series of a metric.
+pub(crate) fn header(text: &mut String, name: &str, help: &str, kind: &str) {
+    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn header_of(text: &mut String, name: &str, metric: &MetricSpec) {
     let kind = match metric.instrument {
         Instrument::Counter => "counter",
         Instrument::UpDownCounter | Instrument::Gauge => "gauge",
     };
-    let help = metric.description.replace('\\', "\\\\").replace('\n', "\\n");
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    header(text, name, metric.description, kind);
     let unit = match metric.unit {
         "By" => "bytes",
         "s" => "seconds",

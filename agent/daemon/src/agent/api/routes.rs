@@ -67,6 +67,14 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/metrics/node",
+        needs: Role::Read,
+        for_watchers: true,
+        summary: "read the host as node_exporter names it, if node_exporter.enabled says so",
+        answer: Answer::Waiting(page::node_exporter),
+    },
+    Route {
+        method: "GET",
         path: "/v1/status",
         needs: Role::Read,
         for_watchers: false,
@@ -111,7 +119,7 @@ mod tests {
     fn watchers_find_health_and_figures_and_nothing_that_changes_anything() {
         let seen: Vec<&str> =
             ROUTES.iter().filter(|route| route.for_watchers).map(|route| route.path).collect();
-        assert_eq!(seen, ["/healthz", "/metrics"]);
+        assert_eq!(seen, ["/healthz", "/metrics", "/metrics/node"]);
         for route in ROUTES {
             assert_eq!(find(route.method, route.path, true).is_ok(), route.for_watchers, "{}", route.path);
             assert!(route.method == "GET" || route.needs == Role::Operate, "{}", route.path);

@@ -20,6 +20,8 @@ mod sysfs;
 mod system;
 
 #[cfg(test)]
+mod beside_tests;
+#[cfg(test)]
 mod tests;
 
 use telemetry::{MetricSpec, SampleBuffer, Timestamp, Value};

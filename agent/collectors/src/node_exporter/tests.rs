@@ -9,7 +9,7 @@ use super::{METRICS, SPEC};
 use crate::{CollectError, HostRoot, Options};
 
 /// Everything of the profile.
-fn all() -> Options {
+pub(super) fn all() -> Options {
     let switched = METRICS.iter().map(|metric| (metric.name.to_owned(), true)).collect();
     Options { switched, ..Options::default() }
 }
@@ -22,9 +22,9 @@ fn collect(host: &HostRoot) -> SampleBuffer {
 }
 
 /// Name and labels without the empty ones, in order, and the value.
-type Series = BTreeMap<(String, Vec<(String, String)>), f64>;
+pub(super) type Series = BTreeMap<(String, Vec<(String, String)>), f64>;
 
-fn ours(buffer: &SampleBuffer) -> Series {
+pub(super) fn ours(buffer: &SampleBuffer) -> Series {
     let text = |value| match value {
         Value::Str(text) => text.to_owned(),
         Value::Int(number) => number.to_string(),
@@ -43,7 +43,7 @@ fn ours(buffer: &SampleBuffer) -> Series {
 }
 
 /// A text as `node_exporter` serves it. Good enough for what it serves: no escapes but of quotes and backslashes.
-fn theirs(text: &str) -> (Series, BTreeMap<String, String>) {
+pub(super) fn theirs(text: &str) -> (Series, BTreeMap<String, String>) {
     let (mut series, mut types) = (Series::new(), BTreeMap::new());
     for line in text.lines() {
         if let Some(kind) = line.strip_prefix("# TYPE ") {
@@ -70,7 +70,7 @@ fn theirs(text: &str) -> (Series, BTreeMap<String, String>) {
     (series, types)
 }
 
-fn type_of(instrument: Instrument) -> &'static str {
+pub(super) fn type_of(instrument: Instrument) -> &'static str {
     match instrument {
         Instrument::Counter => "counter",
         Instrument::Gauge => "gauge",

@@ -25,10 +25,11 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Questions to remote file systems that may be out at the same time. Beyond it the others are not asked.
-const MOST_REMOTE: usize = 16;
+const MOST_REMOTE: usize = 12;
 
-/// Threads at most. As remote file systems can hold only half of them, local ones are asked whatever hangs.
-const MOST_THREADS: usize = 2 * MOST_REMOTE;
+/// Threads at most: a quarter of what the agent's unit may have. Remote file systems cannot hold all of them, so local
+/// ones are asked whatever hangs.
+const MOST_THREADS: usize = 16;
 
 /// What a thread needs beyond its system call is little.
 const STACK_BYTES: usize = 64 << 10;

@@ -9,8 +9,8 @@ use telemetry::{MetricSpec, SampleBuffer};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::{
-    conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network, nfs,
-    open_files, paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
+    clock, conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network,
+    nfs, open_files, paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -55,6 +55,7 @@ pub struct CollectorSpec {
 /// All collectors, in the order in which they run.
 pub static COLLECTORS: &[CollectorSpec] = &[
     uptime::SPEC,
+    clock::SPEC,
     cpu::SPEC,
     processors::SPEC,
     load::SPEC,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{
-    cgroup, conntrack, cpu, disk, filesystem, hardware, load, locks, memory, network, nfs, open_files,
+    cgroup, clock, conntrack, cpu, disk, filesystem, hardware, load, locks, memory, network, nfs, open_files,
     paging, pressure, processors, protocols, resource, softnet, uptime,
 };
 
@@ -44,6 +44,7 @@ const FILES: &[&str] = &[
 fn parse_as_everything(bytes: &[u8]) {
     let file = HostFile::new("/proc/x", String::from_utf8_lossy(bytes));
     crate::node_exporter::parse_as_everything(&file);
+    let _ = clock::parse(&file);
     let _ = cpu::parse(&file);
     let _ = cpu::parse_cpus(&file).count();
     let _ = cpu::parse_schedstat(&file).count();

@@ -9,6 +9,7 @@
 mod ask;
 mod ask_mount;
 mod cgroup;
+mod clock;
 mod collector;
 mod conntrack;
 mod cpu;

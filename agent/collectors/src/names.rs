@@ -4,6 +4,7 @@
 //! names for signals without a convention, and our own below `hostmend.`. A collector pushes values; it spells no name.
 
 mod cgroup;
+mod clock;
 mod cpu;
 mod disk;
 mod filesystem;
@@ -18,6 +19,7 @@ mod protocols;
 mod sensors;
 
 pub use cgroup::*;
+pub use clock::*;
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;

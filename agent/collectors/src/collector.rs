@@ -88,8 +88,14 @@ pub struct Options {
     pub directories: Vec<PathBuf>,
     /// Processes whose presence is counted.
     pub watches: Vec<Watch>,
-    /// Report only so many processes by CPU and as many by memory; `None` reports all.
+    /// Report one by one only so many processes by CPU, and as many each by memory, disk I/O and descriptors; `None`
+    /// reports all.
     pub processes_top: Option<usize>,
+    /// Processes that are reported one by one whatever they cost, by the name of the executable, the command or the
+    /// kernel's name.
+    pub named_processes: Vec<String>,
+    /// Tell the command lines of processes that are reported, with secrets masked.
+    pub command_lines: bool,
     /// Metrics that are collected, or are not, against what is the default of each; by name.
     pub switched: BTreeMap<String, bool>,
     /// Tell of every CPU apart what is told of all together, by the attribute `cpu.logical_number`.

@@ -9,14 +9,15 @@ use crate::{COLLECTORS, CollectError, Collection, CollectorFailure, HostRoot, Op
 
 /// Metrics that may be missing although the file is there: what it lists may be nothing, or the kernel may be older
 /// than the line.
-const MAY_BE_EMPTY: [&str; 10] = [
+const MAY_BE_EMPTY: [&str; 11] = [
     "system.paging.usage",
     "system.paging.utilization",
     "system.memory.linux.available",
     "system.memory.linux.workingset.refaults",
     "system.memory.linux.reclaim.pages",
     "system.memory.linux.allocation_stalls",
-    // Needs two readings.
+    // These need two readings.
+    "process.cpu.utilization",
     "system.cpu.utilization",
     "system.filesystem.lock.count",
     "system.memory.linux.hugepages.utilization",

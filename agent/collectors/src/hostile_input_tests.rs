@@ -83,6 +83,11 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = stat::parse(bytes);
     let _ = processes::parse_statm(bytes);
     let _ = processes::parse_io(bytes);
+    let _ = processes::parse_status(bytes);
+    let _ = processes::parse_schedstat(bytes);
+    let _ = processes::parse_pss(bytes);
+    let _ = processes::parse_descriptor_limit(bytes);
+    let _ = processes::masked(bytes);
     let _ = identity::user_id(bytes);
 }
 

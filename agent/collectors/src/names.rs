@@ -15,6 +15,7 @@ mod network;
 mod nfs;
 mod pressure;
 mod process;
+mod process_group;
 mod protocols;
 mod sensors;
 
@@ -30,6 +31,7 @@ pub use network::*;
 pub use nfs::*;
 pub use pressure::*;
 pub use process::*;
+pub use process_group::*;
 pub use protocols::*;
 pub use sensors::*;
 

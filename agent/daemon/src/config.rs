@@ -10,6 +10,7 @@ mod exporter_variables;
 mod file;
 mod judgement;
 mod masking;
+mod named_processes;
 mod node_exporter;
 mod receive;
 mod resource;
@@ -239,6 +240,7 @@ impl Load {
         let repairs = self.repairs(&file, &base, &mut review);
         let named = (&judgement, &repairs);
         node_exporter::node_exporter(&file.node_exporter, named, &mut collect, &mut review);
+        collect.options.named_processes = named_processes::named_processes(&judgement, &repairs);
         let executor = file.executor.as_ref().map(|section| base.path(&section.socket.value));
         self.problems.extend(review.into_problems());
         self.problems.extend(coherence::check(&Whole {

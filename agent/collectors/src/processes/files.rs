@@ -6,19 +6,15 @@
 use std::fmt::Write as _;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, openat, statat};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 
 use super::stat::{self, Stat};
+use crate::descriptors::{Descriptors, KeptDescriptor};
 use crate::error::{CollectError, Found};
 use crate::host::{HostRoot, display};
 
-/// Descriptors kept open at most, three per process. A process beyond it is opened anew in each cycle.
-const MOST_KEPT: usize = 3000;
-
-/// The longest file of a process that is read: `io`, `stat` and `statm` are far shorter, of others the beginning
-/// suffices.
+/// The longest file of a process that is read: most are far shorter, of others the beginning suffices.
 const BUFFER_BYTES: usize = 4096;
 
 /// One file of one process.
@@ -28,7 +24,7 @@ pub(crate) enum ProcessFile {
     #[default]
     Closed,
     /// Stays open.
-    Kept(OwnedFd),
+    Kept(KeptDescriptor),
     /// This user may not read it, or this kernel does not have it; not tried again.
     Unreadable,
 }
@@ -46,12 +42,13 @@ pub(crate) struct ProcFiles {
     listing: Vec<u8>,
     name: String,
     buffer: Vec<u8>,
-    kept: usize,
-    most_kept: usize,
+    descriptors: Descriptors,
+    /// Whether the size of `/proc/PID/fd` says how many descriptors there are, as it does since Linux 6.2.
+    has_descriptor_sizes: bool,
 }
 
 impl ProcFiles {
-    /// Opens `/proc` of the host. At most half of the descriptors that this program may have are kept.
+    /// Opens `/proc` of the host.
     ///
     /// # Errors
     ///
@@ -62,26 +59,23 @@ impl ProcFiles {
         let path_text = display(&path);
         let proc = openat(CWD, &path, flags, Mode::empty())
             .map_err(|source| CollectError::Read { path: path_text.clone(), source })?;
-        let allowed = getrlimit(Resource::Nofile).current.map_or(MOST_KEPT, |limit| (limit / 2) as usize);
+        // This program has at least the descriptor of /proc open.
+        let own = statat(&proc, "self/fd", AtFlags::empty());
+        let has_descriptor_sizes = !host.is_captured() && own.is_ok_and(|own| own.st_size > 0);
         Ok(Self {
             proc,
             path: path_text,
             listing: Vec::with_capacity(32 << 10),
             name: String::new(),
             buffer: vec![0; BUFFER_BYTES],
-            kept: 0,
-            most_kept: MOST_KEPT.min(allowed),
+            descriptors: host.descriptors_of_processes().clone(),
+            has_descriptor_sizes,
         })
     }
 
-    /// How many descriptors are still kept, after processes have gone.
-    pub(crate) fn set_kept(&mut self, kept: usize) {
-        self.kept = kept;
-    }
-
     #[cfg(test)]
-    pub(crate) fn limit_kept(&mut self, most_kept: usize) {
-        self.most_kept = most_kept;
+    pub(crate) fn limit_kept(&mut self, most: usize) {
+        self.descriptors = Descriptors::at_most(most);
     }
 
     /// Calls `found` with the number of every process and the inode of its directory, in no particular order.
@@ -107,9 +101,8 @@ impl ProcFiles {
             ProcessFile::Closed => {
                 let descriptor = self.open_file(pid, name)?;
                 let length = rustix::io::pread(&descriptor, &mut *self.buffer, 0)?;
-                if self.kept < self.most_kept {
-                    self.kept += 1;
-                    *file = ProcessFile::Kept(descriptor);
+                if let Some(kept) = self.descriptors.keep(descriptor) {
+                    *file = ProcessFile::Kept(kept);
                 }
                 Ok(length)
             }
@@ -175,12 +168,68 @@ impl ProcFiles {
     /// The file name of the program that a process runs, without its directory; `None` for a kernel thread and where
     /// this user may not look.
     pub(crate) fn executable_name(&mut self, pid: u32) -> Option<&[u8]> {
+        self.executable(pid).unwrap_or_default()
+    }
+
+    /// As [`Self::executable_name`], and why it could not be told.
+    pub(crate) fn executable(&mut self, pid: u32) -> Result<Option<&[u8]>, Errno> {
         self.locate(pid, "exe");
-        let length = rustix::fs::readlinkat_raw(&self.proc, self.name.as_str(), &mut *self.buffer).ok()?;
+        let length = rustix::fs::readlinkat_raw(&self.proc, self.name.as_str(), &mut *self.buffer)?;
         let target = self.bytes(length);
         // Said of a program that was replaced, as an upgrade does.
         let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
-        target.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())
+        Ok(target.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty()))
+    }
+
+    /// Whether [`Self::descriptor_count`] costs little and needs no right.
+    pub(crate) fn has_descriptor_sizes(&self) -> bool {
+        self.has_descriptor_sizes
+    }
+
+    /// How many descriptors a process has open.
+    pub(crate) fn descriptor_count(&mut self, pid: u32) -> Result<u64, Errno> {
+        self.locate(pid, "fd");
+        if self.has_descriptor_sizes {
+            let directory = statat(&self.proc, self.name.as_str(), AtFlags::empty())?;
+            return Ok(u64::try_from(directory.st_size).unwrap_or(0));
+        }
+        let mut count = 0;
+        self.list_numbers(|_| count += 1)?;
+        Ok(count)
+    }
+
+    /// Appends the numbers of at most `most` threads of a process, oldest first.
+    pub(crate) fn threads(&mut self, pid: u32, most: usize, found: &mut Vec<u32>) -> Result<(), Errno> {
+        self.locate(pid, "task");
+        self.list_numbers(|thread| {
+            if found.len() < most {
+                found.push(thread);
+            }
+        })
+    }
+
+    /// Calls `found` with every number that names an entry of the directory that was located.
+    fn list_numbers(&mut self, mut found: impl FnMut(u32)) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(&self.proc, self.name.as_str(), flags, Mode::empty())?;
+        let mut entries = RawDir::new(&directory, self.listing.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            if let Some(number) = stat::decimal(entry?.file_name().to_bytes()) {
+                found(u32::try_from(number).unwrap_or(u32::MAX));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the beginning of a file of a thread of a process, or of the process, once.
+    pub(crate) fn read_of(&mut self, pid: u32, thread: Option<u32>, name: &str) -> Result<&[u8], Errno> {
+        let Some(thread) = thread else { return self.read_once(pid, name) };
+        self.name.clear();
+        write!(self.name, "{pid}/task/{thread}/{name}").expect("a String takes any text");
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let descriptor = openat(&self.proc, self.name.as_str(), flags, Mode::empty())?;
+        let length = rustix::io::pread(&descriptor, &mut *self.buffer, 0)?;
+        Ok(self.bytes(length))
     }
 
     /// The first `length` bytes of the last reading.

@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 
+use rustix::io::Errno;
 use telemetry::{Timestamp, Value};
 
+use super::command_line;
 use super::files::ProcFiles;
 use super::stat::decimal;
+use crate::error::Lack;
 use crate::host::{HostFile, HostRoot};
 
 /// A longer command is cut. Some programs write their whole state into the place of their first argument.
 const LONGEST_COMMAND_BYTES: usize = 256;
+
+static EXECUTABLES: Lack =
+    Lack { what: "names of executables of other users' processes (/proc/PID/exe)", remedy: "CAP_SYS_PTRACE" };
 
 /// The attributes of the entity `process`.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub(super) struct Identity {
     command: Option<String>,
     executable: Option<String>,
     owner: Option<String>,
+    command_line: Option<String>,
 }
 
 impl Identity {
@@ -29,24 +36,38 @@ impl Identity {
         files: &mut ProcFiles,
         users: &mut Users,
         host: &HostRoot,
+        with_command_line: bool,
     ) -> Self {
+        let command_line = if with_command_line { files.read_once(pid, "cmdline").ok() } else { None };
+        let command_line = command_line.and_then(command_line::masked);
+        let executable = match files.executable(pid) {
+            Ok(name) => name.map(text),
+            Err(error) => {
+                if matches!(error, Errno::ACCESS | Errno::PERM) {
+                    host.lacks(&EXECUTABLES);
+                }
+                None
+            }
+        };
         Self {
             created,
             created_text: created.to_string(),
             command: command(pid, files),
-            executable: files.executable_name(pid).map(text),
+            executable,
             owner: files.read_once(pid, "status").ok().and_then(user_id).map(|uid| users.name(uid, host)),
+            command_line,
         }
     }
 
     /// In the order of `names::PROCESS`.
-    pub(super) fn values(&self, pid: u32) -> [Value<'_>; 5] {
+    pub(super) fn values(&self, pid: u32) -> [Value<'_>; 6] {
         [
             Value::Int(i64::from(pid)),
             Value::Str(&self.created_text),
             optional(self.command.as_deref()),
             optional(self.executable.as_deref()),
             optional(self.owner.as_deref()),
+            optional(self.command_line.as_deref()),
         ]
     }
 }
@@ -62,15 +83,16 @@ fn text(bytes: &[u8]) -> String {
 /// The first argument; of a kernel thread and a zombie, which have none, the kernel's name.
 fn command(pid: u32, files: &mut ProcFiles) -> Option<String> {
     match files.read_once(pid, "cmdline").ok().and_then(first_argument) {
-        Some(command) => Some(command),
+        // Some programs write a title of their own there, with all that they were told.
+        Some(command) => command_line::masked(command),
         None => files.read_once(pid, "comm").ok().map(own_name),
     }
 }
 
 /// The first argument, which is the command; never the others, which may hold secrets.
-fn first_argument(cmdline: &[u8]) -> Option<String> {
+pub(super) fn first_argument(cmdline: &[u8]) -> Option<&[u8]> {
     let first = cmdline.split(|byte| *byte == 0).next().filter(|first| !first.is_empty())?;
-    Some(text(first.get(..LONGEST_COMMAND_BYTES).unwrap_or(first)))
+    Some(first.get(..LONGEST_COMMAND_BYTES).unwrap_or(first))
 }
 
 /// The kernel name. A worker of the kernel shows its present work behind `-` or `+`, which is not part of its name.
@@ -132,9 +154,9 @@ mod tests {
 
     #[test]
     fn only_the_first_argument_is_told() {
-        assert_eq!(first_argument(b"/usr/bin/mysql\0--password=secret\0").as_deref(), Some("/usr/bin/mysql"));
+        assert_eq!(first_argument(b"/usr/bin/mysql\0--password=secret\0"), Some(&b"/usr/bin/mysql"[..]));
         assert_eq!(first_argument(b""), None);
-        assert_eq!(first_argument(&[b'x'; 3000]).map(|command| command.len()), Some(LONGEST_COMMAND_BYTES));
+        assert_eq!(first_argument(&[b'x'; 3000]).map(<[u8]>::len), Some(LONGEST_COMMAND_BYTES));
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! One process: what is remembered of it, how it is read and how it is reported.
+//! One process: what is remembered of it from cycle to cycle, and what it used since the last one.
 
 use rustix::io::Errno;
-use telemetry::{SampleBuffer, Value};
+use telemetry::Timestamp;
 
+use super::detail::Detail;
 use super::files::{ProcFiles, ProcessFile, is_gone_or_hidden};
+use super::groups::{GroupId, Has, Used};
 use super::identity::Identity;
 use super::select::Cost;
-use super::stat::{self, COMM_BYTES, Stat, decimal};
+use super::stat::{self, COMM_BYTES, Stat};
+use super::text::{DiskIo, parse_io};
+use crate::cgroup;
 use crate::error::{CollectError, Found};
-use crate::names;
 
 /// What is kept of a process from cycle to cycle.
 #[derive(Debug, Default)]
@@ -17,40 +20,52 @@ pub(super) struct Process {
     pub(super) start_ticks: u64,
     comm: [u8; COMM_BYTES],
     stat: ProcessFile,
-    statm: ProcessFile,
+    pub(super) statm: ProcessFile,
     io: ProcessFile,
     pub(super) identity: Option<Box<Identity>>,
+    pub(super) detail: Option<Box<Detail>>,
     pub(super) now: Reading,
-    pub(super) spent_ticks: u64,
-    /// As of the last time that `stat` changed.
-    memory: Option<Memory>,
-    disk_io: Option<DiskIo>,
+    pub(super) state: u8,
+    /// What it used since the cycle before.
+    pub(super) used: Used,
+    /// As last read, never less than before.
+    pub(super) disk_io: Option<DiskIo>,
+    io_is_stale: bool,
+    pub(super) descriptors: Option<u64>,
+    /// When what tells nothing of its changes is read again.
+    pub(super) refresh_at: Option<Timestamp>,
+    group: Option<GroupId>,
+    pub(super) age: Age,
+    /// Whether a rule or a watch names it; not known yet of a new program.
+    pub(super) is_named: Option<bool>,
     pub(super) is_reported: bool,
+    pub(super) is_large: bool,
 }
 
-/// What `stat` said in this cycle.
-#[derive(Debug, Default, PartialEq)]
+/// How a process came to be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It was seen before.
+    Known,
+    /// It is seen for the first time and began since the last cycle, so all that it has it used since then.
+    Born,
+    /// It is seen for the first time and was there before: what it had by now is nobody's.
+    #[default]
+    Found,
+}
+
+/// What `stat` said, with counters that never fall.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Reading {
-    user_ticks: u64,
-    system_ticks: u64,
+    pub(super) user_ticks: u64,
+    pub(super) system_ticks: u64,
     pub(super) wait_ticks: u64,
-    minor_faults: u64,
-    major_faults: u64,
-    threads: u64,
-    virtual_bytes: u64,
-    resident_pages: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Memory {
-    resident_bytes: i64,
-    virtual_bytes: i64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DiskIo {
-    read_bytes: i64,
-    written_bytes: i64,
+    pub(super) minor_faults: u64,
+    pub(super) major_faults: u64,
+    pub(super) threads: u64,
+    pub(super) virtual_bytes: u64,
+    pub(super) resident_pages: u64,
+    pub(super) is_kernel_thread: bool,
 }
 
 impl Process {
@@ -59,8 +74,13 @@ impl Process {
         Self { pid, ..Self::default() }
     }
 
-    /// Reads `stat`. `None` when the process has ended or is hidden from this user.
-    pub(super) fn observe(&mut self, files: &mut ProcFiles) -> Result<Option<u8>, CollectError> {
+    /// Reads `stat`. `false` when the process has ended or is hidden from this user. `last_ticks` is when the cycle before
+    /// began, since boot.
+    pub(super) fn observe(
+        &mut self,
+        last_ticks: Option<u64>,
+        files: &mut ProcFiles,
+    ) -> Result<bool, CollectError> {
         let pid = self.pid;
         let mut read = files.read(pid, "stat", &mut self.stat);
         if read == Err(Errno::SRCH) && self.stat.is_kept() {
@@ -70,7 +90,7 @@ impl Process {
         }
         let length = match read {
             Ok(length) => length,
-            Err(error) if is_gone_or_hidden(error) => return Ok(None),
+            Err(error) if is_gone_or_hidden(error) => return Ok(false),
             // Descriptors or memory are used up: the next process fares no better, so none is named.
             Err(source) => {
                 return Err(CollectError::Read { path: format!("{}/PID/stat", files.path()), source });
@@ -84,31 +104,146 @@ impl Process {
                 found,
             });
         };
-        self.take(&stat);
-        Ok(Some(stat.state))
+        self.take(&stat, last_ticks);
+        Ok(true)
     }
 
-    fn take(&mut self, stat: &Stat<'_>) {
-        if self.start_ticks != stat.start_ticks {
-            *self = Self {
-                pid: self.pid,
-                start_ticks: stat.start_ticks,
-                stat: std::mem::take(&mut self.stat),
-                ..Self::default()
-            };
+    /// Takes what `stat` said in this cycle.
+    pub(super) fn take(&mut self, stat: &Stat<'_>, last_ticks: Option<u64>) {
+        let is_new = self.state == 0 || self.start_ticks != stat.start_ticks;
+        if is_new {
+            let file = std::mem::take(&mut self.stat);
+            *self = Self { pid: self.pid, start_ticks: stat.start_ticks, stat: file, ..Self::default() };
         }
+        let is_born = last_ticks.is_some_and(|last| stat.start_ticks >= last);
+        self.age = match (is_new, is_born) {
+            (false, _) => Age::Known,
+            (true, true) => Age::Born,
+            (true, false) => Age::Found,
+        };
+        self.take_name(stat);
+        let before = if self.age == Age::Found { Reading::of(stat) } else { self.now };
+        let now = Reading::of(stat).not_less_than(&before);
+        if is_new || self.now != now {
+            self.io_is_stale = true;
+            if let Some(detail) = &mut self.detail {
+                detail.outdate();
+            }
+        }
+        self.used = now.since(&before);
+        self.now = now;
+        self.state = stat.state;
+    }
+
+    fn take_name(&mut self, stat: &Stat<'_>) {
         let mut comm = [0; COMM_BYTES];
         for (kept, byte) in comm.iter_mut().zip(stat.comm) {
             *kept = *byte;
         }
         // A new name means a new program, most often; a kernel worker is renamed all the time and means nothing by it.
         if self.comm != comm && !stat.is_kernel_thread {
-            self.identity = None;
+            (self.identity, self.group, self.is_named) = (None, None, None);
+            if matches!(self.io, ProcessFile::Unreadable) {
+                self.io = ProcessFile::Closed;
+            }
         }
         self.comm = comm;
-        let before = self.now.user_ticks.saturating_add(self.now.system_ticks);
-        self.spent_ticks = stat.user_ticks.saturating_add(stat.system_ticks).saturating_sub(before);
-        let now = Reading {
+    }
+
+    /// The kernel's name of it.
+    pub(super) fn comm(&self) -> &[u8] {
+        self.comm.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// The group it belongs to, which `find` knows by the name of the unit.
+    pub(super) fn group(
+        &mut self,
+        files: &mut ProcFiles,
+        find: impl FnOnce(Option<&str>) -> GroupId,
+    ) -> GroupId {
+        let pid = self.pid;
+        self.group_or(|| {
+            let text = files.read_once(pid, "cgroup").map(String::from_utf8_lossy).unwrap_or_default();
+            find(cgroup::path_of_process(&text).and_then(cgroup::unit_of))
+        })
+    }
+
+    /// The group it belongs to, which `find` knows if it is new.
+    pub(super) fn group_or(&mut self, find: impl FnOnce() -> GroupId) -> GroupId {
+        *self.group.get_or_insert_with(find)
+    }
+
+    /// What it has and is.
+    pub(super) fn has(&self) -> Has {
+        Has {
+            state: self.state,
+            resident_pages: self.now.resident_pages,
+            threads: self.now.threads,
+            descriptors: self.descriptors.unwrap_or(0),
+        }
+    }
+
+    /// What it costs, of which descriptors count where they are known of all processes.
+    pub(super) fn cost(&self, at: usize, has_descriptor_sizes: bool) -> Cost {
+        // Of a process that was found nobody knows what it used lately; what it used in all ranks it.
+        let (user_ticks, system_ticks) = match self.age {
+            Age::Found => (self.now.user_ticks, self.now.system_ticks),
+            Age::Known | Age::Born => (self.used.user_ticks, self.used.system_ticks),
+        };
+        Cost {
+            at,
+            cpu_ticks: user_ticks.saturating_add(system_ticks),
+            resident_pages: self.now.resident_pages,
+            io_bytes: self.used.read_bytes.saturating_add(self.used.written_bytes),
+            descriptors: if has_descriptor_sizes { self.descriptors.unwrap_or(0) } else { 0 },
+        }
+    }
+
+    /// Reads `io`, if it can have changed or `is_due`: a process that used no tick of CPU and had no fault has most likely
+    /// done no I/O. What is new counts in [`Self::used`].
+    pub(super) fn read_io(&mut self, is_due: bool, files: &mut ProcFiles) -> Result<(), Errno> {
+        if !(self.io_is_stale || is_due) || matches!(self.io, ProcessFile::Unreadable) {
+            return Ok(());
+        }
+        let length = match files.read(self.pid, "io", &mut self.io) {
+            Ok(length) => length,
+            // Ended: the next cycle will notice.
+            Err(Errno::SRCH) => return Ok(()),
+            Err(error) => {
+                (self.io, self.disk_io) = (ProcessFile::Unreadable, None);
+                return Err(error);
+            }
+        };
+        self.io_is_stale = false;
+        if let Some(io) = parse_io(files.bytes(length)) {
+            self.take_io(io);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_io(&mut self, io: DiskIo) {
+        let first = if self.age == Age::Born { DiskIo::default() } else { io };
+        let before = self.disk_io.unwrap_or(first);
+        let io = DiskIo {
+            read_bytes: io.read_bytes.max(before.read_bytes),
+            written_bytes: io.written_bytes.max(before.written_bytes),
+            reads: io.reads.max(before.reads),
+            writes: io.writes.max(before.writes),
+        };
+        self.used.read_bytes = io.read_bytes - before.read_bytes;
+        self.used.written_bytes = io.written_bytes - before.written_bytes;
+        self.disk_io = Some(io);
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        [&self.stat, &self.statm, &self.io].into_iter().filter(|file| file.is_kept()).count()
+    }
+}
+
+impl Reading {
+    fn of(stat: &Stat<'_>) -> Self {
+        Self {
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
             wait_ticks: stat.wait_ticks,
@@ -117,95 +252,30 @@ impl Process {
             threads: stat.threads,
             virtual_bytes: stat.virtual_bytes,
             resident_pages: stat.resident_pages,
-        };
-        if self.now != now {
-            self.memory = None;
+            is_kernel_thread: stat.is_kernel_thread,
         }
-        self.now = now;
     }
 
-    pub(super) fn kept(&self) -> usize {
-        [&self.stat, &self.statm, &self.io].into_iter().filter(|file| file.is_kept()).count()
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost { pid: self.pid, cpu_ticks: self.spent_ticks, resident_pages: self.now.resident_pages }
-    }
-
-    /// Reads `statm`, unless all that `stat` says is as it was: no fault, no tick of CPU, the same size. What can have
-    /// changed then is less than the kernel's own rounding of the size in `stat`, some 32 pages per CPU.
-    pub(super) fn read_memory(&mut self, files: &mut ProcFiles, page_size_bytes: u64) {
-        if self.memory.is_some() {
-            return;
+    /// With counters that did not fall, as those of some kernels do by a tick.
+    fn not_less_than(self, before: &Self) -> Self {
+        Self {
+            user_ticks: self.user_ticks.max(before.user_ticks),
+            system_ticks: self.system_ticks.max(before.system_ticks),
+            wait_ticks: self.wait_ticks.max(before.wait_ticks),
+            minor_faults: self.minor_faults.max(before.minor_faults),
+            major_faults: self.major_faults.max(before.major_faults),
+            ..self
         }
-        // A zombie or a kernel thread has no address space, and `statm` would say 0 at the price of a system call.
-        let pages = if self.now.virtual_bytes == 0 {
-            Some([0, 0])
-        } else {
-            let length = files.read(self.pid, "statm", &mut self.statm).ok();
-            length.and_then(|length| parse_statm(files.bytes(length)))
-        };
-        let bytes = |pages: u64| pages.saturating_mul(page_size_bytes) as i64;
-        self.memory = pages.map(|[reserved, resident]| Memory {
-            resident_bytes: bytes(resident),
-            virtual_bytes: bytes(reserved),
-        });
     }
 
-    pub(super) fn read_io(&mut self, files: &mut ProcFiles) {
-        self.disk_io = match files.read(self.pid, "io", &mut self.io) {
-            Ok(length) => parse_io(files.bytes(length)),
-            // Ended: the next cycle will notice.
-            Err(Errno::SRCH) => None,
-            Err(_) => {
-                self.io = ProcessFile::Unreadable;
-                None
-            }
-        };
+    fn since(&self, before: &Self) -> Used {
+        Used {
+            user_ticks: self.user_ticks - before.user_ticks,
+            system_ticks: self.system_ticks - before.system_ticks,
+            wait_ticks: self.wait_ticks - before.wait_ticks,
+            minor_faults: self.minor_faults - before.minor_faults,
+            major_faults: self.major_faults - before.major_faults,
+            ..Used::default()
+        }
     }
-
-    pub(super) fn report(
-        &self,
-        uptime_ticks: u64,
-        waits_are_counted: bool,
-        ticks_per_second: f64,
-        out: &mut SampleBuffer,
-    ) {
-        let Some(identity) = &self.identity else { return };
-        out.entity(&names::PROCESS, identity.created, &identity.values(self.pid));
-        let seconds = |ticks: u64| ticks as f64 / ticks_per_second;
-        let now = &self.now;
-        out.double(&names::PROCESS_CPU_TIME, &[Value::Str("user")], seconds(now.user_ticks));
-        out.double(&names::PROCESS_CPU_TIME, &[Value::Str("system")], seconds(now.system_ticks));
-        if waits_are_counted {
-            out.double(&names::PROCESS_CPU_TIME, &[Value::Str("wait")], seconds(now.wait_ticks));
-        }
-        out.int(&names::PROCESS_PAGING_FAULTS, &[Value::Str("major")], now.major_faults as i64);
-        out.int(&names::PROCESS_PAGING_FAULTS, &[Value::Str("minor")], now.minor_faults as i64);
-        out.int(&names::PROCESS_THREAD_COUNT, &[], now.threads as i64);
-        if let Some(memory) = self.memory {
-            out.int(&names::PROCESS_MEMORY_USAGE, &[], memory.resident_bytes);
-            out.int(&names::PROCESS_MEMORY_VIRTUAL, &[], memory.virtual_bytes);
-        }
-        if let Some(io) = self.disk_io {
-            out.int(&names::PROCESS_DISK_IO, &[Value::Str("read")], io.read_bytes);
-            out.int(&names::PROCESS_DISK_IO, &[Value::Str("write")], io.written_bytes);
-        }
-        out.double(&names::PROCESS_UPTIME, &[], seconds(uptime_ticks.saturating_sub(self.start_ticks)));
-    }
-}
-
-/// Parses `2294 383 …` of `statm`: pages of address space, then resident ones.
-pub(crate) fn parse_statm(line: &[u8]) -> Option<[u64; 2]> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    Some([decimal(fields.next()?)?, decimal(fields.next()?)?])
-}
-
-/// Finds `read_bytes: 0` and `write_bytes: 4096` in `io`.
-pub(crate) fn parse_io(text: &[u8]) -> Option<DiskIo> {
-    let value = |name: &[u8]| {
-        let mut lines = text.split(|byte| *byte == b'\n');
-        lines.find_map(|line| line.strip_prefix(name)).and_then(decimal).map(|bytes| bytes as i64)
-    };
-    Some(DiskIo { read_bytes: value(b"read_bytes: ")?, written_bytes: value(b"write_bytes: ")? })
 }

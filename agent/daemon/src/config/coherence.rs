@@ -190,8 +190,14 @@ fn not_configured(what: &str, value: &str, names: &BTreeSet<String>, site: &Site
 
 /// Labels that series of a metric can have, in the spelling of its OpenTelemetry or of its Prometheus name.
 fn labels_of(spec: &MetricSpec, as_registered: bool) -> BTreeSet<String> {
-    let entity: &[&str] =
-        if spec.name.starts_with("process.") { collectors::names::PROCESS.attributes } else { &[] };
+    use collectors::names::{PROCESS, PROCESS_GROUP};
+    let entities = [
+        ("process.", &PROCESS),
+        ("hostmend.process.", &PROCESS),
+        ("hostmend.process_group.", &PROCESS_GROUP),
+    ];
+    let entity = entities.iter().find(|(beginning, _)| spec.name.starts_with(beginning));
+    let entity = entity.map_or(&[][..], |(_, entity)| entity.attributes);
     let scrape: &[&str] = if spec.scope == Scope::NodeExporter { &["job", "instance"] } else { &[] };
     let keys = spec.attributes.iter().chain(entity).chain(scrape);
     keys.map(|key| if as_registered { (*key).to_owned() } else { prometheus_label(key).into_owned() })

@@ -33,8 +33,11 @@ pub(super) struct CollectSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ProcessesSection {
-    /// How many processes are reported by CPU and as many by memory; `0` reports all. Default 20.
+    /// How many processes are reported by CPU, and as many each by memory, disk I/O and descriptors; `0` reports all.
+    /// Default 20.
     pub(super) top: Option<Spanned<usize>>,
+    /// Tell the command lines of those that are reported, with secrets masked.
+    pub(super) command_lines: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +70,9 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
             directories: section.directories.iter().map(|path| base.path(&path.value)).collect(),
             watches: section.watch.iter().filter_map(|section| watch(section, base, review)).collect(),
             processes_top: (top > 0).then_some(top),
+            // Rules are read later.
+            named_processes: Vec::new(),
+            command_lines: section.processes.command_lines,
             switched: switched(section, review),
             per_cpu: section.per_cpu,
         },

@@ -10,6 +10,7 @@ mod collecting;
 mod collector;
 mod control;
 mod demo;
+mod events;
 mod example;
 mod executor_process;
 mod hub;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use telemetry::{MetricSpec, SampleBuffer};
 
 use crate::error::CollectError;
+use crate::events::WatchedProcess;
 use crate::host::HostRoot;
 use crate::{
     clock, conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network,
@@ -26,6 +27,11 @@ pub trait Collector: Send {
     /// and the schedule reports `hostmend.collector.success` 0. [`CollectError::Absent`] is not a failure: this host
     /// has no such source.
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError>;
+
+    /// The processes that it last saw and whose end should be noticed at once.
+    fn watched(&self) -> &[WatchedProcess] {
+        &[]
+    }
 }
 
 /// Prepares a collector for a host.

@@ -18,6 +18,7 @@ mod directories;
 mod disk;
 mod entropy;
 mod error;
+mod events;
 mod filesystem;
 mod hardware;
 mod host;
@@ -56,6 +57,10 @@ pub use ask_mount::Space;
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};
+pub use events::{
+    EventSource, Events, LONGEST_WINDOW, PressureThresholds, PressureTrigger, WINDOW_STEP, Waker,
+    WatchedExits, WatchedProcess,
+};
 pub use host::{HostFile, HostRoot};
 pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
 pub use node_exporter::NODE_EXPORTER;

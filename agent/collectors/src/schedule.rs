@@ -10,6 +10,7 @@ use telemetry::{LeftOut, MetricSpec, SampleBuffer, Timestamp, Value};
 use crate::collector::{COLLECTORS, Collector, CollectorSpec, Options};
 use crate::cpu::boot_time;
 use crate::error::CollectError;
+use crate::events::{self, Exits, PressureThresholds, PressureTrigger, WatchedExits};
 use crate::host::HostRoot;
 use crate::lane::Lane;
 use crate::names;
@@ -28,6 +29,7 @@ pub struct Collection {
     boot: Timestamp,
     left_out: LeftOut,
     slots: Vec<Slot>,
+    exits: Exits,
 }
 
 struct Slot {
@@ -65,7 +67,7 @@ impl Collection {
             .collect();
         let metrics = COLLECTORS.iter().flat_map(|spec| spec.metrics.iter().copied());
         let left_out = LeftOut::new(metrics.filter(|metric| !options.wants(metric)));
-        Ok(Self { boot: boot_time(&host)?, host, options, left_out, slots })
+        Ok(Self { boot: boot_time(&host)?, host, options, left_out, slots, exits: Exits::default() })
     }
 
     /// The host that is collected.
@@ -126,6 +128,28 @@ impl Collection {
             out.double(&names::COLLECTOR_DURATION, &[Value::Str(name)], took.as_secs_f64());
         }
         failures
+    }
+
+    /// Empties `out` and runs only the collector of this name, between its collections: nothing is said of how it fared.
+    pub fn collect_between(&mut self, name: &str, at: Timestamp, out: &mut SampleBuffer) {
+        self.begin(at, out);
+        for slot in self.slots.iter_mut().filter(|slot| slot.spec.name == name) {
+            // What fails is told when its turn comes.
+            let _ = slot.run(&self.host, &self.options, out);
+        }
+        out.host();
+    }
+
+    /// Opens what tells of pressure, as far as this host has it.
+    pub fn pressure_triggers(&self, thresholds: &PressureThresholds) -> Vec<PressureTrigger> {
+        events::pressure_triggers(&self.host, thresholds)
+    }
+
+    /// What tells of the end of the processes that are watched, if they are others than when it was last asked.
+    pub fn watched_exits(&mut self) -> Option<WatchedExits> {
+        let collectors = self.slots.iter().filter_map(|slot| slot.collector.as_ref());
+        let watched = collectors.flat_map(|collector| collector.watched().iter().copied());
+        self.exits.change(&self.host, watched)
     }
 
     /// Empties `out` for a collection at `at`.

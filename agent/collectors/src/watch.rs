@@ -12,6 +12,7 @@ use telemetry::{SampleBuffer, Value};
 
 use crate::collector::{Collector, CollectorSpec, Options, Watch, WatchTarget};
 use crate::error::CollectError;
+use crate::events::WatchedProcess;
 use crate::host::HostRoot;
 use crate::names;
 use crate::pid_file::{self, PidFile};
@@ -41,6 +42,7 @@ struct Watches {
     /// The inode of each process that matched no command.
     others: HashMap<u32, u64>,
     cycle: u64,
+    counted: Vec<WatchedProcess>,
 }
 
 struct PidFileWatch {
@@ -68,7 +70,7 @@ impl Watches {
             }
         }
         let files = ProcFiles::open(host)?;
-        Ok(Self { by_pid_file, by_command, files, others: HashMap::new(), cycle: 0 })
+        Ok(Self { by_pid_file, by_command, files, others: HashMap::new(), cycle: 0, counted: Vec::new() })
     }
 
     /// Live processes by command.
@@ -85,8 +87,8 @@ impl Watches {
                 others.insert(pid, inode);
                 continue;
             }
-            let name = match self.files.live(pid) {
-                Ok(Some(stat)) => stat.comm.to_vec(),
+            let (name, start_ticks) = match self.files.live(pid) {
+                Ok(Some(stat)) => (stat.comm.to_vec(), stat.start_ticks),
                 // What is hidden is not counted; a count of 0 is then doubted.
                 Ok(None) | Err(CollectError::Hidden { .. }) => continue,
                 Err(error) => return Err(error),
@@ -99,7 +101,9 @@ impl Watches {
                     matched = true;
                 }
             }
-            if !matched {
+            if matched {
+                self.counted.push(WatchedProcess { pid, start_ticks });
+            } else {
                 others.insert(pid, inode);
             }
         }
@@ -109,12 +113,16 @@ impl Watches {
 }
 
 impl PidFileWatch {
-    /// 1 or 0. A missing or empty file means that the service is not running.
-    fn count(&mut self, files: &mut ProcFiles, host: &HostRoot) -> Result<i64, CollectError> {
-        let Some(file) = pid_file::read(host, &self.path)? else { return Ok(0) };
+    /// The process, if it lives. A missing or empty file means that the service is not running.
+    fn find(
+        &mut self,
+        files: &mut ProcFiles,
+        host: &HostRoot,
+    ) -> Result<Option<WatchedProcess>, CollectError> {
+        let Some(file) = pid_file::read(host, &self.path)? else { return Ok(None) };
         let Some(start_ticks) = files.live(file.pid)?.map(|stat| stat.start_ticks) else {
             files.check_none_is_hidden()?;
-            return Ok(0);
+            return Ok(None);
         };
         let known = self.judged.filter(|known| known.file == file && known.start_ticks == start_ticks);
         let judged = match known {
@@ -122,16 +130,21 @@ impl PidFileWatch {
             None => Judgement { file, start_ticks, is_meant: file.means(start_ticks, files, host)? },
         };
         self.judged = Some(judged);
-        Ok(i64::from(judged.is_meant))
+        Ok(judged.is_meant.then_some(WatchedProcess { pid: file.pid, start_ticks }))
     }
 }
 
 impl Collector for Watches {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
         let mut first_error = None;
+        self.counted.clear();
         for watch in &mut self.by_pid_file {
-            match watch.count(&mut self.files, host) {
-                Ok(count) => out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(&watch.name)], count),
+            match watch.find(&mut self.files, host) {
+                Ok(found) => {
+                    let count = i64::from(found.is_some());
+                    out.int(&names::WATCH_PROCESS_COUNT, &[Value::Str(&watch.name)], count);
+                    self.counted.extend(found);
+                }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -147,6 +160,10 @@ impl Collector for Watches {
             }
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    fn watched(&self) -> &[WatchedProcess] {
+        &self.counted
     }
 }
 
@@ -291,6 +308,8 @@ mod tests {
         let mut watches = host.watch(WatchTarget::Command("nginx".to_owned()));
         for _ in 0..3 {
             assert_eq!(host.count(&mut watches), Ok(3));
+            let pids: Vec<u32> = watches.watched().iter().map(|process| process.pid).collect();
+            assert!(pids.len() == 3 && [7, 8, 10].iter().all(|pid| pids.contains(pid)), "{pids:?}");
         }
         host.set(8, "nginx", 'Z');
         assert_eq!(host.count(&mut watches), Ok(2), "a process that ends is noticed in the next cycle");

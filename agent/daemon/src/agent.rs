@@ -5,6 +5,7 @@
 mod api;
 mod books;
 mod collect;
+mod events;
 mod firing;
 mod heartbeat;
 mod incident_files;
@@ -213,7 +214,6 @@ impl Agent {
         let sink = receive::sink(Arc::clone(&sender), Arc::clone(&shared.taps));
         let receiver = start_receiver(receive, sink, heartbeats.pulse("receive"))?;
         let (report, ended) = bounded(1);
-        let (arrived, arrivals) = bounded(1);
         let (stop_inputs, inputs_stopped) = bounded(0);
 
         let tracer = telemetry.traces.tracer("hostmend");
@@ -221,19 +221,20 @@ impl Agent {
         let new = Arc::clone(&next.repairs);
         let runs = RemediateStage::open(config.repairs, shared.clone(), tracer, state.path(), new)?;
         let new = Arc::clone(&next.judgement);
-        let rules = RulesStage::new(config.judgement, clock::now(), shared.clone(), new);
+        let (rules, wakes) = RulesStage::new(config.judgement, clock::now(), shared.clone(), new);
         let figures = Figures::new(Arc::clone(&sender), Arc::clone(&receiver), shared.clone(), started);
-        let own_figures = config.own_telemetry.metrics;
-        let intake =
-            Intake::new(&resource, own_figures, Arc::clone(&sender), shared.clone(), figures.clone());
+        let own = config.own_telemetry.metrics;
+        let intake = Intake::new(&resource, own, Arc::clone(&sender), shared.clone(), figures.clone());
         let prober = collect::start_probes(config.probes, heartbeats.pulse("probes"))?;
         let new = Arc::clone(&next.inputs);
-        let collecting = CollectStage::open(host, &config.collect, prober, intake, arrived, &shared, new)?;
+        let (collecting, events) =
+            CollectStage::open(host, &config.collect, prober, intake, wakes, &shared, new)?;
 
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
-        let rules = Stage::start("rules", report.clone(), move || rules.run(&arrivals, &stopped))?;
+        let rules = Stage::start("rules", report.clone(), move || rules.run(&stopped))?;
         let pulse = heartbeats.pulse("collect");
+        let events = Stage::start("events", report.clone(), move || events.run())?;
         let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped, &pulse))?;
 
         let facts = Facts {
@@ -249,7 +250,7 @@ impl Agent {
         shared.phase.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.path().display(), %size, "running");
         let supervision = Supervision::start(heartbeats, format!("running: {size}"));
-        let inputs = vec![collecting, rules];
+        let inputs = vec![collecting, events, rules];
         Ok(Self {
             shared,
             inputs,

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use collectors::{Intervals, Options};
+use collectors::{Intervals, Options, PressureThresholds};
 use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
 use otlp::{Destination, Masking, QueueLimits};
 use probes::HttpProbe;
@@ -102,6 +102,8 @@ pub(crate) struct ApiPlaces {
 pub(crate) struct Collect {
     pub(crate) intervals: Intervals,
     pub(crate) disabled: BTreeSet<String>,
+    /// Pressure beyond these is looked at and judged at once.
+    pub(crate) pressure: PressureThresholds,
     pub(crate) options: Options,
     pub(crate) node_exporter: NodeExporter,
 }
@@ -131,6 +133,7 @@ impl Default for Collect {
         Self {
             intervals: Intervals::every(DEFAULT_INTERVAL),
             disabled: BTreeSet::new(),
+            pressure: PressureThresholds::default(),
             options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
             node_exporter: NodeExporter::default(),
         }

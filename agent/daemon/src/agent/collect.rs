@@ -9,14 +9,18 @@ use std::time::{Duration, Instant};
 
 use ::probes::Prober;
 use anyhow::Context;
-use collectors::{CollectError, Collection, CollectorFailure, HostRoot, Lanes};
-use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+use collectors::{
+    CollectError, Collection, CollectorFailure, EventSource, HostRoot, Lanes, PressureThresholds,
+};
+use crossbeam_channel::{Receiver, TrySendError, select};
 use telemetry::{SampleBuffer, with_causes};
 
 use crate::agent::Shared;
+use crate::agent::events::{Change, EventsLink, EventsStage};
 use crate::agent::heartbeat::{ATTENTION, Heartbeats, Pulse, WORK_WITHIN};
 use crate::agent::intake::Intake;
 use crate::agent::mailbox::Mailbox;
+use crate::agent::rules::Wakes;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Collect;
@@ -28,9 +32,29 @@ pub(crate) use self::probes::start_probes;
 #[derive(Default)]
 pub(crate) struct NewInputs {
     /// Other collectors, or other times to ask them.
-    pub(crate) collection: Option<(Collection, Lanes)>,
+    pub(crate) collection: Option<Inputs>,
     /// Other probes.
     pub(crate) prober: Option<NewProber>,
+}
+
+/// The collectors, when each is asked, and what is looked at beside.
+pub(crate) struct Inputs {
+    collection: Collection,
+    lanes: Lanes,
+    thresholds: PressureThresholds,
+}
+
+impl Inputs {
+    /// Opens the collectors.
+    pub(crate) fn open(host: HostRoot, collect: &Collect) -> anyhow::Result<Self> {
+        let wants = |name: &str| collect.wants(name);
+        let opened = Collection::open(host, collect.options.clone(), &wants);
+        Ok(Self {
+            collection: opened.context("opening the collectors")?,
+            lanes: Lanes::new(&collect.intervals, &wants).context("collect.intervals")?,
+            thresholds: collect.pressure.clone(),
+        })
+    }
 }
 
 /// Asks other services, or none any more.
@@ -38,56 +62,53 @@ pub(crate) struct NewProber(pub(crate) Option<Prober>);
 
 /// Collects until it is stopped.
 pub(crate) struct CollectStage {
-    collection: Collection,
-    lanes: Lanes,
+    inputs: Inputs,
+    events: EventsLink,
     /// One of each lane.
     buffers: Vec<SampleBuffer>,
+    /// For looks between the ticks.
+    between: SampleBuffer,
     /// What fails, so that it is said once.
     failing: BTreeMap<&'static str, CollectError>,
     prober: Option<Prober>,
     intake: Intake,
-    /// Wakes the rules. One wake-up that waits is as good as many.
-    arrived: Sender<()>,
+    wakes: Wakes,
     watcher: Watcher,
     next: Arc<Mailbox<NewInputs>>,
     heartbeats: Arc<Heartbeats>,
     board: Arc<CollectBoard>,
 }
 
-/// Opens the collectors, and says when each is asked.
-pub(crate) fn open_collectors(host: HostRoot, collect: &Collect) -> anyhow::Result<(Collection, Lanes)> {
-    let wants = |name: &str| collect.wants(name);
-    let opened = Collection::open(host, collect.options.clone(), &wants).context("opening the collectors")?;
-    Ok((opened, Lanes::new(&collect.intervals, &wants).context("collect.intervals")?))
-}
-
 impl CollectStage {
-    /// Opens the collectors.
+    /// Opens the collectors, and what waits for events between their collections.
     pub(crate) fn open(
         host: HostRoot,
         collect: &Collect,
         prober: Option<Prober>,
         intake: Intake,
-        arrived: Sender<()>,
+        wakes: Wakes,
         shared: &Shared,
         next: Arc<Mailbox<NewInputs>>,
-    ) -> anyhow::Result<Self> {
-        let (collection, lanes) = open_collectors(host, collect)?;
+    ) -> anyhow::Result<(Self, EventsStage)> {
+        let inputs = Inputs::open(host, collect)?;
+        let pulse = shared.heartbeats.pulse("events");
+        let (waits, events) = EventsStage::new(Arc::clone(&shared.collecting), pulse)?;
         let mut stage = Self {
-            collection,
-            lanes,
+            inputs,
+            events,
             buffers: Vec::new(),
+            between: SampleBuffer::default(),
             failing: BTreeMap::new(),
             prober,
             intake,
-            arrived,
+            wakes,
             watcher: shared.watcher.clone(),
             next,
             heartbeats: Arc::clone(&shared.heartbeats),
             board: Arc::clone(&shared.collecting),
         };
-        stage.begin_lanes();
-        Ok(stage)
+        stage.begin_inputs();
+        Ok((stage, waits))
     }
 
     /// Runs until the other side of `stop` is dropped. A tick that is missed is left out; a lane that was due in it is
@@ -96,9 +117,10 @@ impl CollectStage {
         let mut ticks = Ticks::begin();
         loop {
             pulse.beat(WORK_WITHIN);
-            let (before, tick) = ticks.advance(self.lanes.tick());
+            let length = self.inputs.lanes.tick();
+            let (before, tick) = ticks.advance(length);
             self.tick(before, tick);
-            let due = ticks.at(self.lanes.tick(), self.lanes.next(tick, 1));
+            let due = ticks.at(length, self.inputs.lanes.next(tick, 1));
             while !clock::left(due).is_zero() {
                 pulse.beat(ATTENTION);
                 select! {
@@ -106,6 +128,10 @@ impl CollectStage {
                     recv(self.next.woken()) -> _ => if self.take_over() {
                         ticks = Ticks::begin();
                         break;
+                    },
+                    recv(self.events.happened()) -> source => match source {
+                        Ok(source) => self.look_between(source),
+                        Err(_) => return,
                     },
                     default(clock::left(due).min(ATTENTION)) => {}
                 }
@@ -123,16 +149,34 @@ impl CollectStage {
                 self.heartbeats.forget("probes");
             }
         }
-        let Some((collection, lanes)) = next.collection else { return false };
-        (self.collection, self.lanes) = (collection, lanes);
-        self.begin_lanes();
+        let Some(inputs) = next.collection else { return false };
+        self.inputs = inputs;
+        self.begin_inputs();
         true
     }
 
-    fn begin_lanes(&mut self) {
-        let lanes = self.lanes.lanes().len();
+    fn begin_inputs(&mut self) {
+        let lanes = self.inputs.lanes.lanes().len();
         self.buffers.resize_with(lanes, SampleBuffer::default);
         self.intake.begin_lanes(lanes);
+        let triggers = self.inputs.collection.pressure_triggers(&self.inputs.thresholds);
+        self.events.change(Change::Triggers(triggers));
+    }
+
+    /// Looks at once at what an event is about, and lets those rules judge that depend on it.
+    fn look_between(&mut self, source: EventSource) {
+        let collector = source.collector();
+        let Some(lane) = self.inputs.lanes.lane_of(collector) else { return };
+        self.inputs.collection.collect_between(collector, clock::now(), &mut self.between);
+        let wake = || self.wakes.urgent.change(|collectors| collectors.extend([collector]));
+        self.intake.take_between(lane, collector, &mut self.between, wake);
+        self.wait_for_exits();
+    }
+
+    fn wait_for_exits(&mut self) {
+        if let Some(exits) = self.inputs.collection.watched_exits() {
+            self.events.change(Change::Exits(exits));
+        }
     }
 
     /// Collects the lanes that came round after the tick `before` up to `tick`. All samples bear the same time.
@@ -140,11 +184,12 @@ impl CollectStage {
         let (begun, at) = (clock::monotonic(), clock::now());
         let mut due = Vec::new();
         let (mut points, mut entities) = (0, 0);
-        for (number, (lane, buffer)) in self.lanes.lanes().iter().zip(&mut self.buffers).enumerate() {
-            if !self.lanes.is_due(number, before, tick, 1) {
+        let Inputs { collection, lanes, .. } = &mut self.inputs;
+        for (number, (lane, buffer)) in lanes.lanes().iter().zip(&mut self.buffers).enumerate() {
+            if !lanes.is_due(number, before, tick, 1) {
                 continue;
             }
-            let failures = self.collection.collect_lane(lane, at, &mut || begun.elapsed(), buffer);
+            let failures = collection.collect_lane(lane, at, &mut || begun.elapsed(), buffer);
             say_failures(&mut self.failing, failures, |collector| lane.has(collector));
             if let (0, Some(prober)) = (number, &self.prober) {
                 buffer.host();
@@ -154,8 +199,9 @@ impl CollectStage {
             due.push(number);
         }
         self.intake.take(&mut self.buffers, &due);
-        self.board.show_lacking(self.collection.host().lacking(), before.is_none());
-        if let Err(TrySendError::Disconnected(())) = self.arrived.try_send(()) {
+        self.wait_for_exits();
+        self.board.show_lacking(self.inputs.collection.host().lacking(), before.is_none());
+        if let Err(TrySendError::Disconnected(())) = self.wakes.arrived.try_send(()) {
             tracing::debug!("nobody evaluates rules any more");
         }
         self.watcher.tell(|| Happening::Collected { points, entities });

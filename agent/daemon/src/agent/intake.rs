@@ -19,8 +19,16 @@ pub(crate) struct Intake {
     previous: Vec<SampleBuffer>,
     /// The same of lanes that a reload ended.
     retired: Vec<SampleBuffer>,
+    /// The last look at each collector since the last collection of its lane.
+    between: Vec<Between>,
     rejected: u64,
     jumps: u64,
+}
+
+struct Between {
+    lane: usize,
+    collector: &'static str,
+    buffer: SampleBuffer,
 }
 
 impl Intake {
@@ -40,6 +48,7 @@ impl Intake {
             shared,
             previous: Vec::new(),
             retired: Vec::new(),
+            between: Vec::new(),
             rejected: 0,
             jumps: 0,
         }
@@ -49,6 +58,7 @@ impl Intake {
     /// has not has ended.
     pub(crate) fn begin_lanes(&mut self, lanes: usize) {
         self.retired.append(&mut self.previous);
+        self.retired.extend(self.between.drain(..).map(|between| between.buffer));
         self.previous.resize_with(lanes, SampleBuffer::default);
     }
 
@@ -80,11 +90,36 @@ impl Intake {
         }
     }
 
+    /// Takes a look at one collector of `lane` between its collections. `kept` is called when the rules can see it; it is
+    /// sent after that.
+    pub(crate) fn take_between(
+        &mut self,
+        lane: usize,
+        collector: &'static str,
+        buffer: &mut SampleBuffer,
+        kept: impl FnOnce(),
+    ) {
+        let place = self.between.iter().position(|between| between.collector == collector);
+        let before = place.map(|place| self.between.swap_remove(place).buffer).unwrap_or_default();
+        mark_departed(&before, buffer);
+        self.shared.store.write().unwrap_or_else(PoisonError::into_inner).append_between(buffer);
+        kept();
+        let now = clock::now();
+        for batch in self.encoder.encode(buffer) {
+            self.sender.offer(&batch, now);
+        }
+        let buffer = std::mem::replace(buffer, before);
+        self.between.push(Between { lane, collector, buffer });
+    }
+
     /// Each lane is held against what it had before; at the first collection after a reload, all lanes against all before.
     fn mark_departed(&mut self, buffers: &mut [SampleBuffer], due: &[usize]) {
         for lane in due {
             if let (Some(previous), Some(buffer)) = (self.previous.get(*lane), buffers.get_mut(*lane)) {
                 mark_departed(previous, buffer);
+                for between in self.between.extract_if(.., |between| between.lane == *lane) {
+                    mark_departed(&between.buffer, buffer);
+                }
             }
         }
         if let Some((fastest, others)) = buffers.split_first_mut() {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use collectors::EventSource;
 use otlp::{ListenerFigures, Receiver, ReceiverFigures, Sender, SignalFigures};
 use series::Store;
 use telemetry::{
@@ -43,6 +44,14 @@ static COLLECTIONS: MetricSpec = own(
     Instrument::Counter,
     &[],
     "Collections since the agent started, this one included: a receiver that misses a number has missed a collection.",
+);
+static EVENTS: MetricSpec = own(
+    "hostmend.events",
+    "{event}",
+    Instrument::Counter,
+    &["hostmend.event.source", "hostmend.outcome"],
+    "Pressure beyond a threshold and ends of watched processes, by what became of them: handled, by a look and the rules at \
+     once; suppressed, as one of several within a second.",
 );
 static RECEIVER_REQUESTS: MetricSpec = own(
     "hostmend.receiver.requests",
@@ -200,6 +209,7 @@ static API_TURNED_AWAY: MetricSpec = own(
 /// All of them.
 pub(crate) static METRICS: &[&MetricSpec] = &[
     &COLLECTIONS,
+    &EVENTS,
     &RECEIVER_REQUESTS,
     &RECEIVER_ITEMS,
     &RECEIVER_BYTES,
@@ -283,6 +293,7 @@ impl Figures {
     pub(crate) fn write(&self, out: &mut SampleBuffer) -> u64 {
         out.entity(&AGENT, self.started, &[]);
         out.int(&COLLECTIONS, &[], self.shared.collections.load(Ordering::Relaxed) as i64);
+        self.write_events(out);
         self.write_receiver(out);
         let lost = self.write_sender(out);
         for signal in [Signal::Traces, Signal::Logs] {
@@ -304,6 +315,16 @@ impl Figures {
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
         out.int(&API_TURNED_AWAY, &[], self.shared.turned_away.load(Ordering::Relaxed) as i64);
         lost
+    }
+
+    fn write_events(&self, out: &mut SampleBuffer) {
+        let fares = self.shared.collecting.now();
+        for source in EventSource::ALL {
+            let (handled, suppressed) = fares.events.get(&source).copied().unwrap_or_default();
+            for (outcome, events) in [("handled", handled), ("suppressed", suppressed)] {
+                out.int(&EVENTS, &[Value::Str(source.as_str()), Value::Str(outcome)], events as i64);
+            }
+        }
     }
 
     fn write_receiver(&self, out: &mut SampleBuffer) {

@@ -14,7 +14,7 @@ use probes::HttpProbe;
 use series::Limits;
 
 use crate::agent::Agent;
-use crate::agent::collect::{self, NewInputs, NewProber};
+use crate::agent::collect::{self, Inputs, NewInputs, NewProber};
 use crate::agent::mailbox::Mailbox;
 use crate::agent::receive;
 use crate::agent::reload::takes_a_restart;
@@ -158,7 +158,7 @@ fn collection(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commi
         return Ok(None);
     }
     let collect = std::mem::take(&mut config.collect);
-    let opened = collect::open_collectors(HostRoot::at("/"), &collect)?;
+    let opened = Inputs::open(HostRoot::at("/"), &collect)?;
     Ok(Some(Box::new(move |agent| {
         agent.next.inputs.change(|next| next.collection = Some(opened));
         agent.shared.name_as_node_exporter(&collect);

@@ -1,12 +1,14 @@
 //! The thread `rules`: when samples have come, evaluates the groups that are due.
 
+mod dependents;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use alerting::{GroupState, Transition};
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use telemetry::{AlertState, Timestamp, with_causes};
 
 use crate::agent::Shared;
@@ -17,11 +19,40 @@ use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Judgement;
 
+use dependents::{Dependents, dependents};
+
 /// A group and what is known to be wrong with it, so that it is said once.
 struct Judged {
     group: GroupState,
     failing: BTreeSet<String>,
     evaluated_at: Timestamp,
+}
+
+impl Judged {
+    fn judge(&mut self, shared: &Shared, now: Timestamp) {
+        let round = {
+            let mut store = shared.store.write().unwrap_or_else(PoisonError::into_inner);
+            self.group.evaluate(&mut store, now)
+        };
+        self.evaluated_at = now;
+        let fails: BTreeSet<String> = round.errors.iter().map(|error| with_causes(error)).collect();
+        for text in fails.difference(&self.failing) {
+            tracing::warn!("{text}");
+        }
+        self.failing = fails;
+        for transition in &round.transitions {
+            shared.books.alert_changed(transition.alert());
+            tell(&shared.watcher, transition);
+        }
+    }
+}
+
+/// By which the rules are woken.
+pub(crate) struct Wakes {
+    /// When samples have come. One wake-up that waits is as good as many.
+    pub(crate) arrived: Sender<()>,
+    /// For those that depend on these collectors, which have looked because of an event.
+    pub(crate) urgent: Arc<Mailbox<BTreeSet<&'static str>>>,
 }
 
 /// Evaluates until nothing arrives any more.
@@ -32,6 +63,10 @@ pub(crate) struct RulesStage {
     shared: Shared,
     pulse: Pulse,
     next: Arc<Mailbox<Option<Judgement>>>,
+    arrived: Receiver<()>,
+    /// Collectors that have looked because of an event.
+    urgent: Arc<Mailbox<BTreeSet<&'static str>>>,
+    dependents: Dependents,
 }
 
 impl RulesStage {
@@ -41,17 +76,22 @@ impl RulesStage {
         now: Timestamp,
         shared: Shared,
         next: Arc<Mailbox<Option<Judgement>>>,
-    ) -> Self {
+    ) -> (Self, Wakes) {
         let interval = judgement.evaluation_interval;
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
-        let groups =
+        let groups: Vec<Judged> =
             groups.map(|group| Judged { group, failing: BTreeSet::new(), evaluated_at: now }).collect();
+        let dependents = dependents(groups.iter().map(|judged| judged.group.group()));
         let pulse = shared.heartbeats.pulse("rules");
-        Self { groups, patience: interval * 2, shared, pulse, next }
+        let (sender, arrived) = bounded(1);
+        let urgent = Arc::default();
+        let wakes = Wakes { arrived: sender, urgent: Arc::clone(&urgent) };
+        let patience = interval * 2;
+        (Self { groups, patience, shared, pulse, next, arrived, urgent, dependents }, wakes)
     }
 
-    /// Runs until `arrived` is closed or the other side of `stop` is dropped.
-    pub(crate) fn run(mut self, arrived: &Receiver<()>, stop: &Receiver<()>) {
+    /// Runs until nobody can wake it any more or the other side of `stop` is dropped.
+    pub(crate) fn run(mut self, stop: &Receiver<()>) {
         let mut impatient = clock::monotonic() + self.patience;
         loop {
             self.pulse.beat(ATTENTION);
@@ -61,7 +101,11 @@ impl RulesStage {
                     self.take_over();
                     continue;
                 }
-                recv(arrived) -> message => if message.is_err() { return },
+                recv(self.urgent.woken()) -> _ => {
+                    self.judge_dependents();
+                    continue;
+                }
+                recv(self.arrived) -> message => if message.is_err() { return },
                 default(clock::left(impatient).min(ATTENTION)) => {
                     if !clock::left(impatient).is_zero() {
                         continue;
@@ -102,6 +146,7 @@ impl RulesStage {
         transitions.extend(before.into_iter().flat_map(|gone| gone.group.end(&mut store, now)));
         drop(store);
         self.patience = interval * 2;
+        self.dependents = dependents(self.groups.iter().map(|judged| judged.group.group()));
         self.tell_all(&transitions);
         self.publish();
         self.shared.books.close_finished(&self.shared.watcher);
@@ -116,25 +161,29 @@ impl RulesStage {
 
     /// Evaluates what is due. The slot says whether; the time is now, so that the newest samples count.
     fn round(&mut self) {
-        for Judged { group, failing, evaluated_at } in &mut self.groups {
+        for judged in &mut self.groups {
             let now = clock::now();
-            if group.due(now).is_none() {
-                continue;
+            if judged.group.due(now).is_some() {
+                self.pulse.beat(WORK_WITHIN);
+                judged.judge(&self.shared, now);
             }
-            self.pulse.beat(WORK_WITHIN);
-            let round = {
-                let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
-                group.evaluate(&mut store, now)
-            };
-            *evaluated_at = now;
-            let fails: BTreeSet<String> = round.errors.iter().map(|error| with_causes(error)).collect();
-            for text in fails.difference(failing) {
-                tracing::warn!("{text}");
-            }
-            *failing = fails;
-            for transition in &round.transitions {
-                self.shared.books.alert_changed(transition.alert());
-                tell(&self.shared.watcher, transition);
+        }
+        self.publish();
+        self.shared.books.close_finished(&self.shared.watcher);
+    }
+
+    /// Evaluates, due or not, what depends on collectors that have looked because of an event.
+    fn judge_dependents(&mut self) {
+        let Some(collectors) = self.urgent.take() else { return };
+        for collector in collectors {
+            for at in self.dependents.get(collector).into_iter().flatten() {
+                let Some(judged) = self.groups.get_mut(*at) else { continue };
+                let now = clock::now();
+                // Series keep whole milliseconds, and take a sample of each once.
+                let is_again = now.as_millis() == judged.evaluated_at.as_millis();
+                let now = if is_again { now.plus(Duration::from_millis(1)) } else { now };
+                self.pulse.beat(WORK_WITHIN);
+                judged.judge(&self.shared, now);
             }
         }
         self.publish();

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use collectors::{COLLECTORS, Intervals, LONGEST_SEEN, Lanes, MIN_TICK, Options, Watch, WatchTarget};
+use collectors::{
+    COLLECTORS, EventSource, Intervals, LONGEST_SEEN, LONGEST_WINDOW, Lanes, MIN_TICK, Options,
+    PressureThresholds, WINDOW_STEP, Watch, WatchTarget,
+};
 use documents::{Review, Severity, Spanned, nearest};
 use serde::Deserialize;
 
@@ -16,6 +19,7 @@ pub(super) struct CollectSection {
     pub(super) interval: Option<Spanned<String>>,
     /// Of collectors that are asked more or less often than the others, by name.
     pub(super) intervals: BTreeMap<String, Spanned<String>>,
+    pub(super) pressure_triggers: TriggersSection,
     /// Tell of every CPU apart what is told of all together.
     pub(super) per_cpu: bool,
     /// Metrics to collect though they are off by default (`true`), or not to collect (`false`), by name;
@@ -28,6 +32,20 @@ pub(super) struct CollectSection {
     pub(super) directories: Vec<Spanned<String>>,
     /// Processes that are counted by name, so that rules can see them missing.
     pub(super) watch: Vec<WatchSection>,
+}
+
+/// Pressure that is judged at once: tasks waited for so long within a window. `0s` is never.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TriggersSection {
+    /// Default `2s`.
+    pub(super) window: Option<Spanned<String>>,
+    /// Default `1s`.
+    pub(super) cpu: Option<Spanned<String>>,
+    /// Default `200ms`.
+    pub(super) memory: Option<Spanned<String>>,
+    /// Default `1s`.
+    pub(super) io: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,6 +84,7 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
     Collect {
         intervals: intervals(section, &disabled, review),
         disabled,
+        pressure: triggers(&section.pressure_triggers, review),
         options: Options {
             directories: section.directories.iter().map(|path| base.path(&path.value)).collect(),
             watches: section.watch.iter().filter_map(|section| watch(section, base, review)).collect(),
@@ -120,6 +139,33 @@ fn interval(value: &Spanned<String>, review: &mut Review) -> Option<Duration> {
         );
     }
     Some(interval)
+}
+
+fn triggers(section: &TriggersSection, review: &mut Review) -> PressureThresholds {
+    let PressureThresholds { window, mut stalls } = PressureThresholds::default();
+    let window = review.duration_or(section.window.as_ref(), window);
+    let steps = window.as_nanos() / WINDOW_STEP.as_nanos();
+    if let Some(value) = &section.window
+        && (steps == 0 || WINDOW_STEP * steps as u32 != window || window > LONGEST_WINDOW)
+    {
+        review.error(value, "the kernel takes windows of 2s, 4s, 6s, 8s or 10s");
+    }
+    for (source, stall) in &mut stalls {
+        let value = match source {
+            EventSource::CpuPressure => &section.cpu,
+            EventSource::MemoryPressure => &section.memory,
+            EventSource::IoPressure => &section.io,
+            EventSource::Exit => continue,
+        };
+        *stall = review.duration_or(value.as_ref(), *stall);
+        if let Some(value) = value
+            && *stall >= window
+        {
+            review.error(value, "nothing waits longer than the window; name less than it, or 0s for never");
+        }
+    }
+    stalls.retain(|(_, stall)| !stall.is_zero());
+    PressureThresholds { window, stalls }
 }
 
 fn watch(section: &WatchSection, base: &Base, review: &mut Review) -> Option<Watch> {

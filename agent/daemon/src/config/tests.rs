@@ -37,6 +37,18 @@ fn an_empty_section_keeps_every_default() {
 }
 
 #[test]
+fn pressure_is_judged_at_once_beyond_what_the_file_says() {
+    use collectors::{EventSource, PressureThresholds};
+    let pressure = |text: &str| load_text(text).config.unwrap().collect.pressure;
+    assert_eq!(pressure("collect: {}\n"), PressureThresholds::default());
+    let (cpu, io) = (EventSource::CpuPressure, EventSource::IoPressure);
+    let seconds = Duration::from_secs;
+    let stalls = vec![(cpu, seconds(3)), (io, seconds(1))];
+    let text = "collect: { pressure_triggers: { window: 4s, cpu: 3s, memory: 0s } }\n";
+    assert_eq!(pressure(text), PressureThresholds { window: seconds(4), stalls });
+}
+
+#[test]
 fn paths_start_at_the_directory_of_the_file() {
     let loaded = load_text("state_directory: state\ncollect: { directories: [spool, /var/spool] }\n");
     let config = loaded.config.unwrap();
@@ -71,6 +83,14 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
             "collect: { intervals: { disk: 15m } }\n",
             "1:31: rules may not see what is collected so seldom; they look back 5m for the newest sample of a series; \
              with 2m or less one may be missed",
+        ),
+        (
+            "collect: { pressure_triggers: { window: 3s } }\n",
+            "1:41: the kernel takes windows of 2s, 4s, 6s, 8s or 10s",
+        ),
+        (
+            "collect: { pressure_triggers: { io: 2s } }\n",
+            "1:37: nothing waits longer than the window; name less than it, or 0s for never",
         ),
         (
             "collect: { disable: [presure] }\n",

@@ -1,8 +1,9 @@
 //! How collecting fares, for those who ask: the status and the agent's own figures.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use collectors::Lack;
+use collectors::{EventSource, Lack};
 
 /// Written by the stage, read by others.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct CollectBoard(Mutex<Fares>);
 pub(crate) struct Fares {
     /// What this user may not see.
     pub(crate) lacking: Vec<&'static Lack>,
+    /// Those that led to a look at once, and those that did not.
+    pub(crate) events: BTreeMap<EventSource, (u64, u64)>,
 }
 
 impl CollectBoard {
@@ -30,6 +33,13 @@ impl CollectBoard {
             tracing::info!("{report}");
         }
         fares.lacking = lacking;
+    }
+
+    /// Counts an event, and whether it led to a look at once.
+    pub(crate) fn count_event(&self, source: EventSource, handled: bool) {
+        let mut fares = self.lock();
+        let (done, suppressed) = fares.events.entry(source).or_default();
+        *(if handled { done } else { suppressed }) += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Fares> {

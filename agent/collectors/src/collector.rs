@@ -11,7 +11,8 @@ use crate::events::WatchedProcess;
 use crate::host::HostRoot;
 use crate::{
     clock, conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network,
-    nfs, open_files, paging, pressure, processes, processors, protocols, softnet, units, uptime, watch,
+    nfs, open_files, paging, pressure, processes, processors, protocols, sockets, softnet, units, uptime,
+    watch,
 };
 
 /// Reads one source of facts about the host.
@@ -76,6 +77,7 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     network::SPEC,
     protocols::SPEC,
     softnet::SPEC,
+    sockets::SPEC,
     conntrack::SPEC,
     nfs::SPEC,
     hardware::SPEC,

@@ -8,7 +8,7 @@ use crate::host::{HostFile, HostRoot, View};
 use crate::processes::{self, identity, stat};
 use crate::{
     cgroup, clock, conntrack, cpu, disk, filesystem, hardware, load, locks, memory, network, nfs, open_files,
-    paging, pressure, processors, protocols, resource, softnet, uptime,
+    paging, pressure, processors, protocols, resource, sockets, softnet, uptime,
 };
 
 const FILES: &[&str] = &[
@@ -66,6 +66,8 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = protocols::tcp_memory(&file);
     let _ = softnet::parse(&file, &mut Vec::new());
     let _ = conntrack::parse(&file);
+    sockets::Lines::default().take(bytes, &mut sockets::Counts::default());
+    let _ = sockets::parse(bytes, &mut sockets::Counts::default());
     let _ = hardware::parse_number(file.text());
     let _ = hardware::parse_cpuinfo(file.text());
     let _ = hardware::state_of(file.text());

@@ -40,6 +40,7 @@ mod protocols;
 mod resource;
 mod rising;
 mod schedule;
+mod sockets;
 mod softnet;
 mod units;
 mod uptime;

@@ -36,19 +36,19 @@ const STACK_BYTES: usize = 64 << 10;
 
 /// What `statvfs(3)` says of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
+pub(crate) struct Space {
     /// The size of a block, in bytes.
-    pub block_bytes: u64,
+    pub(crate) block_bytes: u64,
     /// All blocks.
-    pub blocks: u64,
+    pub(crate) blocks: u64,
     /// Blocks that are free, those kept for root included.
-    pub free: u64,
+    pub(crate) free: u64,
     /// Blocks that are free for everybody.
-    pub available: u64,
+    pub(crate) available: u64,
     /// All inodes; 0 where they are made as they are needed.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Inodes that are free.
-    pub free_files: u64,
+    pub(crate) free_files: u64,
 }
 
 /// What became of a question.

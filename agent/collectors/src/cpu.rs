@@ -160,6 +160,8 @@ pub fn boot_time(host: &HostRoot) -> Result<Timestamp, CollectError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const REST: &str = "intr 5\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
@@ -242,5 +244,44 @@ mod tests {
         assert_eq!(told("cpu0 0 0 0 0 0 0 0 1000000000 1\ncpu1 0 0 0 0 0 0 0 500000000 1\n"), "1.5 ");
         assert_eq!(told("cpu0 0 0 0 0 0 0 0 2000000000 1\n"), "2.5 ");
         assert_eq!(told("cpu0 0 0 0 0 0 0 0 2000000000 1\ncpu1 0 0 0 0 0 0 0 7 1\n"), "2.5 ");
+    }
+
+    proptest! {
+        #[test]
+        fn no_counter_falls_and_shares_add_up_whatever_the_kernel_says(
+            readings in prop::collection::vec((prop::collection::vec(0..2000_u64, 8), 0..3_usize), 2..8),
+            each_apart in any::<bool>(),
+        ) {
+            let mut cpu = Cpu { each_apart, ..Cpu::default() };
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::create_dir(directory.path().join("proc")).unwrap();
+            let host = HostRoot::captured(directory.path().to_owned());
+            let mut before = BTreeMap::new();
+            for (ticks, cpus) in readings {
+                let ticks: Vec<String> = ticks.iter().map(u64::to_string).collect();
+                let ticks = ticks.join(" ");
+                let each: Vec<String> = (0..cpus).map(|number| format!("cpu{number} {ticks} 0\n")).collect();
+                let each = each.concat();
+                std::fs::write(directory.path().join("proc/stat"), format!("cpu  {ticks}\n{each}{REST}")).unwrap();
+                std::fs::write(directory.path().join("proc/schedstat"), &each).unwrap();
+                let mut out = SampleBuffer::default();
+                cpu.collect(&host, &mut out).unwrap();
+                let mut shares = BTreeMap::new();
+                for line in out.to_text().lines() {
+                    let (series, value) = line.rsplit_once(' ').unwrap();
+                    let value: f64 = value.parse().unwrap();
+                    if series.contains(".utilization") {
+                        let number = series.split_once(',').map(|(_, number)| number.to_owned());
+                        *shares.entry(number).or_insert(0.0) += value;
+                    } else if series.contains(".time") {
+                        let last = before.insert(series.to_owned(), value).unwrap_or(0.0);
+                        prop_assert!(value >= last, "{series} fell from {last} to {value}");
+                    }
+                }
+                for (number, sum) in shares {
+                    prop_assert!((sum - 1.0).abs() < 1e-9, "{number:?}: {sum}");
+                }
+            }
+        }
     }
 }

@@ -27,12 +27,6 @@ pub enum CollectError {
         /// What was to be read.
         path: String,
     },
-    /// A file system whose server or program is gone, or slow.
-    #[error("the file system at {path} does not answer; see whoever serves it, or unmount it")]
-    Stuck {
-        /// The mount point.
-        path: String,
-    },
     /// Too many others do not answer.
     #[error(
         "some file systems were not asked how full they are, because others do not answer; hostmend.filesystem.stuck \

@@ -105,25 +105,6 @@ pub(crate) fn device_name<'a>(file: &'a HostFile<'_>, number: &str) -> Option<&'
 }
 
 impl HostRoot {
-    /// How full the file system is that is mounted at `mount_point`, an absolute path on the host.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is mounted there, or it did not say; [`CollectError::Stuck`] when it does not answer.
-    pub fn space(&self, mount_point: &str) -> Result<Space, CollectError> {
-        let (file, view) = self.read_of_init("mountinfo")?;
-        let mounts = parse_all(&file, view)?;
-        let mount = mounts.iter().find(|mount| mount.point == mount_point);
-        let mount = mount.ok_or(CollectError::Absent { what: "such mount point" })?;
-        let source = match self.spaces(&[mount.question()])?.first() {
-            Some(Answer::Space(space)) => return Ok(*space),
-            Some(Answer::Stuck) => return Err(CollectError::Stuck { path: mount_point.to_owned() }),
-            Some(Answer::Refused(errno)) => *errno,
-            Some(Answer::NotAsked) | None => return Err(CollectError::NotAsked),
-        };
-        Err(CollectError::Read { path: crate::host::display(&self.path(mount_point)), source })
-    }
-
     /// Asks mounts how full they are: one answer per question, in their order.
     ///
     /// # Errors

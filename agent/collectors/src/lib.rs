@@ -54,7 +54,6 @@ mod hostile_input_tests;
 mod plausibility_tests;
 
 pub use ask::{FoundProcess, directory_usage, find_processes};
-pub use ask_mount::Space;
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};

@@ -64,9 +64,6 @@ fn a_file_system_that_hangs_is_told_as_stuck_and_the_others_as_ever() {
         assert_eq!(machine.told("stuck"), (expected.to_vec(), Ok(())));
         assert_eq!(machine.told("filesystem.limit").0.len(), 3);
     }
-    assert_eq!(machine.host.space("/home"), Err(CollectError::Stuck { path: "/home".to_owned() }));
-    assert_eq!(machine.host.space("/dead"), Ok(SPACE));
-    assert_eq!(machine.host.space("/nowhere"), Err(CollectError::Absent { what: "such mount point" }));
     *let_go.0.lock().unwrap() = true;
     let_go.1.notify_all();
 }

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod clock;
+mod collector;
 mod cpu;
 mod disk;
 mod filesystem;
@@ -21,6 +22,7 @@ mod sensors;
 
 pub use cgroup::*;
 pub use clock::*;
+pub use collector::COLLECTOR_SPELLINGS;
 pub use cpu::*;
 pub use disk::*;
 pub use filesystem::*;

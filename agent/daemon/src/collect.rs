@@ -1,5 +1,7 @@
 //! `hostmend collect --once`: what one collection would send.
 
+#[cfg(test)]
+mod names_tests;
 mod table;
 
 use std::time::Duration;
@@ -13,7 +15,7 @@ use telemetry::{AttributeValue, SampleBuffer, with_causes};
 
 use crate::cli::{CollectArgs, CollectFormat};
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Names};
 use crate::exit::Exit;
 use crate::print;
 
@@ -47,15 +49,21 @@ pub(crate) fn run(args: &CollectArgs, log: &str) -> anyhow::Result<Exit> {
     ask_probes(config.probes, &mut buffer)?;
     print::out(&match args.format {
         CollectFormat::Table => table::of(&buffer),
-        CollectFormat::OtlpJson => otlp_json(&resource, &buffer)?,
+        CollectFormat::OtlpJson => otlp_json(&resource, collect.names, &buffer)?,
     })?;
     Ok(Exit::Done)
 }
 
 /// One line per request that would be sent: mostly one.
-fn otlp_json(resource: &[(String, AttributeValue)], buffer: &SampleBuffer) -> anyhow::Result<String> {
+fn otlp_json(
+    resource: &[(String, AttributeValue)],
+    names: Names,
+    buffer: &SampleBuffer,
+) -> anyhow::Result<String> {
     let mut text = String::new();
-    for request in MetricsEncoder::new(resource).encode(buffer) {
+    let mut encoder = MetricsEncoder::new(resource);
+    encoder.spell(names.spellings());
+    for request in encoder.encode(buffer) {
         text += &otlp::to_json(request.signal, &request.payload).context("reading what was just encoded")?;
         text.push('\n');
     }

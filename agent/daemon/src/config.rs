@@ -31,6 +31,7 @@ use probes::HttpProbe;
 use series::Limits;
 use telemetry::{Stage, with_causes};
 
+pub(crate) use collect::Names;
 pub(crate) use judgement::{Judgement, Repairs};
 pub(crate) use receive::ReceiveConfig;
 pub(crate) use resource::{Identity, find};
@@ -100,6 +101,7 @@ pub(crate) struct ApiPlaces {
 /// What is collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collect {
+    pub(crate) names: Names,
     pub(crate) intervals: Intervals,
     pub(crate) disabled: BTreeSet<String>,
     /// Pressure beyond these is looked at and judged at once.
@@ -131,6 +133,7 @@ impl Collect {
 impl Default for Collect {
     fn default() -> Self {
         Self {
+            names: Names::default(),
             intervals: Intervals::every(DEFAULT_INTERVAL),
             disabled: BTreeSet::new(),
             pressure: PressureThresholds::default(),

@@ -16,6 +16,7 @@ mod one_line;
 mod origin;
 mod run;
 mod sample;
+mod spelling;
 mod time;
 
 pub use alert::{Alert, AlertState};
@@ -29,4 +30,5 @@ pub use one_line::OneLine;
 pub use origin::Origin;
 pub use run::{RunEvent, RunId, RunOutcome, RunStep, Stage};
 pub use sample::{EntityView, LeftOut, Number, PointView, SampleBuffer, Value};
+pub use spelling::{AttributeSpelling, Spelling};
 pub use time::{DurationError, Timestamp, format_duration, parse_duration};

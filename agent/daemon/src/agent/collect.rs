@@ -23,7 +23,7 @@ use crate::agent::mailbox::Mailbox;
 use crate::agent::rules::Wakes;
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
-use crate::config::Collect;
+use crate::config::{Collect, Names};
 
 pub(crate) use self::board::CollectBoard;
 pub(crate) use self::probes::start_probes;
@@ -37,10 +37,11 @@ pub(crate) struct NewInputs {
     pub(crate) prober: Option<NewProber>,
 }
 
-/// The collectors, when each is asked, and what is looked at beside.
+/// The collectors, when each is asked, how what they tell is named, and what is looked at beside.
 pub(crate) struct Inputs {
     collection: Collection,
     lanes: Lanes,
+    names: Names,
     thresholds: PressureThresholds,
 }
 
@@ -52,6 +53,7 @@ impl Inputs {
         Ok(Self {
             collection: opened.context("opening the collectors")?,
             lanes: Lanes::new(&collect.intervals, &wants).context("collect.intervals")?,
+            names: collect.names,
             thresholds: collect.pressure.clone(),
         })
     }
@@ -159,6 +161,7 @@ impl CollectStage {
         let lanes = self.inputs.lanes.lanes().len();
         self.buffers.resize_with(lanes, SampleBuffer::default);
         self.intake.begin_lanes(lanes);
+        self.intake.name(self.inputs.names);
         let triggers = self.inputs.collection.pressure_triggers(&self.inputs.thresholds);
         self.events.change(Change::Triggers(triggers));
     }

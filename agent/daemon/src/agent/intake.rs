@@ -8,6 +8,7 @@ use telemetry::{AttributeValue, SampleBuffer, mark_departed, mark_departed_besid
 use crate::agent::Shared;
 use crate::agent::own_metrics::{AGENT, Figures, OwnMetrics};
 use crate::clock;
+use crate::config::Names;
 
 /// Ships collections and keeps them for the rules.
 pub(crate) struct Intake {
@@ -52,6 +53,11 @@ impl Intake {
             rejected: 0,
             jumps: 0,
         }
+    }
+
+    /// From now on metrics are sent under these names.
+    pub(crate) fn name(&mut self, names: Names) {
+        self.encoder.spell(names.spellings());
     }
 
     /// From now on collections come in so many lanes. What the lanes before them had and the first collection of all lanes

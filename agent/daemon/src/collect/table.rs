@@ -108,8 +108,8 @@ mod tests {
         buffer.entity(&PROCESS, Timestamp::from_secs(2), &[Value::Int(7), Value::Str("forged\nCPU")]);
         buffer.int(&names::PROCESS_THREAD_COUNT, &[], 3);
         buffer.host();
-        buffer.double(&names::CPU_TIME, &[Value::Str("user")], 1.5);
-        buffer.double(&names::CPU_TIME, &[Value::Str("idle")], 1000.0);
+        buffer.double(&names::CPU_TIME, &[Value::Str("user"), Value::Absent], 1.5);
+        buffer.double(&names::CPU_TIME, &[Value::Str("idle"), Value::Absent], 1000.0);
         assert_eq!(
             of(&buffer),
             "\

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use collectors::names::COLLECTOR_SPELLINGS;
 use collectors::{
     COLLECTORS, EventSource, Intervals, LONGEST_SEEN, LONGEST_WINDOW, Lanes, MIN_TICK, Options,
     PressureThresholds, WINDOW_STEP, Watch, WatchTarget,
 };
 use documents::{Review, Severity, Spanned, nearest};
 use serde::Deserialize;
+use telemetry::Spelling;
 
 use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP, NodeExporter};
 
@@ -20,6 +22,8 @@ pub(super) struct CollectSection {
     /// Of collectors that are asked more or less often than the others, by name.
     pub(super) intervals: BTreeMap<String, Spanned<String>>,
     pub(super) pressure_triggers: TriggersSection,
+    /// How the metrics are spelled that are sent. Rules know them by their current names.
+    pub(super) names: Names,
     /// Tell of every CPU apart what is told of all together.
     pub(super) per_cpu: bool,
     /// Metrics to collect though they are off by default (`true`), or not to collect (`false`), by name;
@@ -46,6 +50,27 @@ pub(super) struct TriggersSection {
     pub(super) memory: Option<Spanned<String>>,
     /// Default `1s`.
     pub(super) io: Option<Spanned<String>>,
+}
+
+/// How metrics are spelled for the destinations.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Names {
+    /// As the semantic conventions have it now.
+    #[default]
+    Current,
+    /// As the hostmetrics receiver of the OpenTelemetry Collector sends them.
+    Collector,
+}
+
+impl Names {
+    /// What is spelled otherwise than it is named here.
+    pub(crate) fn spellings(self) -> &'static [Spelling] {
+        match self {
+            Self::Current => &[],
+            Self::Collector => COLLECTOR_SPELLINGS,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,6 +107,7 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
     let top = section.processes.top.as_ref().map_or(DEFAULT_PROCESSES_TOP, |top| top.value);
     let disabled = section.disable.iter().map(|name| name.value.clone()).collect();
     Collect {
+        names: section.names,
         intervals: intervals(section, &disabled, review),
         disabled,
         pressure: triggers(&section.pressure_triggers, review),

@@ -158,3 +158,78 @@ fn entities_that_are_not_wanted_are_not_encoded_and_not_counted() {
     assert_eq!(batches.iter().map(|batch| batch.items).collect::<Vec<_>>(), [3]);
     assert_eq!(decode(&batches[0]).resource_metrics.len(), 1);
 }
+
+static SPELLINGS: [Spelling; 2] = [
+    Spelling {
+        of: "system.memory.usage",
+        name: "memory",
+        unit: "B",
+        value: Some(ValueType::Double),
+        attributes: &[("system.memory.state", AttributeSpelling::As("state", &[("used", "taken")]))],
+    },
+    Spelling {
+        of: "hostmend.probe.up",
+        name: "up",
+        unit: "1",
+        value: None,
+        attributes: &[
+            ("probe.name", AttributeSpelling::Only(None, "web")),
+            ("probe.port", AttributeSpelling::Numbered("port", "port")),
+        ],
+    },
+];
+
+#[test]
+fn metrics_are_sent_as_they_are_spelled_for_the_receiver_and_others_as_they_are() {
+    let metric = |name| crate::samples::SPECS.iter().find(|metric| metric.name == name).unwrap();
+    let mut samples = SampleBuffer::default();
+    samples.reset(AT, BOOT);
+    let memory = metric("system.memory.usage");
+    samples.int(memory, &[Value::Str("used")], 1);
+    samples.int(memory, &[Value::Str("free")], 2);
+    let up = metric("hostmend.probe.up");
+    samples.int(up, &[Value::Str("mail"), Value::Absent, Value::Int(25)], 1);
+    samples.int(up, &[Value::Str("web"), Value::Absent, Value::Int(80)], 1);
+    samples.double(metric("system.uptime"), &[], 7.0);
+    let mut encoder = MetricsEncoder::new(&host_attributes());
+    encoder.spell(&SPELLINGS);
+    let batches = encoder.encode(&samples);
+    assert_eq!(batches[0].items, 4);
+    let request = decode(&batches[0]);
+    let mut lines = Vec::new();
+    for scope in &request.resource_metrics[0].scope_metrics {
+        assert_eq!(scope.schema_url, "");
+        for metric in &scope.metrics {
+            for point in data(metric).0 {
+                let attributes = text(&point.attributes).join(" ");
+                lines.push(format!(
+                    "{} {} {attributes} {:?}",
+                    metric.name,
+                    metric.unit,
+                    point.value.unwrap()
+                ));
+            }
+        }
+    }
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "memory B state=\"free\" AsDouble(2.0)",
+            "memory B state=\"taken\" AsDouble(1.0)",
+            "system.uptime By  AsDouble(7.0)",
+            "up 1 port=\"port80\" AsInt(1)",
+        ]
+    );
+}
+
+#[test]
+fn a_metric_of_which_no_point_is_sent_is_not_sent() {
+    let mut samples = SampleBuffer::default();
+    samples.reset(AT, BOOT);
+    let up = crate::samples::SPECS.iter().find(|metric| metric.name == "hostmend.probe.up").unwrap();
+    samples.int(up, &[Value::Str("mail"), Value::Absent, Value::Int(25)], 1);
+    let mut encoder = MetricsEncoder::new(&host_attributes());
+    encoder.spell(&SPELLINGS);
+    assert!(encoder.encode(&samples).is_empty());
+}

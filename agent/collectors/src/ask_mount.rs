@@ -145,9 +145,10 @@ impl MountAsker {
         let mut board = lock(&self.board);
         for question in questions.iter().filter(|question| !self.out.contains(&question.mount)) {
             let Question { mount, is_remote, .. } = *question;
-            let queue = if is_remote { &mut board.remote } else { &mut board.local };
-            queue.push_back(Waiting { mount, path: path(question.point), is_remote });
-            asked.insert(mount, Answer::NotAsked);
+            if asked.insert(mount, Answer::NotAsked).is_none() {
+                let queue = if is_remote { &mut board.remote } else { &mut board.local };
+                queue.push_back(Waiting { mount, path: path(question.point), is_remote });
+            }
         }
         drop(board);
         self.round(&mut asked);

@@ -87,6 +87,16 @@ fn ten_that_hang_cost_one_second_once_and_no_answer_but_their_own() {
 }
 
 #[test]
+fn a_mount_that_is_asked_twice_in_a_round_is_asked_once_and_answered_twice() {
+    let hanging = Arc::new(Hanging::default());
+    let mut asker = hanging.asker();
+    let questions = mounts(&[(1, "/answers"), (1, "/answers"), (2, "/gone"), (1, "/answers")], false);
+    let space = Answer::Space(SPACE);
+    assert_eq!(ask(&mut asker, &questions), [space, space, Answer::Refused(Errno::NOENT), space]);
+    assert_eq!(hanging.asked(), 2);
+}
+
+#[test]
 fn one_that_answers_at_last_is_asked_again_and_told() {
     let hanging = Arc::new(Hanging::default());
     let mut asker = hanging.asker();

@@ -11,8 +11,8 @@ use crate::events::WatchedProcess;
 use crate::host::HostRoot;
 use crate::{
     clock, conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network,
-    nfs, open_files, paging, pressure, processes, processors, protocols, sockets, softnet, units, uptime,
-    watch,
+    nfs, open_files, paging, pressure, processes, processors, protocols, sockets, softnet, unit_states,
+    units, uptime, watch,
 };
 
 /// Reads one source of facts about the host.
@@ -84,6 +84,7 @@ pub static COLLECTORS: &[CollectorSpec] = &[
     processes::SPEC,
     units::UNITS,
     units::CONTAINERS,
+    unit_states::SPEC,
     watch::SPEC,
     directories::SPEC,
     crate::node_exporter::SPEC,

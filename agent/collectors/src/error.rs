@@ -60,6 +60,14 @@ pub enum CollectError {
         /// What stood there instead, shortened.
         found: Found,
     },
+    /// Another program was asked, and did not answer as it should.
+    #[error("asking {by}: {why:?}")]
+    Unanswered {
+        /// Who was asked, and how.
+        by: &'static str,
+        /// What went wrong.
+        why: Found,
+    },
     /// More than the collector reports; the rest was left out.
     #[error("{path} holds more than the {limit} {what} that are looked at")]
     TooMany {

@@ -42,6 +42,7 @@ mod rising;
 mod schedule;
 mod sockets;
 mod softnet;
+mod unit_states;
 mod units;
 mod uptime;
 mod watch;

@@ -6,4 +6,5 @@ mod kernel;
 mod nginx;
 mod package;
 mod privileges;
+mod units;
 mod visibility;

@@ -42,6 +42,9 @@ const INVOCATIONS: &str = "run/systemd/units/invocation:";
 /// How long a collection waits for an answer. It mostly comes within 10 ms.
 const AWAITED: Duration = Duration::from_millis(50);
 
+/// How long the first one does, which takes a connection and a question about each service; once.
+const FIRST_AWAITED: Duration = Duration::from_millis(500);
+
 /// An answer is told for so long while none follows it.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 
@@ -126,7 +129,9 @@ impl Collector for UnitStates {
         }
         if self.open_question.is_none() && self.questions.try_send(at).is_ok() {
             self.open_question = Some(at);
-            if let Ok(answer) = self.answers.recv_timeout(AWAITED) {
+            let is_first = self.latest.is_none() && self.failure.is_none();
+            let awaited = if is_first { FIRST_AWAITED } else { AWAITED };
+            if let Ok(answer) = self.answers.recv_timeout(awaited) {
                 self.take(answer);
             }
         }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, number_data_point};
 use otlp::Receiver;
 use prost::Message;
 use telemetry::{Batch, Signal};
@@ -40,6 +40,8 @@ pub(crate) struct Received {
     pub(crate) records: Vec<String>,
     /// Every series, as one line each: metric, what entity it is of, attributes, and the size of a file system.
     pub(crate) series: BTreeSet<String>,
+    /// The newest value of each series of a unit of systemd: metric, unit, attributes.
+    pub(crate) of_units: BTreeMap<String, f64>,
 }
 
 impl Received {
@@ -106,6 +108,7 @@ fn take(received: &Mutex<Received>, batch: &Batch) {
                 ExportMetricsServiceRequest::decode(batch.payload.clone()).expect("the receiver read it");
             let mut received = lock(received);
             received.series.extend(series(&request));
+            received.of_units.extend(of_units(&request));
             for point in collections(&request) {
                 let Some(number_data_point::Value::AsInt(number)) = point.value else { continue };
                 received.collection(point.start_time_unix_nano, number, point.time_unix_nano);
@@ -136,15 +139,38 @@ fn series(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = String>
         let entity = attributes_of(entity);
         let metrics = resource.scope_metrics.iter().flat_map(|scope| &scope.metrics);
         metrics.flat_map(move |metric| {
-            let points = match &metric.data {
-                Some(Data::Sum(sum)) => &sum.data_points[..],
-                Some(Data::Gauge(gauge)) => &gauge.data_points[..],
-                _ => &[],
-            };
             let entity = entity.clone();
-            points.iter().map(move |point| {
+            points(metric).iter().map(move |point| {
                 let size = (metric.name == FILESYSTEM_SIZE).then_some(point.value);
                 format!("{}{entity}{} {size:?}", metric.name, attributes_of(&point.attributes))
+            })
+        })
+    })
+}
+
+fn points(metric: &Metric) -> &[NumberDataPoint] {
+    match &metric.data {
+        Some(Data::Sum(sum)) => &sum.data_points,
+        Some(Data::Gauge(gauge)) => &gauge.data_points,
+        _ => &[],
+    }
+}
+
+fn of_units(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = (String, f64)> {
+    request.resource_metrics.iter().flat_map(|resource| {
+        let attributes = resource.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let unit = attributes.iter().find(|one| one.key == "systemd.unit.name");
+        let metrics = resource.scope_metrics.iter().flat_map(|scope| &scope.metrics);
+        unit.into_iter().flat_map(move |unit| {
+            metrics.clone().flat_map(move |metric| {
+                points(metric).iter().filter_map(move |point| {
+                    let value = match point.value? {
+                        number_data_point::Value::AsInt(value) => value as f64,
+                        number_data_point::Value::AsDouble(value) => value,
+                    };
+                    let attributes = [unit].into_iter().chain(&point.attributes);
+                    Some((format!("{}{}", metric.name, attributes_of(attributes)), value))
+                })
             })
         })
     })

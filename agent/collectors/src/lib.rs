@@ -42,6 +42,7 @@ mod rising;
 mod schedule;
 mod sockets;
 mod softnet;
+mod textfile;
 mod unit_states;
 mod units;
 mod uptime;
@@ -67,3 +68,6 @@ pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
 pub use node_exporter::NODE_EXPORTER;
 pub use resource::{Detector, host_resource, instance_id_from, new_instance_id, own_container};
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};
+pub use textfile::{
+    MOST_TEXTFILE_SERIES, TextError, TextfileError, Textfiles, parse as parse_exposition, read_textfiles,
+};

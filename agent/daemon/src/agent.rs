@@ -26,6 +26,7 @@ pub(crate) mod signals;
 mod stage;
 mod state;
 mod supervision;
+mod textfile;
 mod watcher;
 mod world;
 
@@ -71,6 +72,7 @@ use stage::Stage;
 use state::StateDirectory;
 pub(crate) use state::{QUEUE, default_directory};
 use supervision::Supervision;
+use textfile::TextfileTap;
 pub(crate) use watcher::{Happening, Watcher};
 
 /// The socket of the local API in its directory.
@@ -118,13 +120,15 @@ pub(crate) struct Shared {
     pub(crate) taps: Arc<Taps>,
     pub(crate) watcher: Watcher,
     pub(crate) node_page: Arc<NodePage>,
+    pub(crate) textfiles: Arc<TextfileTap>,
 }
 
 impl Shared {
     /// From now on the metrics of `node_exporter`'s names are kept and served as the configuration says.
     fn name_as_node_exporter(&self, collect: &Collect) {
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        self.node_page.put_in_force(&collect.node_exporter, &mut store);
+        let scraped = self.node_page.put_in_force(&collect.node_exporter, &mut store);
+        self.textfiles.put_in_force(collect.textfile.clone(), &scraped);
     }
 }
 
@@ -208,6 +212,7 @@ impl Agent {
             turned_away: Arc::default(),
             taps: Arc::new(taps),
             watcher,
+            textfiles: Arc::new(TextfileTap::new(&resource)),
             node_page: Arc::new(NodePage::new(host_name(&resource).to_owned())),
         };
         shared.name_as_node_exporter(&config.collect);

@@ -108,6 +108,8 @@ pub(crate) struct Collect {
     pub(crate) pressure: PressureThresholds,
     pub(crate) options: Options,
     pub(crate) node_exporter: NodeExporter,
+    /// Where others lay down metrics as files.
+    pub(crate) textfile: Option<PathBuf>,
 }
 
 /// What becomes of the metrics that bear `node_exporter`'s names.
@@ -139,6 +141,7 @@ impl Default for Collect {
             pressure: PressureThresholds::default(),
             options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
             node_exporter: NodeExporter::default(),
+            textfile: None,
         }
     }
 }
@@ -255,6 +258,7 @@ impl Load {
             judgement: &judgement,
             repairs: &repairs,
             own_process: executor.is_some(),
+            textfiles: collect.textfile.is_some(),
             receives: receive.as_ref().is_some_and(|receive| !receive.listeners.is_empty()),
             log_rules: &taps.log_rules,
             documents: &self.documents,

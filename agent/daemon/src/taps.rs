@@ -152,6 +152,11 @@ impl Taps {
         in_force.host_names = Arc::new(host_names);
     }
 
+    /// The names that are not taken from anybody.
+    pub(crate) fn host_names(&self) -> Arc<HostNames> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner).host_names)
+    }
+
     /// Shows a request that came by `listener` and is durable now.
     pub(crate) fn see(&self, listener: &str, signal: Signal, payload: &[u8], now: Timestamp) {
         let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);

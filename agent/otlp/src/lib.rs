@@ -10,6 +10,7 @@
 mod count;
 mod delta;
 mod encode;
+mod exposition;
 mod json;
 mod mask;
 mod paths;
@@ -32,6 +33,7 @@ mod samples;
 
 pub use count::count_items;
 pub use encode::MetricsEncoder;
+pub use exposition::FamilyEncoder;
 pub use json::{JsonError, to_json, to_protobuf};
 pub use mask::{Builtin, MaskAction, MaskError, MaskRule, Masking};
 pub use receiver::{

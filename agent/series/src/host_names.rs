@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use telemetry::MetricSpec;
+use telemetry::{MetricSpec, Origin};
 
 use crate::names::prometheus_name;
 
@@ -24,6 +24,13 @@ impl HostNames {
         let metrics =
             metrics.into_iter().flat_map(|metric| [metric.name.into(), prometheus_name(metric).into()]);
         Self(metrics.chain(others.into_iter().map(Box::from)).collect())
+    }
+
+    /// Whether a series from there may bear the name. In files stand names below `node_` that `node_exporter` has not,
+    /// by a custom as old as it.
+    pub fn allow(&self, origin: &Origin, name: &str) -> bool {
+        !self.has(name)
+            || (*origin == Origin::Textfile && name.starts_with("node_") && !self.0.contains(name))
     }
 
     /// Whether only the host's own series may bear the name.

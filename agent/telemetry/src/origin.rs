@@ -16,12 +16,14 @@ pub enum Origin {
     /// Received by the OTLP listener of this name, or made of what it received. Whoever reaches the listener may have
     /// sent it.
     Otlp(Arc<str>),
+    /// Laid down as a file in the directory for it, by whoever may write there.
+    Textfile,
 }
 
 impl Origin {
     /// Whether it is neither measured nor computed here, but said by somebody.
     pub const fn is_outside(&self) -> bool {
-        matches!(self, Self::Otlp(_))
+        matches!(self, Self::Otlp(_) | Self::Textfile)
     }
 }
 
@@ -31,6 +33,7 @@ impl fmt::Display for Origin {
             Self::Host => f.write_str("host"),
             Self::Rule => f.write_str("rule"),
             Self::Otlp(listener) => write!(f, "otlp:{listener}"),
+            Self::Textfile => f.write_str("textfile"),
         }
     }
 }

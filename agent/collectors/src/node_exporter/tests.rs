@@ -147,7 +147,7 @@ fn names_in(text: &str) -> BTreeSet<&str> {
 const NOT_OURS: [(&str, &str); 6] = [
     ("node_systemd_", "node_exporter's collector systemd is off by default"),
     ("node_timex_", "the kernel's word on the clock comes with the collector of the clock"),
-    ("node_textfile_scrape_error", "comes with the directory of text files"),
+    ("node_textfile_scrape_error", "told by the directory of text files, where there is one"),
     ("node_alerts", "the name of a file"),
     ("node_rules", "the name of a file"),
     ("node_exporter", "the name of a program"),

@@ -76,6 +76,9 @@ impl Intake {
         {
             self.own.write(fastest);
         }
+        if due.contains(&0) {
+            self.shared.textfiles.read(&self.shared.taps.host_names());
+        }
         self.mark_departed(buffers, due);
         let now = clock::now();
         for lane in due.iter().filter_map(|lane| buffers.get(*lane)) {
@@ -85,7 +88,7 @@ impl Intake {
         }
         self.keep(buffers, due);
         if due.contains(&0) {
-            for batch in self.shared.taps.export(now) {
+            for batch in self.shared.textfiles.encode(now).into_iter().chain(self.shared.taps.export(now)) {
                 self.sender.offer(&batch, now);
             }
         }
@@ -142,13 +145,14 @@ impl Intake {
                 store.append(buffer);
                 if *lane == 0 {
                     self.shared.taps.collect(&mut store, buffer.at());
+                    self.shared.textfiles.append(&mut store, buffer.at());
                 }
             }
         }
         let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
         for buffer in due.iter().filter_map(|lane| buffers.get(*lane)) {
-            self.shared.node_page.write(buffer);
+            self.shared.node_page.write(buffer, || self.shared.textfiles.families());
         }
         if rejected > 0 && self.rejected == 0 {
             tracing::warn!(

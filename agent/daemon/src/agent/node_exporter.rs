@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use collectors::NODE_EXPORTER;
 use series::{ScrapedAs, Store};
-use telemetry::{Instrument, LeftOut, MetricSpec, PointView, SampleBuffer, Scope};
+use telemetry::{Family, Instrument, LeftOut, MetricSpec, PointView, SampleBuffer, Scope};
 
 use crate::agent::api::page;
 use crate::config::NodeExporter;
@@ -29,13 +29,15 @@ impl NodePage {
         Self { host_name, ..Self::default() }
     }
 
-    /// From now on what this says.
-    pub(crate) fn put_in_force(&self, config: &NodeExporter, store: &mut Store) {
-        store.set_scraped_as(self.scraped_as(config));
+    /// From now on what this says; returns the labels of the scrape that this stands for.
+    pub(crate) fn put_in_force(&self, config: &NodeExporter, store: &mut Store) -> ScrapedAs {
+        let scraped = self.scraped_as(config);
+        store.set_scraped_as(scraped.clone());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = config.served;
         if !config.served {
             *self.lock() = String::new();
         }
+        scraped
     }
 
     fn scraped_as(&self, config: &NodeExporter) -> ScrapedAs {
@@ -47,14 +49,15 @@ impl NodePage {
         }
     }
 
-    /// Writes the page anew, if it is served and the collection has what stands in it.
-    pub(crate) fn write(&self, buffer: &SampleBuffer) {
+    /// Writes the page anew, if it is served and the collection has what stands in it. `others` are the families that
+    /// are not measured, by name.
+    pub(crate) fn write(&self, buffer: &SampleBuffer, others: impl FnOnce() -> Vec<Family>) {
         let served = *self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         let is_of_it = |point: &PointView<'_>| point.metric.scope == Scope::NodeExporter;
         if !served || !buffer.entities().flat_map(|entity| entity.points()).any(|point| is_of_it(&point)) {
             return;
         }
-        let text = page_of(buffer, self.lock().len());
+        let text = page_of(buffer, &others(), self.lock().len());
         *self.lock() = text;
     }
 
@@ -69,7 +72,7 @@ impl NodePage {
 }
 
 /// Every series of the profile, by name. `up` is left out: a scrape has its own.
-fn page_of(buffer: &SampleBuffer, capacity: usize) -> String {
+fn page_of(buffer: &SampleBuffer, others: &[Family], capacity: usize) -> String {
     let mut text = String::with_capacity(capacity);
     let points = buffer.entities().flat_map(|entity| entity.points());
     let is_shown = |point: &PointView<'_>| {
@@ -80,13 +83,18 @@ fn page_of(buffer: &SampleBuffer, capacity: usize) -> String {
     let mut points: Vec<PointView<'_>> = points.filter(is_shown).collect();
     points.sort_by_key(|point| point.metric.name);
     let mut before = "";
+    let mut others = others.iter().peekable();
     for point in points {
         if before != point.metric.name {
             before = point.metric.name;
+            while let Some(other) = others.next_if(|other| other.name.as_str() < before) {
+                page::family(&mut text, other);
+            }
             page::header(&mut text, before, point.metric.description, kind(point.metric));
         }
         page::series(&mut text, before, &point);
     }
+    others.for_each(|other| page::family(&mut text, other));
     text
 }
 
@@ -128,11 +136,11 @@ mod tests {
         let page = NodePage::new("web-01".to_owned());
         let mut store = Store::new(Limits::default());
         let buffer = collect();
-        page.write(&buffer);
+        page.write(&buffer, Vec::new);
         assert_eq!(page.read(), None);
         let served = NodeExporter { served: true, job: "node".into(), ..NodeExporter::default() };
         page.put_in_force(&served, &mut store);
-        page.write(&buffer);
+        page.write(&buffer, Vec::new);
         let text = page.read().unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut sorted = names.clone();

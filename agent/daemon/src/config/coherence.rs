@@ -15,7 +15,7 @@ use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
 use remediation::{Capability, Runbook};
 use series::{HostNames, MatchOp, prometheus_label, prometheus_name};
-use telemetry::{METRIC_NAME, MetricSpec, Scope, Stage};
+use telemetry::{METRIC_NAME, MetricSpec, Origin, Scope, Stage};
 
 use super::{Collect, Judgement, Repairs};
 use crate::list::all_metrics;
@@ -36,6 +36,8 @@ pub(super) struct Whole<'a> {
     pub(super) own_process: bool,
     /// Whether applications can send telemetry, whose names nobody here knows.
     pub(super) receives: bool,
+    /// Whether files can bring any name but the host's.
+    pub(super) textfiles: bool,
     pub(super) log_rules: &'a LogRules,
     /// Rule files by path; runbook files by the name of each runbook in them.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
@@ -89,6 +91,7 @@ impl Site<'_> {
 struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
     receives: bool,
+    textfiles: bool,
     log_rules: BTreeSet<String>,
     computed: BTreeSet<&'a str>,
     alerts: BTreeSet<&'a str>,
@@ -107,6 +110,7 @@ impl<'a> Known<'a> {
         Self {
             metrics: metrics.collect(),
             receives: whole.receives,
+            textfiles: whole.textfiles,
             log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
             alerts: alerts.map(|rule| rule.name()).collect(),
@@ -145,7 +149,9 @@ impl<'a> Known<'a> {
                 let rule = exact("log_rule_name").filter(|rule| !self.log_rules.contains(rule));
                 return rule.map(|rule| not_configured("log rule", &rule, &self.log_rules, site));
             }
-            if self.receives && !HostNames::default().has(&name) {
+            if self.receives && !HostNames::default().has(&name)
+                || self.textfiles && HostNames::default().allow(&Origin::Textfile, &name)
+            {
                 return None;
             }
             let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));

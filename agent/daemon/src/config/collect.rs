@@ -34,6 +34,8 @@ pub(super) struct CollectSection {
     pub(super) processes: ProcessesSection,
     /// Directories whose size is watched.
     pub(super) directories: Vec<Spanned<String>>,
+    /// The directory of text files, `*.prom`, in which others tell metrics. Default: none.
+    pub(super) textfile: Option<Spanned<String>>,
     /// Processes that are counted by name, so that rules can see them missing.
     pub(super) watch: Vec<WatchSection>,
 }
@@ -122,6 +124,7 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
             per_cpu: section.per_cpu,
         },
         node_exporter: NodeExporter::default(),
+        textfile: section.textfile.as_ref().map(|path| base.path(&path.value)),
     }
 }
 

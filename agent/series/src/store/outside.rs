@@ -82,9 +82,10 @@ impl Store {
         }
         self.outsiders.host_names = Arc::clone(names);
         let outside = self.series.iter().filter(|(_, series)| series.origin.is_outside());
-        let bears =
-            |entry: &u32| self.entries.get(*entry).is_some_and(|entry| names.has(entry.labels.metric_name()));
-        let taken = outside.filter(|(_, series)| series.entries.iter().any(bears));
+        let taken = outside.filter(|(_, series)| {
+            let mut entries = series.entries.iter().filter_map(|entry| self.entries.get(*entry));
+            entries.any(|entry| !names.allow(&series.origin, entry.labels.metric_name()))
+        });
         let taken: Vec<u32> = taken.map(|(number, _)| number).collect();
         for number in taken {
             self.remove(number);
@@ -151,7 +152,7 @@ impl Store {
 
     fn begin_outside(&mut self, outside: &Outside, at: i64, tick: Option<u64>) -> Result<u32, Rejected> {
         let mut names = std::iter::once(&outside.labels).chain(&outside.alias);
-        if names.any(|labels| self.outsiders.host_names.has(labels.metric_name())) {
+        if names.any(|labels| !self.outsiders.host_names.allow(&outside.origin, labels.metric_name())) {
             return Err(Rejected::HostName);
         }
         let ring = match (tick, self.timeline.tick(1)) {

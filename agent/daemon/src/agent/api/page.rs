@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use series::{prometheus_label, prometheus_name};
-use telemetry::{Instrument, MetricSpec, Number, PointView, SampleBuffer, Value};
+use telemetry::{Family, Instrument, MetricSpec, Number, PointView, SampleBuffer, Value};
 
 use super::Facts;
 use super::routes::Reply;
@@ -60,9 +60,32 @@ pub(crate) fn series(text: &mut String, name: &str, point: &PointView<'_>) {
     }
     let _ = match point.number {
         Number::Int(value) => writeln!(text, " {value}"),
-        Number::Double(value) => writeln!(text, " {value}"),
+        Number::Double(value) => writeln!(text, " {}", number(value)),
         Number::Gone => writeln!(text, " NaN"),
     };
+}
+
+/// The lines of a family that was told as a text.
+pub(crate) fn family(text: &mut String, family: &Family) {
+    header(text, &family.name, &family.help, family.kind.as_str());
+    for sample in &family.samples {
+        text.push_str(&sample.name);
+        let mut separator = '{';
+        for (key, value) in &sample.labels {
+            let _ = write!(text, "{separator}{key}=\"{}\"", label(Value::Str(value)));
+            separator = ',';
+        }
+        let _ = writeln!(text, "{} {}", if separator == ',' { "}" } else { "" }, number(sample.value));
+    }
+}
+
+/// As the text format spells it.
+fn number(value: f64) -> Cow<'static, str> {
+    match value {
+        f64::INFINITY => "+Inf".into(),
+        f64::NEG_INFINITY => "-Inf".into(),
+        value => value.to_string().into(),
+    }
 }
 
 /// The lines above the first series of a metric.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::program::{assert_follows_conventions, run, stderr, stdout};
+use crate::program::{assert_follows_conventions, root, run, stderr, stdout};
 
 #[test]
 fn the_table_shows_this_host() {
@@ -24,6 +24,23 @@ fn every_name_follows_the_conventions() {
     let dump = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(dump.path(), &output.stdout).unwrap();
     assert_follows_conventions(dump.path());
+}
+
+/// Hosts that this machine is not: with sensors, batteries, arrays, NFS, swap, other kernels.
+#[test]
+fn every_name_of_every_captured_host_follows_the_conventions() {
+    let fixtures = root().join("agent/collectors/fixtures");
+    let hosts = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
+    let hosts: Vec<_> = hosts.filter(|path| path.join("proc").is_dir()).collect();
+    assert!(hosts.len() >= 4, "{hosts:?}");
+    for host in hosts {
+        let path = host.to_str().unwrap();
+        let output = run(&["collect", "--once", "--format", "otlp-json", "--root", path, "--captured"]);
+        assert_eq!(output.status.code(), Some(0), "{path}: {}", stderr(&output));
+        let dump = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(dump.path(), &output.stdout).unwrap();
+        assert_follows_conventions(dump.path());
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ struct Hardware {
 
 impl Collector for Hardware {
     fn collect(&mut self, host: &HostRoot, out: &mut SampleBuffer) -> Result<(), CollectError> {
-        let seen = inventory::what_is_there(host);
+        let (seen, most) = inventory::what_is_there(host);
         let is_current = self.inventory.as_ref().is_some_and(|inventory| inventory.seen == seen);
         self.collections = if is_current { self.collections + 1 } else { 0 };
         if !is_current || self.collections >= LOOK_AGAIN_AFTER {
@@ -109,7 +109,9 @@ impl Collector for Hardware {
         if !report(host, inventory, out) {
             self.collections = LOOK_AGAIN_AFTER;
         }
-        at_most(MOST_READINGS, found, &host.path("sys").display().to_string(), "values of hardware")
+        let path = host.path("sys").display().to_string();
+        at_most(MOST_READINGS, found, &path, "values of hardware")?;
+        at_most(inventory::MOST_ENTRIES, most, &path, "entries of a directory")
     }
 }
 

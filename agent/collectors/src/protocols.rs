@@ -64,15 +64,24 @@ impl Collector for Protocols {
 }
 
 fn report_netstat(netstat: &HostFile<'_>, out: &mut SampleBuffer) -> Result<(), CollectError> {
-    let [overflows, drops, pressures] =
-        columns(netstat, "TcpExt", ["ListenOverflows", "ListenDrops", "TCPMemoryPressures"])?;
+    let [overflows, drops, pressures, backlog @ ..] = columns(
+        netstat,
+        "TcpExt",
+        [
+            "ListenOverflows",
+            "ListenDrops",
+            "TCPMemoryPressures",
+            "TCPBacklogDrop",
+            "TCPRcvQDrop",
+            "TCPZeroWindowDrop",
+        ],
+    )?;
     if let (Some(overflows), Some(drops)) = (overflows, drops) {
         // The kernel counts an overflow among the drops.
         let other = drops.saturating_sub(overflows).max(0);
         out.int(&names::TCP_LISTEN_DROPS, &[Value::Str("overflow")], overflows);
         out.int(&names::TCP_LISTEN_DROPS, &[Value::Str("other")], other);
     }
-    let backlog = columns(netstat, "TcpExt", ["TCPBacklogDrop", "TCPRcvQDrop", "TCPZeroWindowDrop"])?;
     if backlog.iter().any(Option::is_some) {
         let packets = backlog.into_iter().flatten().fold(0, i64::saturating_add);
         out.int(&names::TCP_BACKLOG_DROPS, &[], packets);

@@ -7,8 +7,9 @@ use telemetry::MetricSpec;
 use crate::error::CollectError;
 use crate::host::HostRoot;
 
-/// Entries of a directory that are looked at, in the order of their names; a storage server has a few hundred disks.
-const MOST_ENTRIES: usize = 2000;
+/// Entries of a directory that are looked at; a host with many containers has thousands of interfaces. Beyond it the
+/// collector fails after reporting what it found.
+pub(super) const MOST_ENTRIES: usize = 20_000;
 
 /// The longest text that is kept of a label, in characters.
 const LONGEST_TEXT: usize = 100;
@@ -24,24 +25,27 @@ const CLASSES: [&str; 7] = [
     "sys/devices/system/edac/mc",
 ];
 
-/// The names of all components, to see whether one came or went.
-pub(super) fn what_is_there(host: &HostRoot) -> String {
+/// The names of all components, to see whether one came or went, and how many the largest directory has.
+pub(super) fn what_is_there(host: &HostRoot) -> (String, usize) {
     let mut all = String::new();
+    let mut most = 0;
     for class in CLASSES {
-        for name in entries(host, class) {
+        let names = entries(host, class);
+        most = most.max(names.len());
+        for name in names {
             all.push_str(&name);
             all.push('/');
         }
         all.push('\n');
     }
-    all
+    (all, most)
 }
 
 /// The names in a directory, sorted; none when it is not there.
 pub(super) fn entries(host: &HostRoot, directory: &str) -> Vec<String> {
     let Ok(found) = std::fs::read_dir(host.path(directory)) else { return Vec::new() };
     let mut names: Vec<String> =
-        found.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MOST_ENTRIES).collect();
+        found.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MOST_ENTRIES + 1).collect();
     names.sort_unstable();
     names
 }

@@ -151,8 +151,8 @@ fn a_unit_that_is_gone_is_told_of_no_more_and_a_new_one_after_the_next_listing()
         ["[systemd.unit{systemd.unit.name=\"stays.service\"}]"]
     );
     laid.unit("a.slice/young.service", 1, 1);
-    assert_eq!(laid.collect(&mut cgroups, 2005, &["["]).len(), 1);
-    assert_eq!(laid.collect(&mut cgroups, 2011, &["["]).len(), 2);
+    assert_eq!(laid.collect(&mut cgroups, 2029, &["["]).len(), 1);
+    assert_eq!(laid.collect(&mut cgroups, 2031, &["["]).len(), 2);
 }
 
 #[test]
@@ -183,11 +183,11 @@ fn the_lowest_limit_of_what_a_unit_lies_in_holds_and_is_seen_after_the_next_list
     assert_eq!(told(2000), [""; 0]);
     limit("a.slice", "500\n");
     limit("a.slice/a-b.slice", "700\n");
-    assert_eq!(told(2010), ["systemd.unit.memory.limit 500"]);
-    limit("a.slice/a-b.slice/a.service", "300\n");
-    assert_eq!(told(2020), ["systemd.unit.memory.limit 300"]);
-    limit("a.slice/a-b.slice/a.service", "max\n");
     assert_eq!(told(2030), ["systemd.unit.memory.limit 500"]);
+    limit("a.slice/a-b.slice/a.service", "300\n");
+    assert_eq!(told(2060), ["systemd.unit.memory.limit 300"]);
+    limit("a.slice/a-b.slice/a.service", "max\n");
+    assert_eq!(told(2090), ["systemd.unit.memory.limit 500"]);
 }
 
 #[test]

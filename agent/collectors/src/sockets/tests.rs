@@ -84,19 +84,22 @@ fn netlink_and_the_files_see_the_same_sockets() {
     udp.connect(udp.local_addr().unwrap()).unwrap();
     let host = HostRoot::at("/");
     assert!(is_own_namespace(&host));
-    let mut asked = Sockets::default();
-    let [tcp, udp] = asked.counts(&host).unwrap();
-    let mut read = Sockets { is_refused: true, ..Sockets::default() };
-    let [tcp_of_files, udp_of_files] = read.counts(&host).unwrap();
-    for counts in [&tcp, &tcp_of_files] {
-        assert!(counts.of(ESTABLISHED) >= 200, "{tcp:?} {tcp_of_files:?}");
-        assert!(counts.of(8) >= 100 && counts.of(10) >= 1, "{tcp:?} {tcp_of_files:?}");
+    // Others on this machine open and close some in between, so a few attempts are allowed.
+    let mut differences = Vec::new();
+    for _ in 0..10 {
+        let mut asked = Sockets::default();
+        let [tcp, udp] = asked.counts(&host).unwrap();
+        let mut read = Sockets { is_refused: true, ..Sockets::default() };
+        let [tcp_of_files, udp_of_files] = read.counts(&host).unwrap();
+        for counts in [&tcp, &tcp_of_files] {
+            assert!(counts.of(ESTABLISHED) >= 200, "{tcp:?} {tcp_of_files:?}");
+            assert!(counts.of(8) >= 100 && counts.of(10) >= 1, "{tcp:?} {tcp_of_files:?}");
+        }
+        assert!(udp.of(ESTABLISHED) >= 1 && udp_of_files.of(ESTABLISHED) >= 1);
+        if asked.is_refused || (tcp.of(ESTABLISHED) - tcp_of_files.of(ESTABLISHED)).abs() <= 50 {
+            return;
+        }
+        differences.push((tcp, tcp_of_files));
     }
-    // Others on this machine open and close some in between.
-    let near = |a: i64, b: i64| (a - b).abs() <= 50;
-    assert!(
-        asked.is_refused || near(tcp.of(ESTABLISHED), tcp_of_files.of(ESTABLISHED)),
-        "{tcp:?} {tcp_of_files:?}"
-    );
-    assert!(udp.of(ESTABLISHED) >= 1 && udp_of_files.of(ESTABLISHED) >= 1);
+    panic!("{differences:?}");
 }

@@ -122,13 +122,18 @@ fn the_status_says_what_is_owed_to_whom_and_what_fires() {
     {
         assert!(page.contains(text), "{text}\n{page}");
     }
+    let view = stdout(&host.ask(&["top", "--once"]));
+    for text in ["! Always for", "owed    away: ", "memory  used ", "group by CPU", "process by CPU"] {
+        assert!(view.contains(text), "{text}\n{view}");
+    }
+    assert!(!view.contains('\x1b'), "{view}");
 }
 
 #[test]
 fn who_asks_an_agent_that_is_not_there_is_told_what_to_look_at() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("api.sock");
-    for command in ["status", "reload"] {
+    for command in ["status", "reload", "top"] {
         let output = run(&[command, "--socket", socket.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1));
         let said = stderr(&output);

@@ -170,10 +170,8 @@ impl Agent {
         keep_capabilities_from_children()?;
         let (started, size) = (clock::now(), config.size());
         let (reloads, asked) = Reloads::new(&config);
-        let state = StateDirectory::open(&match &config.state_directory {
-            Some(path) => path.clone(),
-            None => default_directory()?,
-        })?;
+        let own_directory = config.state_directory.clone().map_or_else(default_directory, Ok);
+        let state = StateDirectory::open(&own_directory?)?;
         let listening = Listening::open(&api_socket(&config.api, state.path()), config.api.listen)?;
         let host = HostRoot::at("/");
         let (resource, own_resource) = instance::resources(&config.identity, &host, state.path())?;
@@ -191,8 +189,7 @@ impl Agent {
         logging::start(log, telemetry.logs.as_ref())?;
         sender.say_what_was_found();
 
-        let names = host_names(&config.judgement.groups);
-        let taps = Taps::new(config.taps, names, &resource);
+        let taps = Taps::new(config.taps, host_names(&config.judgement.groups), &resource);
         let policy = config.repairs.policy.clone();
         let budgets = Some(state.path().join("budgets.json"));
         let (executor, policy_in_force) = reach_executor(config.executor, policy, budgets)?;

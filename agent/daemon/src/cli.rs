@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// How the running agent fares: what came in, what is owed to whom, what was lost and why, what fires.
     Status(StatusArgs),
+    /// Where the host is short of something, and who uses it: a live view of what the running agent sees.
+    Top(TopArgs),
     /// Have the running agent read its configuration anew; what is wrong leaves the old one in force.
     Reload(ReloadArgs),
     /// Look at the telemetry that waits on disk, also while the agent runs; send again what was refused.
@@ -90,6 +92,39 @@ pub(crate) struct StatusArgs {
     /// Print it for a program.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+
+    /// How often to draw; what is drawn changes as often as the agent collects.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub(crate) interval: Duration,
+
+    /// By what groups and processes are sorted; the keys c, m and i change it.
+    #[arg(long, value_enum, default_value_t = TopOrder::Cpu)]
+    pub(crate) sort: TopOrder,
+
+    /// Print one view and stop.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Print it once, for a program.
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TopOrder {
+    /// CPU time.
+    #[default]
+    Cpu,
+    /// Resident memory.
+    Memory,
+    /// Bytes read from and written to disks.
+    Io,
 }
 
 #[derive(Args, Debug)]

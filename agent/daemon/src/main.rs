@@ -22,6 +22,8 @@ mod self_telemetry;
 mod status;
 mod status_command;
 mod taps;
+mod top;
+mod top_command;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(args, log.unwrap_or("warn")),
         Command::Check(args) => check::run(args),
         Command::Status(args) => status_command::run(args),
+        Command::Top(args) => top_command::run(args),
         Command::Reload(args) => reload_command::run(args),
         Command::Queue(args) => queue_command::run(args),
         Command::List { what } => list::run(what),

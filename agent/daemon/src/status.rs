@@ -193,7 +193,7 @@ pub(crate) struct Rules {
 }
 
 /// An alert that fires.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct FiringAlert {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) value: f64,

@@ -12,6 +12,7 @@ mod report;
 mod routes;
 mod server;
 mod socket;
+mod top;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -123,15 +123,19 @@ fn series(facts: &Facts) -> Series {
 
 fn rules(facts: &Facts, now: Timestamp) -> Rules {
     let (groups, total) = facts.reloads.judged();
+    Rules {
+        groups,
+        total,
+        missed_rounds: facts.shared.missed_rounds.load(Ordering::Relaxed),
+        firing: firing(facts, now),
+    }
+}
+
+pub(super) fn firing(facts: &Facts, now: Timestamp) -> Vec<FiringAlert> {
     let firing = facts.shared.firing.now().into_iter().map(|alert| FiringAlert {
         labels: alert.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         value: alert.value,
         for_seconds: now.since(alert.fired_at.unwrap_or(alert.active_at)).as_secs(),
     });
-    Rules {
-        groups,
-        total,
-        missed_rounds: facts.shared.missed_rounds.load(Ordering::Relaxed),
-        firing: firing.collect(),
-    }
+    firing.collect()
 }

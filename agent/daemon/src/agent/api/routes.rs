@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::caller::Role;
-use super::{Facts, health, page, replay, report};
+use super::{Facts, health, page, replay, report, top};
 
 /// An answer.
 #[derive(Debug)]
@@ -80,6 +80,14 @@ pub(crate) static ROUTES: &[Route] = &[
         for_watchers: false,
         summary: "read what came in, what is owed to whom, what was lost, and what fires",
         answer: Answer::Waiting(report::reply),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/top",
+        needs: Role::Read,
+        for_watchers: false,
+        summary: "read where the host is short of something, and who uses it",
+        answer: Answer::Waiting(top::reply),
     },
     Route {
         method: "POST",

@@ -3,7 +3,8 @@
 //! The kernel knows what a time service told it: without one the clock counts as not synchronised, and its largest error
 //! grows until it stands at 16 s. The service's own view (chrony's, for one) may be finer.
 
-use rtime_clock::adjtime::{Timex, adjtimex};
+pub(crate) use rtime_clock::adjtime::Timex;
+use rtime_clock::adjtime::adjtimex;
 use rustix::io::Errno;
 use telemetry::SampleBuffer;
 
@@ -27,11 +28,11 @@ static LACK: Lack = Lack {
 };
 
 /// The kernel's state of a clock that nobody synchronises.
-const TIME_ERROR: i32 = 5;
+pub(crate) const TIME_ERROR: i32 = 5;
 /// The same, as a bit of the status.
 const STA_UNSYNC: i32 = 0x40;
 /// The bit of the status that says that offsets are nanoseconds, not microseconds.
-const STA_NANO: i32 = 0x2000;
+pub(crate) const STA_NANO: i32 = 0x2000;
 
 struct Clock;
 
@@ -71,6 +72,12 @@ impl State {
 }
 
 fn ask(host: &HostRoot) -> Result<State, CollectError> {
+    let (returned, Timex(timex)) = adjust_nothing(host)?;
+    Ok(State { returned, status: timex.status, offset: timex.offset, max_error_micros: timex.maxerror })
+}
+
+/// The state that `adjtimex(2)` returns, and all that it says.
+pub(crate) fn adjust_nothing(host: &HostRoot) -> Result<(i32, Timex), CollectError> {
     let mut timex = Timex::new();
     let returned = adjtimex(&mut timex).map_err(|error| {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -82,8 +89,7 @@ fn ask(host: &HostRoot) -> Result<State, CollectError> {
             Some(source) => CollectError::Read { path: "adjtimex(2)".to_owned(), source },
         }
     })?;
-    let timex = timex.0;
-    Ok(State { returned, status: timex.status, offset: timex.offset, max_error_micros: timex.maxerror })
+    Ok((returned, timex))
 }
 
 /// Parses a captured `adjtimex` file: the state, the bits of the status, the offset and the largest error.

@@ -65,7 +65,7 @@ pub use events::{
 };
 pub use host::{HostFile, HostRoot};
 pub use lane::{Intervals, LONGEST_SEEN, Lane, Lanes, MIN_TICK, UnevenIntervals};
-pub use node_exporter::NODE_EXPORTER;
+pub use node_exporter::node_exporter_metrics;
 pub use resource::{Detector, host_resource, instance_id_from, new_instance_id, own_container};
 pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};
 pub use textfile::{

@@ -18,15 +18,17 @@ mod sensors;
 mod sockets;
 mod sysfs;
 mod system;
+mod systemd;
+mod timex;
 
 #[cfg(test)]
 mod beside_tests;
 #[cfg(test)]
 mod tests;
 
-use telemetry::{MetricSpec, SampleBuffer, Timestamp, Value};
+use telemetry::{MetricSpec, SampleBuffer, Scope, Timestamp, Value};
 
-use crate::collector::{Collector, CollectorSpec};
+use crate::collector::{COLLECTORS, Collector, CollectorSpec};
 use crate::error::CollectError;
 use crate::host::{HostFile, HostRoot};
 
@@ -47,7 +49,7 @@ const fn source(
     Source { name, tables, collect }
 }
 
-static SOURCES: [Source; 34] = [
+static SOURCES: [Source; 35] = [
     source("arp", &[&network::ARP], network::arp),
     source("bonding", &[&network::BONDING], network::bonding),
     source("conntrack", &[&sockets::CONNTRACK], sockets::conntrack),
@@ -78,6 +80,7 @@ static SOURCES: [Source; 34] = [
     source("stat", &[&cpu::STAT], cpu::stat),
     source("thermal_zone", &[&sensors::THERMAL_ZONE], sensors::thermal_zone),
     source("time", &[&system::TIME], system::time),
+    source("timex", &[&timex::TIMEX], timex::timex),
     source("udp_queues", &[&sockets::UDP_QUEUES], sockets::udp_queues),
     source("uname", &[&system::UNAME], system::uname),
     source("vmstat", &[&memory::VMSTAT], memory::vmstat),
@@ -107,8 +110,13 @@ const COUNT: usize = {
     count
 };
 
-/// All metrics of the profile, [`Scope::NodeExporter`](telemetry::Scope) all of them.
-pub static NODE_EXPORTER: &[&MetricSpec] = &METRICS;
+pub(crate) use systemd::{SYSTEMD, tell_services};
+
+/// All metrics that bear `node_exporter`'s names, whichever collector tells them.
+pub fn node_exporter_metrics() -> impl Iterator<Item = &'static MetricSpec> {
+    let all = COLLECTORS.iter().flat_map(|row| row.metrics.iter().copied());
+    all.filter(|metric| metric.scope == Scope::NodeExporter)
+}
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the lengths")]
 static METRICS: [&MetricSpec; COUNT] = {

@@ -19,13 +19,14 @@ use crate::cpu;
 use crate::error::{CollectError, Found, Lack, at_most};
 use crate::host::HostRoot;
 use crate::names;
-use book::{Book, MOST_SERVICES, STATES, Service};
+use crate::node_exporter::{SYSTEMD, tell_services};
+use book::{Book, MOST_SERVICES, Restarts, STATES, Service};
 use bus::{Bus, BusError, socket_of};
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "unit_states",
     summary: "The state of each service of systemd, and how often systemd restarted it.",
-    metrics: &[&names::UNIT_STATE, &names::UNIT_RESTARTS],
+    metrics: &[&names::UNIT_STATE, &names::UNIT_RESTARTS, &SYSTEMD[0], &SYSTEMD[1]],
     interval: None,
     open: |host, _| Ok(Box::new(UnitStates::open(host)?)),
 };
@@ -141,6 +142,9 @@ impl Collector for UnitStates {
             for service in services {
                 report(service, self.boot, *measured, out);
             }
+            let counted = |restarts: Restarts| restarts.count;
+            let told = services.iter().map(|it| (it.name.as_str(), it.state, it.restarts.map(counted)));
+            tell_services(told, *measured, out);
         }
         out.host();
         if self.open_question.is_some_and(|question| at.since(question) > OVERDUE_AFTER) {

@@ -76,12 +76,11 @@ fn collect(collector: &mut dyn Collector, host: &HostRoot) -> Series {
 }
 
 /// Names of theirs that are not ours, by their beginning, and why.
-const NOT_OURS: [(&str, &str); 5] = [
+const NOT_OURS: [(&str, &str); 4] = [
     ("node_exporter_build_info", "we are another program"),
     ("node_scrape_collector_duration_seconds", "no collector reads a clock"),
     ("node_textfile_scrape_error", "stands where a directory of text files is configured"),
     ("node_time_zone_offset_seconds", "whoever needs the zone has it"),
-    ("node_timex_", "no system call of ours tells it"),
 ];
 
 /// Series that may differ, by the beginning of the name, and why.

@@ -151,9 +151,9 @@ impl Intake {
         }
         let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
-        for buffer in due.iter().filter_map(|lane| buffers.get(*lane)) {
-            self.shared.node_page.write(buffer, || self.shared.textfiles.families());
-        }
+        let lanes = buffers.iter().zip(&self.previous).enumerate();
+        let newest = lanes.map(|(lane, (new, last))| if due.contains(&lane) { new } else { last });
+        self.shared.node_page.write(&newest.collect::<Vec<_>>(), || self.shared.textfiles.families());
         if rejected > 0 && self.rejected == 0 {
             tracing::warn!(
                 "there are more series than are kept for the rules; raise series.max_series, or collect less"

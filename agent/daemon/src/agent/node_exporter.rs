@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use collectors::NODE_EXPORTER;
+use collectors::node_exporter_metrics;
 use series::{ScrapedAs, Store};
 use telemetry::{Family, Instrument, LeftOut, MetricSpec, PointView, SampleBuffer, Scope};
 
@@ -41,23 +41,21 @@ impl NodePage {
     }
 
     fn scraped_as(&self, config: &NodeExporter) -> ScrapedAs {
-        let left_out = NODE_EXPORTER.iter().filter(|metric| config.left_out.contains(&metric.name));
+        let left_out = node_exporter_metrics().filter(|metric| config.left_out.contains(&metric.name));
         ScrapedAs {
             job: config.job.clone(),
             instance: config.instance.clone().unwrap_or_else(|| format!("{}:{PORT}", self.host_name)),
-            left_out: LeftOut::new(left_out.copied()),
+            left_out: LeftOut::new(left_out),
         }
     }
 
-    /// Writes the page anew, if it is served and the collection has what stands in it. `others` are the families that
-    /// are not measured, by name.
-    pub(crate) fn write(&self, buffer: &SampleBuffer, others: impl FnOnce() -> Vec<Family>) {
-        let served = *self.in_force.read().unwrap_or_else(PoisonError::into_inner);
-        let is_of_it = |point: &PointView<'_>| point.metric.scope == Scope::NodeExporter;
-        if !served || !buffer.entities().flat_map(|entity| entity.points()).any(|point| is_of_it(&point)) {
+    /// Writes the page anew from the last collection of each lane, if it is served. `others` are the families that are not
+    /// measured, by name.
+    pub(crate) fn write(&self, lanes: &[&SampleBuffer], others: impl FnOnce() -> Vec<Family>) {
+        if !*self.in_force.read().unwrap_or_else(PoisonError::into_inner) {
             return;
         }
-        let text = page_of(buffer, &others(), self.lock().len());
+        let text = page_of(lanes, &others(), self.lock().len());
         *self.lock() = text;
     }
 
@@ -72,9 +70,9 @@ impl NodePage {
 }
 
 /// Every series of the profile, by name. `up` is left out: a scrape has its own.
-fn page_of(buffer: &SampleBuffer, others: &[Family], capacity: usize) -> String {
+fn page_of(lanes: &[&SampleBuffer], others: &[Family], capacity: usize) -> String {
     let mut text = String::with_capacity(capacity);
-    let points = buffer.entities().flat_map(|entity| entity.points());
+    let points = lanes.iter().flat_map(|lane| lane.entities()).flat_map(|entity| entity.points());
     let is_shown = |point: &PointView<'_>| {
         point.metric.scope == Scope::NodeExporter
             && point.metric.name != "up"
@@ -122,7 +120,7 @@ mod tests {
     use crate::self_telemetry::environment::Variables;
 
     fn collect() -> SampleBuffer {
-        let switched = NODE_EXPORTER.iter().map(|metric| (metric.name.to_owned(), true)).collect();
+        let switched = node_exporter_metrics().map(|metric| (metric.name.to_owned(), true)).collect();
         let options = Options { switched, ..Options::default() };
         let host = HostRoot::fixture("firecracker-6.18");
         let mut collection = Collection::open(host, options, &|name| name == "node_exporter").unwrap();
@@ -136,11 +134,11 @@ mod tests {
         let page = NodePage::new("web-01".to_owned());
         let mut store = Store::new(Limits::default());
         let buffer = collect();
-        page.write(&buffer, Vec::new);
+        page.write(&[&buffer], Vec::new);
         assert_eq!(page.read(), None);
         let served = NodeExporter { served: true, job: "node".into(), ..NodeExporter::default() };
         page.put_in_force(&served, &mut store);
-        page.write(&buffer, Vec::new);
+        page.write(&[&buffer], Vec::new);
         let text = page.read().unwrap();
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut sorted = names.clone();

@@ -3,7 +3,7 @@
 //! Rules say it by their selectors: a metric is wanted if a selector could mean one of its series. A selector that names
 //! nothing may mean all of them.
 
-use collectors::NODE_EXPORTER;
+use collectors::node_exporter_metrics;
 use documents::{Review, Spanned};
 use promql::ast::Selector;
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub(super) fn node_exporter(
     };
     let is_named = |metric: &MetricSpec| selectors.iter().any(|selector| wanted.by(selector, metric));
     let mut left_out = Vec::new();
-    for metric in NODE_EXPORTER {
+    for metric in node_exporter_metrics() {
         let kept = all || is_named(metric);
         if !kept {
             left_out.push(metric.name);
@@ -104,10 +104,10 @@ mod tests {
     fn wanted(expr: &str) -> Vec<&'static str> {
         let wanted = Wanted { job: "node", instance: None };
         let expr = promql::parse(expr).unwrap();
-        let by = |metric: &&&'static MetricSpec| {
+        let by = |metric: &&'static MetricSpec| {
             expr.selectors().into_iter().any(|selector| wanted.by(selector, metric))
         };
-        NODE_EXPORTER.iter().filter(by).map(|metric| metric.name).collect()
+        node_exporter_metrics().filter(by).map(|metric| metric.name).collect()
     }
 
     #[test]
@@ -123,6 +123,6 @@ mod tests {
         ] {
             assert_eq!(wanted(expr), names, "{expr}");
         }
-        assert_eq!(wanted(r#"{job="node"}"#).len(), NODE_EXPORTER.len());
+        assert_eq!(wanted(r#"{job="node"}"#).len(), node_exporter_metrics().count());
     }
 }

@@ -26,7 +26,7 @@ fn configuration(endpoint: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hostmend.yaml");
     let text = format!(
-        "state_directory: state\ncollect: {{ interval: 500ms }}\n\
+        "state_directory: state\ncollect: {{ interval: 500ms, budget: {{ cpu: 400% }} }}\n\
          destinations:\n  - {{ name: away, endpoint: \"{endpoint}\" }}\n"
     );
     std::fs::write(&path, text).unwrap();

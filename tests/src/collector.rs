@@ -96,7 +96,7 @@ impl Collector {
     fn fed_by(&mut self, destination: &str, more: &str, enough: impl Fn(&Self) -> bool) {
         let configuration = self.directory.path().join("hostmend.yaml");
         let text = format!(
-            "state_directory: state\ncollect: {{ interval: 500ms }}\ndestinations:\n{destination}\n{more}"
+            "state_directory: state\ncollect: {{ interval: 500ms, budget: {{ cpu: 400% }} }}\ndestinations:\n{destination}\n{more}"
         );
         std::fs::write(&configuration, text).unwrap();
         let log = self.directory.path().join("agent.log");

@@ -14,6 +14,7 @@ mod events;
 mod example;
 mod executor_process;
 mod hub;
+mod intervals;
 mod machine;
 mod packaging;
 mod program;

@@ -36,7 +36,7 @@ fn the_first_failed_span_over_grpc_makes_a_rule_on_span_metrics_fire() {
     let path = directory.path().join("hostmend.yaml");
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let text = format!(
-        "state_directory: state\ncollect: {{ interval: 200ms }}\nevaluation_interval: 200ms\nrules: [rules.yaml]\n\
+        "state_directory: state\ncollect: {{ interval: 200ms, budget: {{ cpu: 400% }} }}\nevaluation_interval: 200ms\nrules: [rules.yaml]\n\
          receive: {{ listeners: [{{ name: apps, grpc: \"{address}\" }}] }}\n\
          destinations: [{{ name: away, endpoint: \"http://127.0.0.1:{}\" }}]\n",
         free_port()

@@ -8,6 +8,7 @@
 
 mod ask;
 mod ask_mount;
+mod budget;
 mod cgroup;
 mod clock;
 mod collector;
@@ -56,6 +57,7 @@ mod hostile_input_tests;
 mod plausibility_tests;
 
 pub use ask::{FoundProcess, directory_usage, find_processes};
+pub use budget::{Budget, Stretch, Usage, own_memory};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};

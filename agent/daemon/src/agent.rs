@@ -235,9 +235,8 @@ impl Agent {
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
         let stopped = inputs_stopped.clone();
         let rules = Stage::start("rules", report.clone(), move || rules.run(&stopped))?;
-        let pulse = heartbeats.pulse("collect");
         let events = Stage::start("events", report.clone(), move || events.run())?;
-        let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped, &pulse))?;
+        let collecting = Stage::start("collect", report, move || collecting.run(&inputs_stopped))?;
 
         let facts = Facts {
             shared: shared.clone(),

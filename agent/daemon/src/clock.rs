@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use telemetry::Timestamp;
 
 /// The time of day, as the host's clock has it.
@@ -15,6 +16,20 @@ pub(crate) fn now() -> Timestamp {
 /// A moment that only moves forward, for deadlines and durations.
 pub(crate) fn monotonic() -> Instant {
     Instant::now()
+}
+
+/// The CPU time that this program has taken since its start.
+pub(crate) fn cpu_time() -> Duration {
+    duration(clock_gettime(ClockId::ProcessCPUTime))
+}
+
+/// The CPU time that the calling thread has taken since its start.
+pub(crate) fn cpu_time_of_this_thread() -> Duration {
+    duration(clock_gettime(ClockId::ThreadCPUTime))
+}
+
+fn duration(time: Timespec) -> Duration {
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// What is left until `deadline`; zero when it has passed.

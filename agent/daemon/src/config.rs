@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use collectors::{Intervals, Options, PressureThresholds};
+use collectors::{Budget, Intervals, Options, PressureThresholds};
 use documents::{Document, Format, OpenError, Problem, Review, Severity, Trust, yaml};
 use otlp::{Destination, Masking, QueueLimits};
 use probes::HttpProbe;
@@ -99,13 +99,14 @@ pub(crate) struct ApiPlaces {
 }
 
 /// What is collected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Collect {
     pub(crate) names: Names,
     pub(crate) intervals: Intervals,
     pub(crate) disabled: BTreeSet<String>,
     /// Pressure beyond these is looked at and judged at once.
     pub(crate) pressure: PressureThresholds,
+    pub(crate) budget: Budget,
     pub(crate) options: Options,
     pub(crate) node_exporter: NodeExporter,
     /// Where others lay down metrics as files.
@@ -139,6 +140,7 @@ impl Default for Collect {
             intervals: Intervals::every(DEFAULT_INTERVAL),
             disabled: BTreeSet::new(),
             pressure: PressureThresholds::default(),
+            budget: Budget::default(),
             options: Options { processes_top: Some(DEFAULT_PROCESSES_TOP), ..Options::default() },
             node_exporter: NodeExporter::default(),
             textfile: None,

@@ -159,6 +159,12 @@ pub(crate) struct Replayed {
 /// How the host is looked at.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Collecting {
+    /// How many times as long as configured intervals are, so that the agent keeps within its budget.
+    pub(crate) stretch: u32,
+    /// What the agent took when it was last measured: CPUs.
+    pub(crate) cpu: f64,
+    /// Resident.
+    pub(crate) memory_bytes: u64,
     /// What the agent's user may not see.
     pub(crate) lacking: Vec<Lack>,
 }

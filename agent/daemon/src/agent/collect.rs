@@ -1,6 +1,7 @@
 //! The thread `collect`: a tick, the lanes that are due in it, the results of probes, and on to the intake.
 
 mod board;
+mod meter;
 mod probes;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use telemetry::{SampleBuffer, with_causes};
 
 use crate::agent::Shared;
 use crate::agent::events::{Change, EventsLink, EventsStage};
-use crate::agent::heartbeat::{ATTENTION, Heartbeats, Pulse, WORK_WITHIN};
+use crate::agent::heartbeat::{ATTENTION, Heartbeats, WORK_WITHIN};
 use crate::agent::intake::Intake;
 use crate::agent::mailbox::Mailbox;
 use crate::agent::rules::Wakes;
@@ -26,6 +27,7 @@ use crate::clock;
 use crate::config::{Collect, Names};
 
 pub(crate) use self::board::CollectBoard;
+use self::meter::Meter;
 pub(crate) use self::probes::start_probes;
 
 /// What a reload has the stage collect from now on.
@@ -43,6 +45,7 @@ pub(crate) struct Inputs {
     lanes: Lanes,
     names: Names,
     thresholds: PressureThresholds,
+    meter: Meter,
 }
 
 impl Inputs {
@@ -55,6 +58,7 @@ impl Inputs {
             lanes: Lanes::new(&collect.intervals, &wants).context("collect.intervals")?,
             names: collect.names,
             thresholds: collect.pressure.clone(),
+            meter: Meter::new(collect.budget),
         })
     }
 }
@@ -115,14 +119,15 @@ impl CollectStage {
 
     /// Runs until the other side of `stop` is dropped. A tick that is missed is left out; a lane that was due in it is
     /// due in the next one.
-    pub(crate) fn run(mut self, stop: &Receiver<()>, pulse: &Pulse) {
+    pub(crate) fn run(mut self, stop: &Receiver<()>) {
+        let pulse = self.heartbeats.pulse("collect");
         let mut ticks = Ticks::begin();
         loop {
             pulse.beat(WORK_WITHIN);
             let length = self.inputs.lanes.tick();
             let (before, tick) = ticks.advance(length);
             self.tick(before, tick);
-            let due = ticks.at(length, self.inputs.lanes.next(tick, 1));
+            let due = ticks.at(length, self.inputs.lanes.next(tick, self.inputs.meter.factor()));
             while !clock::left(due).is_zero() {
                 pulse.beat(ATTENTION);
                 select! {
@@ -187,9 +192,9 @@ impl CollectStage {
         let (begun, at) = (clock::monotonic(), clock::now());
         let mut due = Vec::new();
         let (mut points, mut entities) = (0, 0);
-        let Inputs { collection, lanes, .. } = &mut self.inputs;
+        let Inputs { collection, lanes, meter, .. } = &mut self.inputs;
         for (number, (lane, buffer)) in lanes.lanes().iter().zip(&mut self.buffers).enumerate() {
-            if !lanes.is_due(number, before, tick, 1) {
+            if !lanes.is_due(number, before, tick, meter.factor()) {
                 continue;
             }
             let failures = collection.collect_lane(lane, at, &mut || begun.elapsed(), buffer);
@@ -203,6 +208,7 @@ impl CollectStage {
         }
         self.intake.take(&mut self.buffers, &due);
         self.wait_for_exits();
+        self.inputs.meter.measure(self.inputs.collection.host(), &self.board);
         self.board.show_lacking(self.inputs.collection.host().lacking(), before.is_none());
         if let Err(TrySendError::Disconnected(())) = self.wakes.arrived.try_send(()) {
             tracing::debug!("nobody evaluates rules any more");

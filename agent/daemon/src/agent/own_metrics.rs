@@ -45,6 +45,13 @@ static COLLECTIONS: MetricSpec = own(
     &[],
     "Collections since the agent started, this one included: a receiver that misses a number has missed a collection.",
 );
+static STRETCH: MetricSpec = own(
+    "hostmend.collect.stretch",
+    "1",
+    Instrument::Gauge,
+    &[],
+    "How many times as long as configured the intervals of collecting are, so that the agent keeps within its budget.",
+);
 static EVENTS: MetricSpec = own(
     "hostmend.events",
     "{event}",
@@ -209,6 +216,7 @@ static API_TURNED_AWAY: MetricSpec = own(
 /// All of them.
 pub(crate) static METRICS: &[&MetricSpec] = &[
     &COLLECTIONS,
+    &STRETCH,
     &EVENTS,
     &RECEIVER_REQUESTS,
     &RECEIVER_ITEMS,
@@ -293,7 +301,7 @@ impl Figures {
     pub(crate) fn write(&self, out: &mut SampleBuffer) -> u64 {
         out.entity(&AGENT, self.started, &[]);
         out.int(&COLLECTIONS, &[], self.shared.collections.load(Ordering::Relaxed) as i64);
-        self.write_events(out);
+        self.write_collecting(out);
         self.write_receiver(out);
         let lost = self.write_sender(out);
         for signal in [Signal::Traces, Signal::Logs] {
@@ -317,8 +325,9 @@ impl Figures {
         lost
     }
 
-    fn write_events(&self, out: &mut SampleBuffer) {
+    fn write_collecting(&self, out: &mut SampleBuffer) {
         let fares = self.shared.collecting.now();
+        out.int(&STRETCH, &[], i64::from(fares.stretch));
         for source in EventSource::ALL {
             let (handled, suppressed) = fares.events.get(&source).copied().unwrap_or_default();
             for (outcome, events) in [("handled", handled), ("suppressed", suppressed)] {

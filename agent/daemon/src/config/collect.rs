@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use collectors::names::COLLECTOR_SPELLINGS;
 use collectors::{
-    COLLECTORS, EventSource, Intervals, LONGEST_SEEN, LONGEST_WINDOW, Lanes, MIN_TICK, Options,
+    Budget, COLLECTORS, EventSource, Intervals, LONGEST_SEEN, LONGEST_WINDOW, Lanes, MIN_TICK, Options,
     PressureThresholds, WINDOW_STEP, Watch, WatchTarget,
 };
 use documents::{Review, Severity, Spanned, nearest};
@@ -13,6 +13,9 @@ use serde::Deserialize;
 use telemetry::Spelling;
 
 use super::{Base, Collect, DEFAULT_INTERVAL, DEFAULT_PROCESSES_TOP, NodeExporter};
+
+/// Less than this the agent never takes, in bytes: 32 MiB.
+const LEAST_MEMORY: u64 = 33_554_432;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +27,7 @@ pub(super) struct CollectSection {
     pub(super) pressure_triggers: TriggersSection,
     /// How the metrics are spelled that are sent. Rules know them by their current names.
     pub(super) names: Names,
+    pub(super) budget: BudgetSection,
     /// Tell of every CPU apart what is told of all together.
     pub(super) per_cpu: bool,
     /// Metrics to collect though they are off by default (`true`), or not to collect (`false`), by name;
@@ -38,6 +42,16 @@ pub(super) struct CollectSection {
     pub(super) textfile: Option<Spanned<String>>,
     /// Processes that are counted by name, so that rules can see them missing.
     pub(super) watch: Vec<WatchSection>,
+}
+
+/// What the agent may take from the host; before it takes more, intervals become longer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BudgetSection {
+    /// Of one CPU; default `5%`.
+    pub(super) cpu: Option<Spanned<String>>,
+    /// Resident, in bytes; default 100663296 (96 MiB).
+    pub(super) memory: Option<Spanned<u64>>,
 }
 
 /// Pressure that is judged at once: tasks waited for so long within a window. `0s` is never.
@@ -113,6 +127,7 @@ pub(super) fn collect(section: &CollectSection, base: &Base, review: &mut Review
         intervals: intervals(section, &disabled, review),
         disabled,
         pressure: triggers(&section.pressure_triggers, review),
+        budget: budget(&section.budget, review),
         options: Options {
             directories: section.directories.iter().map(|path| base.path(&path.value)).collect(),
             watches: section.watch.iter().filter_map(|section| watch(section, base, review)).collect(),
@@ -168,6 +183,29 @@ fn interval(value: &Spanned<String>, review: &mut Review) -> Option<Duration> {
         );
     }
     Some(interval)
+}
+
+fn budget(section: &BudgetSection, review: &mut Review) -> Budget {
+    let default = Budget::default();
+    let cpu = section.cpu.as_ref().and_then(|value| {
+        review.read(value, |text| {
+            let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+            percent
+                .filter(|percent| *percent >= 0.1 && percent.is_finite())
+                .map(|percent| percent / 100.0)
+                .ok_or_else(|| format!("{text:?} is no share of a CPU; write it as in 5%, at least 0.1%"))
+        })
+    });
+    if let Some(value) = &section.memory
+        && value.value < LEAST_MEMORY
+    {
+        review.error(
+            value,
+            format!("{} bytes are too few: the agent itself takes {LEAST_MEMORY}", value.value),
+        );
+    }
+    let memory = section.memory.as_ref().map_or(default.memory, |value| value.value);
+    Budget { cpu: cpu.unwrap_or(default.cpu), memory }
 }
 
 fn triggers(section: &TriggersSection, review: &mut Review) -> PressureThresholds {

@@ -49,6 +49,15 @@ fn pressure_is_judged_at_once_beyond_what_the_file_says() {
 }
 
 #[test]
+fn the_budget_is_what_the_file_says() {
+    use collectors::Budget;
+    let budget = |text: &str| load_text(text).config.unwrap().collect.budget;
+    assert_eq!(budget("collect: {}\n"), Budget::default());
+    let text = "collect: { budget: { cpu: 150%, memory: 67108864 } }\n";
+    assert_eq!(budget(text), Budget { cpu: 1.5, memory: 64 << 20 });
+}
+
+#[test]
 fn paths_start_at_the_directory_of_the_file() {
     let loaded = load_text("state_directory: state\ncollect: { directories: [spool, /var/spool] }\n");
     let config = loaded.config.unwrap();
@@ -91,6 +100,14 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
         (
             "collect: { pressure_triggers: { io: 2s } }\n",
             "1:37: nothing waits longer than the window; name less than it, or 0s for never",
+        ),
+        (
+            "collect: { budget: { cpu: 2 } }\n",
+            "1:27: \"2\" is no share of a CPU; write it as in 5%, at least 0.1%",
+        ),
+        (
+            "collect: { budget: { memory: 64 } }\n",
+            "1:30: 64 bytes are too few: the agent itself takes 33554432",
         ),
         (
             "collect: { disable: [presure] }\n",

@@ -179,6 +179,17 @@ fn meaning(reason: &str) -> &str {
 }
 
 fn collecting(text: &mut String, collecting: &Collecting) {
+    let (cpu, memory) = (collecting.cpu * 100.0, bytes(collecting.memory_bytes));
+    if collecting.memory_bytes > 0 {
+        let _ = writeln!(text, "\nTaken by the agent\n  {cpu:.2} % of a CPU, {memory} of memory");
+    }
+    if collecting.stretch > 1 {
+        let stretch = collecting.stretch;
+        let _ = writeln!(
+            text,
+            "  INTERVALS ARE {stretch} TIMES AS LONG as configured, to keep within collect.budget"
+        );
+    }
     if !collecting.lacking.is_empty() {
         text.push_str("\nNot seen\n");
         for lack in &collecting.lacking {
@@ -277,7 +288,7 @@ mod tests {
                 "metrics": { "accepted": 100, "delivered": 60, "queued": 30, "dead_lettered": 3, "lost": { "age": 7 },
                              "not_durable": 0, "delivered_by_others": 4, "oldest": "2026-11-21T02:00:00.000Z" }
             } }],
-            "collecting": { "lacking": [] },
+            "collecting": { "stretch": 1, "cpu": 0.0, "memory_bytes": 0, "lacking": [] },
             "series": { "kept": 1_500, "at_most": 20_000, "retention_seconds": 7_200, "evicted": 0, "rejected": {} },
             "rules": { "groups": 1, "total": 2, "missed_rounds": 0, "firing": [] },
             "runs": null,
@@ -323,10 +334,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_shown_with_what_would_help() {
+    fn what_cannot_be_seen_or_afforded_is_shown() {
         assert!(!page(&status(&serde_json::json!({}))).contains("Not seen"));
         let lacking = serde_json::json!([{ "what": "I/O of others' processes", "remedy": "CAP_SYS_PTRACE" }]);
-        let page = page(&status(&serde_json::json!({ "collecting": { "lacking": lacking } })));
+        let collecting = serde_json::json!({ "stretch": 4, "cpu": 0.0175, "memory_bytes": 16_777_216, "lacking": lacking });
+        let page = page(&status(&serde_json::json!({ "collecting": collecting })));
+        assert!(
+            page.contains("\n  1.75 % of a CPU, 16.0 MiB of memory\n  INTERVALS ARE 4 TIMES AS LONG"),
+            "{page}"
+        );
         assert!(
             page.contains("\nNot seen\n  I/O of others' processes; would help: CAP_SYS_PTRACE\n"),
             "{page}"

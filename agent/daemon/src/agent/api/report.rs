@@ -103,9 +103,14 @@ fn owed(figures: &DestinationFigures, signal: Signal) -> Owed {
 }
 
 fn collecting(facts: &Facts) -> Collecting {
-    let lacking = facts.shared.collecting.now().lacking.into_iter();
+    let fares = facts.shared.collecting.now();
     let lack = |lack: &collectors::Lack| Lack { what: lack.what.to_owned(), remedy: lack.remedy.to_owned() };
-    Collecting { lacking: lacking.map(lack).collect() }
+    Collecting {
+        stretch: fares.stretch,
+        cpu: fares.usage.cpu,
+        memory_bytes: fares.usage.memory,
+        lacking: fares.lacking.into_iter().map(lack).collect(),
+    }
 }
 
 fn series(facts: &Facts) -> Series {

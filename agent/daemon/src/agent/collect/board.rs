@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use collectors::{EventSource, Lack};
+use collectors::{EventSource, Lack, Usage};
 
 /// Written by the stage, read by others.
 #[derive(Debug, Default)]
 pub(crate) struct CollectBoard(Mutex<Fares>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fares {
     /// What this user may not see.
     pub(crate) lacking: Vec<&'static Lack>,
     /// Those that led to a look at once, and those that did not.
     pub(crate) events: BTreeMap<EventSource, (u64, u64)>,
+    /// What the agent took when it was last measured.
+    pub(crate) usage: Usage,
+    /// How many times as long as configured intervals are.
+    pub(crate) stretch: u32,
+}
+
+impl Default for Fares {
+    fn default() -> Self {
+        Self { lacking: Vec::new(), events: BTreeMap::new(), usage: Usage::default(), stretch: 1 }
+    }
 }
 
 impl CollectBoard {
@@ -33,6 +43,12 @@ impl CollectBoard {
             tracing::info!("{report}");
         }
         fares.lacking = lacking;
+    }
+
+    /// Puts up what the agent takes, and what follows from it.
+    pub(crate) fn show_usage(&self, usage: Usage, stretch: u32) {
+        let mut fares = self.lock();
+        (fares.usage, fares.stretch) = (usage, stretch);
     }
 
     /// Counts an event, and whether it led to a look at once.

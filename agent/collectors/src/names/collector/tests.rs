@@ -91,7 +91,10 @@ fn what_the_receiver_has_too_is_sent_as_it_sends_it() {
 }
 
 #[test]
-fn a_metric_is_spelled_in_one_way() {
-    let names: BTreeSet<&str> = COLLECTOR_SPELLINGS.iter().map(|spelling| spelling.of).collect();
-    assert_eq!(names.len(), COLLECTOR_SPELLINGS.len());
+fn each_spelling_is_of_a_metric_that_there_is_and_no_other_is_of_it() {
+    let mut seen = BTreeSet::new();
+    for spelling in COLLECTOR_SPELLINGS {
+        assert!(seen.insert(spelling.of), "{}", spelling.of);
+        assert!(metrics().any(|metric| metric.name == spelling.of), "there is no {}", spelling.of);
+    }
 }

@@ -16,18 +16,21 @@ use telemetry::{SampleBuffer, Timestamp};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Processes that sleep until they are dropped: children of one shell, in a group of their own.
+/// Processes that sleep until they are dropped: children of one shell, in a group of their own. The shell ends them also
+/// when this program was ended, and its standard input with it.
 struct Sleepers(Child);
 
 impl Sleepers {
     #[expect(clippy::disallowed_methods, reason = "the bench needs processes to look at")]
     fn spawn(count: usize) -> Self {
         use std::os::unix::process::CommandExt as _;
-        let script = format!("i=0; while [ $i -lt {count} ]; do sleep 3600 & i=$((i+1)); done; echo; wait");
+        let script = format!(
+            "i=0; while [ $i -lt {count} ]; do sleep 3600 & i=$((i+1)); done; echo; read line; kill -KILL 0"
+        );
         let mut shell = Command::new("sh")
             .args(["-c", &script])
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("there is a shell");

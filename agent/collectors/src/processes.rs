@@ -1,8 +1,8 @@
 //! Processes: how many there are, what each group costs, and what those cost that matter.
 //!
 //! Each cycle reads `stat` of every process, and `io` of those that can have done any I/O: one that used no tick of CPU
-//! and had no fault since `io` was last read is asked once a minute only. From both grow the counters of the groups. The
-//! rest is read of those that are reported one by one: the costliest, and those that a rule or a watch names. A process is
+//! and had no fault since `io` was last read is asked once a minute only, and every eight minutes in the end. From both
+//! grow the counters of the groups. The rest is read of those that are reported one by one: the costliest, and those that a rule or a watch names. A process is
 //! its number and its start time, so a number that is used again is another process. One that ends while it is read costs
 //! nothing. This is the hot path: with 1,000 processes it is most of what the agent does.
 
@@ -113,6 +113,7 @@ struct Processes {
     pids: Vec<u32>,
     costs: Vec<Cost>,
     threads: Vec<u32>,
+    due: Vec<(Timestamp, usize)>,
     /// Whether the kernel accounts for delays; without it all waiting times are 0 and say nothing.
     waits_are_counted: bool,
     io_is_read: bool,
@@ -121,6 +122,8 @@ struct Processes {
     /// The process at which reading of threads goes on.
     threads_from: u32,
     threads_skipped: u64,
+    /// What is left, or owed, of the memory of which the share may be read.
+    share_bytes: i64,
 }
 
 impl Processes {
@@ -140,11 +143,13 @@ impl Processes {
             pids: Vec::new(),
             costs: Vec::new(),
             threads: Vec::new(),
+            due: Vec::new(),
             waits_are_counted: false,
             io_is_read: false,
             last_ticks: None,
             threads_from: 0,
             threads_skipped: 0,
+            share_bytes: 0,
         })
     }
 
@@ -180,14 +185,9 @@ impl Processes {
         let Self { files, roster, groups, .. } = self;
         groups.begin(now);
         for process in &mut roster.known {
-            let is_due = process.refresh_at.is_none_or(|at| at <= now);
-            if is_due {
-                // Spread from the beginning, so that not all are due in the same cycle.
-                let wait = if process.refresh_at.is_some() { REFRESH } else { turn(process.pid) };
-                process.refresh_at = Some(now.plus(wait));
-                if files.has_descriptor_sizes() {
-                    let _ = process.count_descriptors(files);
-                }
+            let is_due = process.is_due(now);
+            if is_due && files.has_descriptor_sizes() {
+                let _ = process.count_descriptors(files);
             }
             // Those that are reported are told as they are now.
             if is_denied(process.read_io(is_due || process.is_reported, files)) {
@@ -271,19 +271,42 @@ impl Processes {
                 host.lacks(&DESCRIPTORS);
             }
         }
-        let mut purse = Purse::new(now);
+        let mut purse = Purse::new(now, self.share_bytes);
         let middle = known.partition_point(|process| process.pid < self.threads_from);
         let (first, last) = known.split_at_mut(middle);
         for process in last.iter_mut().chain(first).filter(|process| process.is_reported) {
             process.read_threads(wanted, &mut purse, files, threads);
             process.read_rest(wanted, now, files);
-            let is_asked = wanted.share && process.is_large;
-            if is_asked && is_denied(process.read_share(&mut purse, files, page_size)) {
-                host.lacks(&SHARES);
-            }
         }
+        if wanted.share {
+            read_shares(known, &mut self.due, &mut purse, now, files, host);
+        }
+        self.share_bytes = purse.share_bytes;
         self.threads_from = purse.stopped_at.unwrap_or(0);
         self.threads_skipped = self.threads_skipped.saturating_add(purse.skipped);
+    }
+}
+
+/// Reads the shares of memory that are due, the longest due first. `due` is room to work in.
+fn read_shares(
+    known: &mut [Process],
+    due: &mut Vec<(Timestamp, usize)>,
+    purse: &mut Purse,
+    now: Timestamp,
+    files: &mut ProcFiles,
+    host: &HostRoot,
+) {
+    let page_size = host.page_size_bytes();
+    due.clear();
+    let reported = known.iter().enumerate().filter(|(_, process)| process.is_reported);
+    due.extend(reported.filter_map(|(at, process)| Some((process.share_due(page_size)?, at))));
+    due.retain(|(at, _)| *at <= now);
+    due.sort_unstable();
+    for (_, at) in due.iter() {
+        let read = known.get_mut(*at).map_or(Ok(()), |process| process.read_share(purse, files, page_size));
+        if is_denied(read) {
+            host.lacks(&SHARES);
+        }
     }
 }
 
@@ -341,11 +364,6 @@ fn whole_host(host: &HostRoot, uptime_ticks: u64, elapsed_ticks: u64, out: &Samp
         memory_bytes: memory_bytes.flatten(),
         cpus: cpus.flatten().unwrap_or(1),
     }
-}
-
-/// When a process is refreshed for the first time after it was seen: a part of the time that depends on its number.
-fn turn(pid: u32) -> Duration {
-    REFRESH.mul_f64(f64::from(pid % 64) / 64.0)
 }
 
 fn is_denied(result: Result<(), Errno>) -> bool {

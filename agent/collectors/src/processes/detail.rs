@@ -1,8 +1,9 @@
 //! What is read of processes that are reported one by one, and how they are reported.
 //!
 //! Some of it is dear: context switches take a file per thread, and the proportional share of memory a walk of the page
-//! tables by the kernel. So threads are read only of processes that did something, and so many in a cycle; the share
-//! once a minute at most, more seldom the more memory there is.
+//! tables by the kernel, 30 ms for a gigabyte. So threads are read only of processes that did something, and so many in a
+//! cycle; the share once a minute at most, and what a large process costs beyond the allowance of a cycle is saved in those
+//! that follow.
 
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ use crate::names;
 /// Threads that are looked at in one cycle, of all processes.
 const THREADS_IN_A_CYCLE: usize = 200;
 
-/// Memory of which the proportional share is asked in one cycle, in bytes: some 3 ms of CPU. One process may be larger.
-const SHARE_IN_A_CYCLE: u64 = 256 << 20;
+/// Memory of which the proportional share is asked in one cycle, on average: half a millisecond of CPU.
+const SHARE_IN_A_CYCLE: i64 = 16 << 20;
 
-/// Of a larger process the share is not asked: it would hold up the process and us.
-const LARGEST_SHARE: u64 = 4 << 30;
+/// Of a larger process the share is not asked: it would hold up the process and us for more than 30 ms.
+const LARGEST_SHARE: u64 = 1 << 30;
 
 /// What is remembered of a process since it was reported for the first time.
 #[derive(Debug, Default)]
@@ -83,7 +84,8 @@ impl Wanted {
 pub(super) struct Purse {
     now: Timestamp,
     threads: usize,
-    share_bytes: u64,
+    /// Less than nothing while a large process is saved up for.
+    pub(super) share_bytes: i64,
     /// The process at which threads were used up; the next cycle begins there.
     pub(super) stopped_at: Option<u32>,
     /// Threads that were left out.
@@ -91,8 +93,10 @@ pub(super) struct Purse {
 }
 
 impl Purse {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { now, threads: THREADS_IN_A_CYCLE, share_bytes: SHARE_IN_A_CYCLE, stopped_at: None, skipped: 0 }
+    /// With what the cycle before left of the share, or owes.
+    pub(super) fn new(now: Timestamp, share_bytes: i64) -> Self {
+        let share_bytes = share_bytes.saturating_add(SHARE_IN_A_CYCLE).min(SHARE_IN_A_CYCLE);
+        Self { now, threads: THREADS_IN_A_CYCLE, share_bytes, stopped_at: None, skipped: 0 }
     }
 }
 
@@ -160,37 +164,33 @@ impl Process {
         Ok(())
     }
 
-    /// Reads the share of memory, if it is due and the cycle can bear it. Says why not, if this user may not look.
+    /// When the share of memory is due to be read; `None` when it is not read of such a process.
+    pub(super) fn share_due(&self, page_size_bytes: u64) -> Option<Timestamp> {
+        let bytes = self.now.resident_pages.saturating_mul(page_size_bytes);
+        let is_asked = self.is_large && self.has_memory() && bytes <= LARGEST_SHARE;
+        is_asked.then(|| self.detail.as_ref().map_or(Timestamp::EPOCH, |detail| detail.share_due))
+    }
+
+    /// Reads the share of memory, if the cycle can bear it. Says why not, if this user may not look.
     pub(super) fn read_share(
         &mut self,
         purse: &mut Purse,
         files: &mut ProcFiles,
         page_size_bytes: u64,
     ) -> Result<(), Errno> {
-        let bytes = self.now.resident_pages.saturating_mul(page_size_bytes);
-        let (pid, has_memory, now) = (self.pid, self.has_memory(), purse.now);
-        let is_first = purse.share_bytes == SHARE_IN_A_CYCLE;
+        if purse.share_bytes <= 0 {
+            return Ok(());
+        }
+        let (pid, bytes) = (self.pid, self.now.resident_pages.saturating_mul(page_size_bytes));
+        purse.share_bytes = purse.share_bytes.saturating_sub_unsigned(bytes.max(1 << 20));
         let detail = self.detail();
-        if !has_memory || bytes > LARGEST_SHARE || now < detail.share_due {
-            return Ok(());
+        detail.share_due = purse.now.plus(REFRESH);
+        let read = files.read_once(pid, "smaps_rollup").map(text::parse_pss);
+        detail.share = read.unwrap_or_default();
+        if matches!(read, Err(Errno::ACCESS | Errno::PERM)) {
+            detail.share_due = purse.now.plus(Duration::MAX);
         }
-        if bytes > purse.share_bytes && !is_first {
-            return Ok(());
-        }
-        purse.share_bytes = purse.share_bytes.saturating_sub(bytes.max(1 << 20));
-        let minutes = 1 + bytes / SHARE_IN_A_CYCLE;
-        detail.share_due = now.plus(REFRESH.saturating_mul(minutes as u32));
-        match files.read_once(pid, "smaps_rollup") {
-            Ok(text) => detail.share = text::parse_pss(text),
-            Err(error) => {
-                detail.share = None;
-                if matches!(error, Errno::ACCESS | Errno::PERM) {
-                    detail.share_due = now.plus(Duration::MAX);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+        read.map(|_| ())
     }
 
     /// Reads what is off by default, where it is wanted.

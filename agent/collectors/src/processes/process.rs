@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use telemetry::Timestamp;
 
+use super::REFRESH;
 use super::detail::Detail;
 use super::files::{ProcFiles, ProcessFile, is_gone_or_hidden};
 use super::groups::{GroupId, Has, Used};
@@ -33,7 +34,9 @@ pub(super) struct Process {
     io_is_stale: bool,
     pub(super) descriptors: Option<u64>,
     /// When what tells nothing of its changes is read again.
-    pub(super) refresh_at: Option<Timestamp>,
+    refresh_at: Option<Timestamp>,
+    /// How often that was read since `stat` changed.
+    quiet: u32,
     group: Option<GroupId>,
     pub(super) age: Age,
     /// Whether a rule or a watch names it; not known yet of a new program.
@@ -125,7 +128,7 @@ impl Process {
         let before = if self.age == Age::Found { Reading::of(stat) } else { self.now };
         let now = Reading::of(stat).not_less_than(&before);
         if is_new || self.now != now {
-            self.io_is_stale = true;
+            (self.io_is_stale, self.quiet) = (true, 0);
             if let Some(detail) = &mut self.detail {
                 detail.outdate();
             }
@@ -173,6 +176,24 @@ impl Process {
         *self.group.get_or_insert_with(find)
     }
 
+    /// Whether what tells nothing of its changes is to be read again: a minute after the last time, and while `stat` does
+    /// not change after 2, 4 and 8 minutes. The first times are spread, so that not all are due in the same cycle.
+    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
+        let soon = now.plus(REFRESH.mul_f64(f64::from(self.pid % 64) / 64.0));
+        match self.refresh_at {
+            None => self.refresh_at = Some(soon),
+            Some(at) if at <= now => self.refresh_at = Some(now.plus(REFRESH * (1 << self.quiet.min(3)))),
+            Some(at) => {
+                if self.quiet == 0 && at > now.plus(REFRESH) {
+                    self.refresh_at = Some(soon);
+                }
+                return false;
+            }
+        }
+        self.quiet += 1;
+        true
+    }
+
     /// What it has and is.
     pub(super) fn has(&self) -> Has {
         Has {
@@ -205,7 +226,13 @@ impl Process {
         if !(self.io_is_stale || is_due) || matches!(self.io, ProcessFile::Unreadable) {
             return Ok(());
         }
-        let length = match files.read(self.pid, "io", &mut self.io) {
+        // Descriptors are kept for those that do something.
+        let read = if self.age == Age::Known && self.io_is_stale || self.io.is_kept() {
+            files.read(self.pid, "io", &mut self.io)
+        } else {
+            files.read_once(self.pid, "io").map(<[u8]>::len)
+        };
+        let length = match read {
             Ok(length) => length,
             // Ended: the next cycle will notice.
             Err(Errno::SRCH) => return Ok(()),

@@ -353,6 +353,10 @@ fn a_process_that_did_nothing_is_asked_for_its_io_once_a_minute_only() {
     let read = |text: &str| text.contains("disk.io{disk.io.direction=\"read\"} 4096\n");
     assert!(!read(&collect_at(&mut processes, &host, 1)));
     assert!(read(&collect_at(&mut processes, &host, 120)), "found late, not lost");
+    host.io(7, 12_288);
+    let read = |text: &str| text.contains("disk.io{disk.io.direction=\"read\"} 8192\n");
+    assert!(!read(&collect_at(&mut processes, &host, 180)), "the next time is later");
+    assert!(read(&collect_at(&mut processes, &host, 240)));
 }
 
 #[test]
@@ -444,4 +448,28 @@ fn utilization_is_against_the_cpus_on_which_a_process_may_run() {
     assert!(text.contains("process.cpu.utilization{cpu.mode=\"user\"} 0.05\n"), "{text}");
     assert!(text.contains("process.memory.utilization 0.1\n"), "{text}");
     assert!(text.contains("process.signals_pending 0\n"), "{text}");
+}
+
+#[test]
+fn the_share_of_memory_is_saved_up_for_and_asked_of_all_in_turn() {
+    let host = Host::new();
+    // 50 MiB each: the worth of more than three cycles.
+    for pid in [7, 8] {
+        host.process(pid, 5000, 250, 12_800);
+    }
+    host.process(9, 5000, 250, (1 << 18) + 1);
+    let mut processes = Processes::open(&host.root(), &top(9)).unwrap();
+    let told = |text: &str| text.matches("hostmend.process.memory.pss 8192").count();
+    let counts: Vec<_> =
+        (0..6).map(|cycle| told(&collect_at(&mut processes, &host, 1000 + 10 * cycle))).collect();
+    assert_eq!(counts, [1, 1, 1, 2, 2, 2], "not of the one that is too large");
+    for pid in [7, 8] {
+        host.write(&format!("proc/{pid}/smaps_rollup"), "Pss:  9 kB\n");
+    }
+    assert_eq!(told(&collect_at(&mut processes, &host, 1059)), 2, "not within a minute");
+    assert_eq!(told(&collect_at(&mut processes, &host, 2000)), 1);
+    for cycle in 0..4 {
+        collect_at(&mut processes, &host, 2100 + 100 * cycle);
+    }
+    assert_eq!(told(&collect_at(&mut processes, &host, 2500)), 0, "the longest due comes first");
 }

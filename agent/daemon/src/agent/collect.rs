@@ -127,7 +127,7 @@ impl CollectStage {
             let length = self.inputs.lanes.tick();
             let (before, tick) = ticks.advance(length);
             self.tick(before, tick);
-            let due = ticks.at(length, self.inputs.lanes.next(tick, self.inputs.meter.factor()));
+            let due = ticks.due(length, self.inputs.lanes.next(tick, self.inputs.meter.factor()));
             while !clock::left(due).is_zero() {
                 pulse.beat(ATTENTION);
                 select! {
@@ -137,7 +137,10 @@ impl CollectStage {
                         break;
                     },
                     recv(self.events.happened()) -> source => match source {
-                        Ok(source) => self.look_between(source),
+                        Ok(source) => {
+                            pulse.beat(WORK_WITHIN);
+                            self.look_between(source);
+                        }
                         Err(_) => return,
                     },
                     default(clock::left(due).min(ATTENTION)) => {}
@@ -250,14 +253,47 @@ impl Ticks {
     }
 
     /// The tick before, and that of now.
-    fn advance(&mut self, tick: Duration) -> (Option<u64>, u64) {
-        let passed = self.begun.elapsed().as_nanos() / tick.as_nanos().max(1);
-        let now = u64::try_from(passed).unwrap_or(u64::MAX);
+    fn advance(&mut self, length: Duration) -> (Option<u64>, u64) {
+        let now = self.now(length);
         (self.last.replace(now), now)
     }
 
-    fn at(&self, tick: Duration, number: u64) -> Instant {
-        let nanos = tick.as_nanos().saturating_mul(number.into());
+    fn now(&self, length: Duration) -> u64 {
+        let passed = self.begun.elapsed().as_nanos() / length.as_nanos().max(1);
+        u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+
+    /// When the tick `next` comes; if it has passed, the one that comes next, so that work that takes longer than a tick
+    /// leaves room for what else is to be heard.
+    fn due(&self, length: Duration, next: u64) -> Instant {
+        let next = next.max(self.now(length).saturating_add(1));
+        let nanos = length.as_nanos().saturating_mul(next.into());
         self.begun + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_takes_longer_than_a_tick_is_not_due_again_before_others_are_heard() {
+        let length = Duration::from_secs(100);
+        let begun = clock::monotonic().checked_sub(length * 5).unwrap();
+        let mut ticks = Ticks { begun, last: None };
+        assert_eq!(ticks.advance(length), (None, 5));
+        assert_eq!(ticks.advance(length), (Some(5), 5));
+        for (next, due) in [(2, 6), (6, 6), (9, 9)] {
+            assert_eq!(ticks.due(length, next), begun + length * due, "{next}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_known_until_its_collector_has_run_without_it() {
+        let failure = |collector| CollectorFailure { collector, error: CollectError::Absent { what: "it" } };
+        let mut failing = BTreeMap::new();
+        say_failures(&mut failing, vec![failure("cpu"), failure("disk")], |_| true);
+        say_failures(&mut failing, Vec::new(), |collector| collector == "disk");
+        assert_eq!(failing.keys().copied().collect::<Vec<_>>(), ["cpu"]);
     }
 }

@@ -196,11 +196,14 @@ mod tests {
     use super::*;
     use crate::check_strictly;
 
-    fn family(name: &str, kind: FamilyKind, samples: &[(&str, &[(&str, &str)], f64)]) -> Family {
+    /// The ending of a name, labels, and a value.
+    type Told<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+    fn family(name: &str, kind: FamilyKind, samples: &[Told<'_>]) -> Family {
         let owned = |labels: &[(&str, &str)]| {
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let sample = |(ending, labels, value): &(&str, &[(&str, &str)], f64)| FamilySample {
+        let sample = |(ending, labels, value): &Told<'_>| FamilySample {
             name: format!("{name}{ending}"),
             labels: owned(labels),
             value: *value,

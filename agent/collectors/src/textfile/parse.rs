@@ -130,7 +130,7 @@ impl Families {
 
     /// `name{label="value"} 1`
     fn sample(&mut self, line: &str) -> Result<(), &'static str> {
-        let end = line.find(|c: char| matches!(c, '{' | ' ' | '\t')).unwrap_or(line.len());
+        let end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
         let (name, rest) = line.split_at_checked(end).unwrap_or((line, ""));
         if !is_name(name, true) {
             return Err("the name of a metric is letters, digits, _ and :, not a digit first");
@@ -251,6 +251,9 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
+    use FamilyKind::{Counter, Histogram, Summary, Untyped};
     use proptest::prelude::*;
 
     use super::*;
@@ -260,15 +263,15 @@ mod tests {
         let escape = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n");
         let mut text = String::new();
         for family in families {
-            text += &format!("# HELP {} {}\n", family.name, escape(&family.help));
-            text += &format!("# TYPE {} {}\n", family.name, family.kind.as_str());
+            let _ = writeln!(text, "# HELP {} {}", family.name, escape(&family.help));
+            let _ = writeln!(text, "# TYPE {} {}", family.name, family.kind.as_str());
             for sample in &family.samples {
                 let labels: Vec<String> = sample
                     .labels
                     .iter()
                     .map(|(key, value)| format!("{key}=\"{}\"", escape(value).replace('"', "\\\"")))
                     .collect();
-                text += &format!("{}{{{}}} {}\n", sample.name, labels.join(","), sample.value);
+                let _ = writeln!(text, "{}{{{}}} {}", sample.name, labels.join(","), sample.value);
             }
         }
         text
@@ -283,7 +286,6 @@ mod tests {
         let families = parse(text.as_bytes()).unwrap();
         let names: Vec<(&str, FamilyKind, usize)> =
             families.iter().map(|f| (f.name.as_str(), f.kind, f.samples.len())).collect();
-        use FamilyKind::{Counter, Histogram, Summary, Untyped};
         assert_eq!(
             names,
             [("jobs", Counter, 2), ("bare", Untyped, 1), ("h", Histogram, 4), ("s", Summary, 3)]

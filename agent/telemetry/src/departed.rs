@@ -103,6 +103,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entity_that_begins_anew_has_not_ended() {
+        let began = |start| {
+            let mut buffer = SampleBuffer::default();
+            buffer.entity(&PROCESS, Timestamp::from_secs(start), &[Value::Int(42)]);
+            buffer.int(&DISK_IO, &[Value::Absent, Value::Str("read")], 1);
+            buffer
+        };
+        let (first, mut second) = (began(7), began(9));
+        mark_departed(&first, &mut second);
+        assert!(!second.to_text().contains("gone"), "{}", second.to_text());
+    }
+
+    #[test]
     fn a_host_series_that_ends_stays_with_the_host() {
         let first = cycle(&[]);
         let mut second = SampleBuffer::default();

@@ -180,7 +180,7 @@ impl SampleBuffer {
         self.measured = self.at;
         let at = self.points.len() as u32;
         let values_from = self.store(attributes);
-        let fingerprint = SEED.hash_one((spec.name, start, attributes));
+        let fingerprint = SEED.hash_one((spec.name, attributes));
         self.entities.push(Entity { spec, start, values_from, points: at..at, fingerprint });
     }
 
@@ -324,7 +324,8 @@ pub struct EntityView<'a> {
     pub start: Timestamp,
     values_from: u32,
     points: &'a [Point],
-    /// Identifies the entity across buffers of this process.
+    /// Identifies the entity across buffers of this process, whenever it began: one that begins anew goes on under a new
+    /// start.
     pub fingerprint: u64,
 }
 

@@ -76,7 +76,7 @@ impl HostRoot {
 
     /// The same, as if its root were this process's own.
     #[cfg(test)]
-    pub(crate) fn as_own_root(self) -> Self {
+    pub(crate) fn into_own_root(self) -> Self {
         Self { own_root: true, ..self }
     }
 

@@ -20,8 +20,7 @@ fn most(unit: &str) -> f64 {
         "Cel" => 200.0,
         "Hz" => 2e10,
         "V" => 1e3,
-        "W" => 1e5,
-        "rpm" => 1e5,
+        "W" | "rpm" => 1e5,
         "{cpu}" => 1e4,
         // Counted things and bytes: what the kernel's counters hold, less what a wrapped one would show.
         _ => 2.0_f64.powi(62),

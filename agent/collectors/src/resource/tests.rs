@@ -62,7 +62,7 @@ fn the_machine_id_of_a_containers_image_is_not_the_hosts() {
         lines(&mounted, &[Detector::Host]).contains(&"host.id=0123".to_owned()),
         "the host's root, mounted"
     );
-    let own = mounted.as_own_root();
+    let own = mounted.into_own_root();
     assert_eq!(lines(&own, &[Detector::Host]), ["host.name=c"]);
 }
 

@@ -29,19 +29,15 @@ impl Collector for Conntrack {
         let statistics = statistics.map(|file| parse(&file)).transpose()?;
         let entries = match &statistics {
             Some(statistics) => statistics.entries,
-            None => number(&host.read("proc/sys/net/netfilter/nf_conntrack_count")?)?,
+            None => host.read("proc/sys/net/netfilter/nf_conntrack_count")?.first_number("a number")?,
         };
         out.int(&names::CONNTRACK_USAGE, &[], entries);
-        out.int(&names::CONNTRACK_LIMIT, &[], number(&limit)?);
+        out.int(&names::CONNTRACK_LIMIT, &[], limit.first_number("a number")?);
         for (reason, packets) in statistics.iter().flat_map(|statistics| statistics.drops) {
             out.int(&names::CONNTRACK_DROPS, &[Value::Str(reason)], packets);
         }
         Ok(())
     }
-}
-
-fn number(file: &HostFile<'_>) -> Result<i64, CollectError> {
-    file.number(&mut file.text().split_ascii_whitespace(), "a number", file.text())
 }
 
 #[derive(Debug, PartialEq)]

@@ -68,16 +68,11 @@ fn sizes(host: &HostRoot, devices: &[Device<'_>], out: &mut SampleBuffer) -> Res
         // sysfs has no names with a slash, as that of `cciss/c0d0`.
         let name = device.name.replace('/', "!");
         if let Some(file) = host.read_optional(format!("sys/class/block/{name}/size"))? {
-            let sectors = parse_size(&file)?;
+            let sectors: u64 = file.first_number("a number of sectors")?;
             push(out, &names::DISK_LIMIT, &[Value::Str(device.name)], sectors.saturating_mul(SECTOR_BYTES));
         }
     }
     Ok(())
-}
-
-/// Parses `528482304`, a number of sectors.
-pub(crate) fn parse_size(file: &HostFile<'_>) -> Result<u64, CollectError> {
-    file.number(&mut file.text().split_ascii_whitespace(), "a number of sectors", file.text())
 }
 
 /// The kernel counts in sectors of 512 bytes whatever the device's own.

@@ -7,7 +7,6 @@ use crate::collector::{Collector, CollectorSpec};
 use crate::error::CollectError;
 use crate::host::HostRoot;
 use crate::names;
-use crate::processors::parse_number;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "entropy",
@@ -32,7 +31,7 @@ impl Collector for Entropy {
             (&names::ENTROPY_LIMIT, "proc/sys/kernel/random/poolsize"),
         ] {
             match host.read_optional(path)? {
-                Some(file) => out.int(metric, &[], parse_number(&file)?),
+                Some(file) => out.int(metric, &[], file.first_number("a number")?),
                 None => return Err(CollectError::Absent { what: "entropy" }),
             }
         }

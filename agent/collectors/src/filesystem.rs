@@ -14,7 +14,6 @@ use crate::collector::{Collector, CollectorSpec};
 use crate::error::{CollectError, at_most};
 use crate::host::{HostFile, HostRoot};
 use crate::names;
-use crate::processors::parse_number;
 
 use mounts::unescape;
 pub(crate) use mounts::{Mount, parse, parse_all};
@@ -89,7 +88,11 @@ fn errors(host: &HostRoot, mounts: &[Mount], out: &mut SampleBuffer) -> Result<(
     for mount in mounts {
         let Some(name) = device_name(&devices, &mount.number) else { continue };
         if let Some(file) = host.read_optional(format!("sys/fs/ext4/{name}/errors_count"))? {
-            out.int(&names::FILESYSTEM_ERROR_COUNT, &[Value::Str(&mount.device)], parse_number(&file)?);
+            out.int(
+                &names::FILESYSTEM_ERROR_COUNT,
+                &[Value::Str(&mount.device)],
+                file.first_number("a number")?,
+            );
         }
     }
     Ok(())

@@ -260,6 +260,14 @@ impl HostFile<'_> {
     ) -> Result<N, CollectError> {
         fields.next().and_then(|field| field.parse().ok()).ok_or_else(|| self.malformed(expected, line))
     }
+
+    /// The number that the file begins with, mostly its only one.
+    pub(crate) fn first_number<N: std::str::FromStr>(
+        &self,
+        expected: &'static str,
+    ) -> Result<N, CollectError> {
+        self.number(&mut self.text.split_ascii_whitespace(), expected, &self.text)
+    }
 }
 
 impl Drop for HostFile<'_> {

@@ -26,7 +26,7 @@ use telemetry::{SampleBuffer, Timestamp, Value};
 
 use crate::collector::{Collector, CollectorSpec, Options};
 use crate::error::{CollectError, Lack, at_most};
-use crate::host::{HostFile, HostRoot};
+use crate::host::HostRoot;
 use crate::{cpu, names, uptime};
 #[cfg(test)]
 pub(crate) use command_line::masked;
@@ -337,8 +337,8 @@ impl Collector for Processes {
         }
         out.host();
         out.int(&names::THREAD_SKIPS, &[], self.threads_skipped as i64);
-        let pid_max = limit(&host.read("proc/sys/kernel/pid_max")?)?;
-        let threads_max = limit(&host.read("proc/sys/kernel/threads-max")?)?;
+        let pid_max: i64 = host.read("proc/sys/kernel/pid_max")?.first_number("a number")?;
+        let threads_max = host.read("proc/sys/kernel/threads-max")?.first_number("a number")?;
         out.int(&names::PROCESS_LIMIT, &[], pid_max.min(threads_max));
         first_error.map_or(Ok(()), Err)?;
         at_most(MOST_GROUPS, MOST_GROUPS + refused_groups, self.files.path(), "units with processes")?;
@@ -404,11 +404,6 @@ impl StateCounts {
             ("defunct", self.defunct),
         ]
     }
-}
-
-/// Parses the one number of a file below `/proc/sys/kernel`.
-pub(crate) fn limit(file: &HostFile<'_>) -> Result<i64, CollectError> {
-    file.number(&mut file.text().split_ascii_whitespace(), "a number", file.text())
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn cores(host: &HostRoot, cpus: &[i64]) -> Result<i64, CollectError> {
     for cpu in cpus {
         let part = |name: &str| -> Result<Option<i64>, CollectError> {
             let path = format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
-            host.read_optional(path)?.map(|file| parse_number(&file)).transpose()
+            host.read_optional(path)?.map(|file| file.first_number("a number")).transpose()
         };
         if let (Some(package), Some(core)) = (part("physical_package_id")?, part("core_id")?) {
             cores.insert((package, core));
@@ -69,7 +69,8 @@ fn steered(host: &HostRoot, cpus: &[i64]) -> Result<Vec<(i64, i64)>, CollectErro
         match host.read_optional(path) {
             // A driver that cannot say writes `<unknown>`.
             Ok(Some(file)) => {
-                rates.extend(parse_number(&file).ok().map(|rate| (*cpu, rate.saturating_mul(1000))));
+                let kilohertz: Option<i64> = file.first_number("a number").ok();
+                rates.extend(kilohertz.map(|rate| (*cpu, rate.saturating_mul(1000))));
             }
             // A CPU that goes offline meanwhile answers EBUSY, EIO or EINVAL.
             Ok(None) | Err(CollectError::Read { .. }) => {}
@@ -77,11 +78,6 @@ fn steered(host: &HostRoot, cpus: &[i64]) -> Result<Vec<(i64, i64)>, CollectErro
         }
     }
     Ok(rates)
-}
-
-/// Parses a file that is one number; `-1` is one.
-pub(crate) fn parse_number(file: &HostFile<'_>) -> Result<i64, CollectError> {
-    file.number(&mut file.text().split_ascii_whitespace(), "a number", file.text())
 }
 
 /// CPUs and their hertz, from the lines `processor : 0` and `cpu MHz : 2596.130`, which not every architecture has.

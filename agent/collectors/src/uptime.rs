@@ -31,6 +31,5 @@ pub(crate) fn seconds(host: &HostRoot) -> Result<f64, CollectError> {
 
 /// Parses `350735.47 234388.90`, of which the first is the uptime.
 pub(crate) fn parse(file: &HostFile<'_>) -> Result<f64, CollectError> {
-    let expected = "seconds since boot and seconds idle";
-    file.number(&mut file.text().split_ascii_whitespace(), expected, file.text())
+    file.first_number("seconds since boot and seconds idle")
 }

@@ -184,7 +184,7 @@ fn memory(look: &Look<'_>) -> Memory {
 fn disks(look: &Look<'_>) -> Vec<Disk> {
     let busy = look.rates(&names::DISK_IO_TIME, "system.device");
     let queues = look.rates(&names::DISK_WEIGHTED_IO_TIME, "system.device");
-    let moved = by_direction(look, &names::DISK_IO, "system.device", "disk.io.direction");
+    let moved = by_both(look, &names::DISK_IO, "system.device", "disk.io.direction");
     let of = |device: &str, direction: &str| {
         moved.get(&(device.to_owned(), direction.to_owned())).copied().unwrap_or(0.0)
     };
@@ -205,7 +205,7 @@ fn disks(look: &Look<'_>) -> Vec<Disk> {
 
 fn interfaces(look: &Look<'_>) -> Vec<Interface> {
     let name = "network.interface.name";
-    let moved = by_direction(look, &names::NETWORK_IO, name, "network.io.direction");
+    let moved = by_both(look, &names::NETWORK_IO, name, "network.io.direction");
     let drops = look.rates(&names::NETWORK_PACKET_DROPPED, name);
     let errors = look.rates(&names::NETWORK_ERRORS, name);
     let mut found: BTreeMap<String, Interface> = BTreeMap::new();
@@ -232,19 +232,18 @@ fn interfaces(look: &Look<'_>) -> Vec<Interface> {
 }
 
 /// Rates by two labels.
-fn by_direction(
+fn by_both(
     look: &Look<'_>,
     metric: &MetricSpec,
     label: &str,
-    direction: &str,
+    other: &str,
 ) -> BTreeMap<(String, String), f64> {
     let mut rates = BTreeMap::new();
     for id in look.store.select(&[Matcher::equal(METRIC_NAME, metric.name)]) {
         let samples = look.store.samples(id, look.now.saturating_sub(LOOKBACK_MILLIS), look.now);
         if let Some(rate) = growth(&samples) {
             let labels = look.store.labels(id);
-            *rates.entry((labels.get(label).to_owned(), labels.get(direction).to_owned())).or_default() +=
-                rate;
+            *rates.entry((labels.get(label).to_owned(), labels.get(other).to_owned())).or_default() += rate;
         }
     }
     rates
@@ -267,10 +266,19 @@ fn filesystems(look: &Look<'_>) -> Vec<Filesystem> {
     found
 }
 
+/// CPUs used. The time in which a task waited for block I/O is among the modes, and no use of a CPU.
+fn on_cpu(look: &Look<'_>, metric: &MetricSpec, label: &str) -> BTreeMap<String, f64> {
+    let mut used = BTreeMap::new();
+    for ((name, mode), rate) in by_both(look, metric, label, "cpu.mode") {
+        *used.entry(name).or_default() += if mode == "wait" { 0.0 } else { rate };
+    }
+    used
+}
+
 fn groups(look: &Look<'_>) -> Vec<Task> {
     let label = "hostmend.process_group.name";
     let figures = Figures {
-        cpu: look.rates(&names::GROUP_CPU_TIME, label),
+        cpu: on_cpu(look, &names::GROUP_CPU_TIME, label),
         memory: look.levels(&names::GROUP_MEMORY_USAGE, label),
         io: look.rates(&names::GROUP_DISK_IO, label),
     };
@@ -280,7 +288,7 @@ fn groups(look: &Look<'_>) -> Vec<Task> {
 fn processes(look: &Look<'_>) -> Vec<Task> {
     let label = "process.pid";
     let figures = Figures {
-        cpu: look.rates(&names::PROCESS_CPU_TIME, label),
+        cpu: on_cpu(look, &names::PROCESS_CPU_TIME, label),
         memory: look.levels(&names::PROCESS_MEMORY_USAGE, label),
         io: look.rates(&names::PROCESS_DISK_IO, label),
     };
@@ -389,5 +397,22 @@ mod tests {
         let pressure: Vec<_> = top.pressure.iter().map(|pressure| (&*pressure.of, pressure.full)).collect();
         assert_eq!(pressure, [("memory", Some(0.25))]);
         assert_eq!(of(&store, second(1_000)).disks.len(), 0, "long ago");
+    }
+    #[test]
+    fn a_task_that_waits_for_its_disk_uses_no_cpu_by_it() {
+        let mut store = Store::new(Limits::default());
+        let mut buffer = SampleBuffer::default();
+        let second = |second: i64| Timestamp::from_secs(1_800_000_000 + second);
+        for at in [0, 10] {
+            buffer.reset(second(at), second(-100));
+            buffer.entity(&names::PROCESS_GROUP, second(-100), &[Value::Str("backup.service")]);
+            for (mode, share) in [("user", 0.2), ("system", 0.3), ("wait", 0.9)] {
+                buffer.double(&names::GROUP_CPU_TIME, &[Value::Str(mode)], at as f64 * share);
+            }
+            buffer.int(&names::GROUP_MEMORY_USAGE, &[], 1);
+            store.append(&buffer);
+        }
+        let groups = of(&store, second(11)).groups;
+        assert_eq!(groups.iter().map(|group| group.cpu).collect::<Vec<_>>(), [0.5]);
     }
 }

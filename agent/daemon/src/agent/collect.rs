@@ -4,7 +4,7 @@ mod board;
 mod meter;
 mod probes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,10 +136,10 @@ impl CollectStage {
                         ticks = Ticks::begin();
                         break;
                     },
-                    recv(self.events.happened()) -> source => match source {
-                        Ok(source) => {
+                    recv(self.events.happened()) -> sources => match sources {
+                        Ok(sources) => {
                             pulse.beat(WORK_WITHIN);
-                            self.look_between(source);
+                            self.look_between(&sources);
                         }
                         Err(_) => return,
                     },
@@ -174,13 +174,15 @@ impl CollectStage {
         self.events.change(Change::Triggers(triggers));
     }
 
-    /// Looks at once at what an event is about, and lets those rules judge that depend on it.
-    fn look_between(&mut self, source: EventSource) {
-        let collector = source.collector();
-        let Some(lane) = self.inputs.lanes.lane_of(collector) else { return };
-        self.inputs.collection.collect_between(collector, clock::now(), &mut self.between);
-        let wake = || self.wakes.urgent.change(|collectors| collectors.extend([collector]));
-        self.intake.take_between(lane, collector, &mut self.between, wake);
+    /// Looks at once at what events are about, once at each collector, and lets those rules judge that depend on it.
+    fn look_between(&mut self, sources: &[EventSource]) {
+        let concerned: BTreeSet<&'static str> = sources.iter().map(|source| source.collector()).collect();
+        for collector in concerned {
+            let Some(lane) = self.inputs.lanes.lane_of(collector) else { continue };
+            self.inputs.collection.collect_between(collector, clock::now(), &mut self.between);
+            let wake = || self.wakes.urgent.change(|collectors| collectors.extend([collector]));
+            self.intake.take_between(lane, collector, &mut self.between, wake);
+        }
         self.wait_for_exits();
     }
 

@@ -17,7 +17,7 @@ use crate::clock;
 /// The shortest time between two looks because of one source.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Looks that are asked for and not done yet, at most: some of each source. With more of them the one that looks hangs.
+/// Looks that are asked for and not done yet, at most: several rounds. With more of them the one that looks hangs.
 const MOST_ASKED: usize = 16;
 
 /// What is to be waited for from now on.
@@ -30,7 +30,7 @@ pub(crate) enum Change {
 pub(crate) struct EventsLink {
     changes: Option<Sender<Change>>,
     waker: Waker,
-    happened: Receiver<EventSource>,
+    happened: Receiver<Vec<EventSource>>,
 }
 
 impl EventsLink {
@@ -41,8 +41,8 @@ impl EventsLink {
         self.waker.wake();
     }
 
-    /// What happened.
-    pub(crate) fn happened(&self) -> &Receiver<EventSource> {
+    /// What happened, together what happened at once.
+    pub(crate) fn happened(&self) -> &Receiver<Vec<EventSource>> {
         &self.happened
     }
 }
@@ -58,7 +58,7 @@ impl Drop for EventsLink {
 pub(crate) struct EventsStage {
     events: Events,
     changes: Receiver<Change>,
-    ask: Sender<EventSource>,
+    ask: Sender<Vec<EventSource>>,
     board: Arc<CollectBoard>,
     pulse: Pulse,
     pace: Pace,
@@ -96,8 +96,12 @@ impl EventsStage {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            for source in self.pace.due(clock::monotonic()) {
-                self.board.count_event(source, self.ask.try_send(source).is_ok());
+            let due = self.pace.due(clock::monotonic());
+            if !due.is_empty() {
+                let asked = self.ask.try_send(due.clone()).is_ok();
+                for source in due {
+                    self.board.count_event(source, asked);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use collectors::COLLECTORS;
 use documents::{Document, Problem};
 use otlp::tap::LogRules;
 use probes::HttpProbe;
@@ -90,6 +91,7 @@ impl Site<'_> {
 /// Names that exist.
 struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
+    collect: &'a Collect,
     receives: bool,
     textfiles: bool,
     log_rules: BTreeSet<String>,
@@ -109,6 +111,7 @@ impl<'a> Known<'a> {
         let options = &whole.collect.options;
         Self {
             metrics: metrics.collect(),
+            collect: whole.collect,
             receives: whole.receives,
             textfiles: whole.textfiles,
             log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
@@ -173,10 +176,29 @@ impl<'a> Known<'a> {
                 );
             }
         }
-        self.configured.iter().find_map(|(key, what, names)| {
+        let not_there = self.configured.iter().find_map(|(key, what, names)| {
             let value = exact(key).or_else(|| exact(&prometheus_label(key)))?;
             (!names.contains(&value)).then(|| not_configured(what, &value, names, site))
-        })
+        });
+        not_there.or_else(|| self.not_collected(spec, &name, site))
+    }
+
+    /// What is wrong if nobody collects the metric, which a rule calls `name`.
+    fn not_collected(&self, spec: &'static MetricSpec, name: &str, site: &Site<'_>) -> Option<Problem> {
+        let makes =
+            |metrics: &[&'static MetricSpec]| metrics.iter().any(|metric| std::ptr::eq(*metric, spec));
+        let collector = COLLECTORS.iter().find(|collector| makes(collector.metrics))?.name;
+        let problem = || site.warning(name, format!("{name} is not collected, so this sees nothing"));
+        if !self.collect.wants(collector) {
+            return Some(problem().with_hint(format!("`collect.disable` names the collector {collector}")));
+        }
+        if self.collect.options.wants(spec) {
+            return None;
+        }
+        Some(problem().with_hint(match spec.scope {
+            Scope::NodeExporter => "`node_exporter: { rules: true }` collects what rules name".to_owned(),
+            _ => format!("`collect: {{ metrics: {{ {}: true }} }}` switches it on", spec.name),
+        }))
     }
 
     fn alert(&self, runbook: &Runbook, site: &Site<'_>) -> Option<Problem> {

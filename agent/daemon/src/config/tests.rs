@@ -223,6 +223,41 @@ fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
 }
 
 #[test]
+fn a_rule_on_what_is_not_collected_is_told_what_would_collect_it() {
+    let off = |metric: &str, hint: &str| {
+        vec![format!("rules.yaml:5:11: {metric} is not collected, so this sees nothing; {hint}")]
+    };
+    let (share, forks) = ("system_cpu_utilization_ratio", "node_forks_total");
+    for (more, metric, expected) in [
+        ("", share, off(share, "`collect: { metrics: { system.cpu.utilization: true } }` switches it on")),
+        ("", forks, vec![]),
+        (
+            "node_exporter: { rules: false }\n",
+            forks,
+            off(forks, "`node_exporter: { rules: true }` collects what rules name"),
+        ),
+        ("node_exporter: { rules: false, enabled: true }\n", "node_load1", vec![]),
+    ] {
+        assert_eq!(
+            problems_with(more, &format!("{metric} > 0"), RUNBOOK, POLICY),
+            expected,
+            "{more}{metric}"
+        );
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hostmend.yaml");
+    std::fs::write(
+        directory.path().join("r.yaml"),
+        "groups: [{ name: g, rules: [{ record: a, expr: system_uptime_seconds }] }]",
+    )
+    .unwrap();
+    std::fs::write(&file, "rules: [r.yaml]\ncollect: { disable: [uptime] }\n").unwrap();
+    let problems = load(&file, Trust::invoking_user(), &Variables::new()).problems;
+    let told = problems.iter().map(ToString::to_string).collect::<String>();
+    assert!(told.ends_with("`collect.disable` names the collector uptime"), "{told}");
+}
+
+#[test]
 fn what_one_file_says_and_no_other_knows_is_told_with_its_place() {
     for (rule, runbook, policy, expected) in [
         (

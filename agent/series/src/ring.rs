@@ -43,6 +43,10 @@ impl<T: Copy> Sliding<T> {
         self.items.push(item);
     }
 
+    fn last_mut(&mut self) -> Option<&mut T> {
+        self.items.get_mut(self.start..)?.last_mut()
+    }
+
     pub(crate) fn drop_front(&mut self, count: usize) {
         self.start = (self.start + count).min(self.items.len());
     }
@@ -210,6 +214,14 @@ impl Ring {
         match &mut self.times {
             Times::Own(times) => times,
             Times::Shared { .. } => unreachable!("the times became the ring's own"),
+        }
+    }
+
+    /// Puts another value in the place of the newest.
+    pub(crate) fn replace_newest(&mut self, value: f64) {
+        if let Some(newest) = self.values.last_mut() {
+            *newest = value;
+            self.stale |= crate::is_stale(value);
         }
     }
 

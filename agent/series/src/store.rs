@@ -100,6 +100,8 @@ pub struct Store {
     timeline: Timeline,
     /// When the newest buffer was collected.
     newest: Option<i64>,
+    /// When the last look between two collections was.
+    looked: Option<i64>,
     generation: u64,
     evicted: u64,
     rejections: Rejections,
@@ -121,6 +123,7 @@ impl Store {
             scraped: ScrapedAs::default(),
             timeline: Timeline::default(),
             newest: None,
+            looked: None,
             generation: STORES.fetch_add(1, Ordering::Relaxed) << 40,
             evicted: 0,
             rejections: Rejections::default(),
@@ -163,9 +166,11 @@ impl Store {
         self.append_points(buffer, Some(tick))
     }
 
-    /// Like [`Store::append`], for a look at a few series between two collections: the others do not miss one by it.
+    /// Like [`Store::append`], for a look at a few series between two collections: the others do not miss one by it. Of a
+    /// look and a collection in the same millisecond the later counts.
     pub fn append_between(&mut self, buffer: &SampleBuffer) -> Appended {
         self.notice_set_back(buffer.at().as_millis());
+        self.looked = Some(buffer.at().as_millis());
         self.append_points(buffer, None)
     }
 
@@ -400,13 +405,20 @@ impl Store {
             None => self.begin_host_series(entity, point, tick)?,
         };
         let series = self.series.get_mut(number).ok_or(Rejected::Unknown)?;
-        if at <= series.ring.last() {
-            return if at < collected { Ok(false) } else { Err(Rejected::NotNewer) };
-        }
         let value = point.number.as_f64().unwrap_or(STALE);
-        match tick {
-            Some(tick) if at >= collected => series.ring.push_tick(&self.timeline, tick, at, value),
-            _ => series.ring.push_own(&self.timeline, at, value),
+        if at <= series.ring.last() {
+            if at < collected {
+                return Ok(false);
+            }
+            if self.looked != Some(at) || at < series.ring.last() {
+                return Err(Rejected::NotNewer);
+            }
+            series.ring.replace_newest(value);
+        } else {
+            match tick {
+                Some(tick) if at >= collected => series.ring.push_tick(&self.timeline, tick, at, value),
+                _ => series.ring.push_own(&self.timeline, at, value),
+            }
         }
         series.ring.trim(cutoff, self.limits.max_samples_per_series);
         if is_stale(value) {

@@ -203,6 +203,32 @@ fn a_look_between_two_collections_costs_the_others_nothing() {
 }
 
 #[test]
+fn of_a_look_and_a_collection_in_the_same_millisecond_the_later_counts() {
+    let look = |second, idle: Option<f64>| {
+        let mut buffer = SampleBuffer::default();
+        buffer.reset(Timestamp::from_secs(second), Timestamp::EPOCH);
+        match idle {
+            Some(idle) => buffer.double(&CPU_TIME, &[Value::Str("idle")], idle),
+            None => buffer.gone(&CPU_TIME, &[Value::Str("idle")]),
+        }
+        buffer
+    };
+    let mut store = Store::new(limits());
+    store.append_between(&look(10, Some(1.0)));
+    assert_eq!(store.append(&cycle(10, &[("idle", 2.0)])), Appended { samples: 2, rejected: 0 });
+    store.append(&cycle(20, &[("idle", 3.0)]));
+    store.append_between(&look(20, Some(4.0)));
+    let id = store.select(&name("system.cpu.time"))[0];
+    assert_eq!(all(&store, id), [(10, 2.0), (20, 4.0)]);
+    store.append_between(&look(30, Some(5.0)));
+    store.append(&look(30, None));
+    assert_eq!(store.latest(id, 30_000, 300_000), None);
+    store.append(&cycle(40, &[("idle", 6.0)]));
+    assert_eq!(store.latest(id, 40_000, 300_000), Some((40_000, 6.0)));
+    assert_eq!(store.rejected(), 0);
+}
+
+#[test]
 fn a_clock_set_back_to_before_a_look_between_collections_is_noticed() {
     let mut store = Store::new(limits());
     store.append(&cycle(10, &[("idle", 1.0)]));

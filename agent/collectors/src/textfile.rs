@@ -62,6 +62,12 @@ pub enum TextfileError {
         /// The file.
         path: String,
     },
+    /// Its name is no text, and the label `file` could not tell it from others.
+    #[error("the name of {path} is not UTF-8; choose another")]
+    Name {
+        /// The file, as far as it can be shown.
+        path: String,
+    },
     /// A name that is not its to tell.
     #[error("{path}: {name} is a name of the host's own; choose another")]
     HostName {
@@ -146,6 +152,9 @@ impl Reading {
     /// Takes all of a file or nothing.
     fn file(&mut self, path: &Path, may_bear: &dyn Fn(&str) -> bool) -> Result<(), TextfileError> {
         let shown = || path.display().to_string();
+        if path.to_str().is_none() {
+            return Err(TextfileError::Name { path: shown() });
+        }
         let (bytes, written) = open(path, MOST_BYTES - self.bytes)?;
         if bytes.len() > MOST_BYTES - self.bytes {
             return Err(Self::too_much(path, MOST_BYTES, "bytes"));
@@ -153,9 +162,12 @@ impl Reading {
         let families = parse(&bytes).map_err(|what| TextfileError::Text { path: shown(), what })?;
         let all = || families.iter().flat_map(|family| &family.samples);
         let names = families.iter().map(|family| &family.name).chain(all().map(|sample| &sample.name));
+        // A destination that translates to Prometheus gives a counter this ending.
+        let counters = families.iter().filter(|family| family.kind == FamilyKind::Counter);
+        let counters = counters.map(|family| format!("{}_total", family.name));
         let is_ours = |name: &str| name == SCRAPE_ERROR || name == MTIME || !may_bear(name);
-        if let Some(name) = names.into_iter().find(|name| is_ours(name)) {
-            return Err(TextfileError::HostName { path: shown(), name: name.clone() });
+        if let Some(name) = names.cloned().chain(counters).find(|name| is_ours(name)) {
+            return Err(TextfileError::HostName { path: shown(), name });
         }
         if self.series.len() + all().count() > MOST_TEXTFILE_SERIES {
             return Err(Self::too_much(path, MOST_TEXTFILE_SERIES, "series"));
@@ -285,6 +297,36 @@ mod tests {
                 "link.prom is no regular file; write it elsewhere and rename it into place",
                 "z.prom is no regular file; write it elsewhere and rename it into place",
             ]
+        );
+    }
+
+    #[test]
+    fn a_name_that_could_not_be_told_from_another_is_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let directory = directory(&[]);
+        for name in [&b"\xfe.prom"[..], b"\xff.prom"] {
+            std::fs::write(directory.path().join(std::ffi::OsStr::from_bytes(name)), "a 1\n").unwrap();
+        }
+        let (series, errors) = read(&directory);
+        assert_eq!(series, ["node_textfile_scrape_error 1"]);
+        assert_eq!(errors, vec!["the name of \u{fffd}.prom is not UTF-8; choose another"; 2]);
+    }
+
+    #[test]
+    fn a_counter_whose_name_becomes_one_of_the_hosts_at_its_destination_is_refused() {
+        let directory = directory(&[
+            ("a.prom", "# TYPE system_cpu_time counter\nsystem_cpu_time 1\n"),
+            ("b.prom", "# TYPE jobs counter\njobs 1\n"),
+        ]);
+        let read = read_textfiles(directory.path(), &|name| name != "system_cpu_time_total");
+        let errors: Vec<String> = read.errors.iter().map(ToString::to_string).collect();
+        let path = directory.path().join("a.prom");
+        assert_eq!(
+            errors,
+            [format!(
+                "{}: system_cpu_time_total is a name of the host's own; choose another",
+                path.display()
+            )]
         );
     }
 

@@ -17,29 +17,21 @@ pub(crate) use tree::Kind;
 /// The hexadecimal digits of a container's number.
 const ID_DIGITS: usize = 64;
 
-/// The unit whose cgroup this path is, or lies in: the innermost service or scope that systemd itself laid out; slices
-/// are none.
+/// The unit of the system whose cgroup this path is, or lies in; slices are none. What a user's own systemd runs is of
+/// `user@UID.service`: users give their units what names they like, those of the system's among them.
 ///
 /// `/system.slice/nginx.service/worker` is of `nginx.service`,
-/// `/user.slice/user-1000.slice/user@1000.service/app.slice/emacs.service` of `emacs.service`.
+/// `/user.slice/user-1000.slice/user@1000.service/app.slice/emacs.service` of `user@1000.service`.
 pub(crate) fn unit_of(path: &str) -> Option<&str> {
-    let mut unit = None;
-    for name in names(path) {
-        if is_slice(name) {
-            continue;
+    for name in names(path).filter(|name| !is_slice(name)) {
+        if is_unit(name) {
+            return Some(name.strip_prefix('_').unwrap_or(name));
         }
-        if !is_unit(name) {
-            if unit.is_some() || container_named(name).is_some() {
-                break;
-            }
-            continue;
-        }
-        unit = Some(name.strip_prefix('_').unwrap_or(name));
-        if !holds_units(name) {
-            break;
+        if container_named(name).is_some() {
+            return None;
         }
     }
-    unit
+    None
 }
 
 /// The container whose cgroup this path is, or lies in; of containers within containers the innermost.

@@ -43,7 +43,6 @@ mod rising;
 mod schedule;
 mod sockets;
 mod softnet;
-mod sysfs;
 mod textfile;
 mod unit_states;
 mod units;

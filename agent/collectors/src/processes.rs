@@ -34,7 +34,7 @@ use detail::{Host, Purse, Wanted};
 use files::ProcFiles;
 use groups::{Groups, MOST_GROUPS, Scale};
 use identity::{Identity, Users};
-use named::Named;
+use named::{MOST_NAMED, Named, oldest};
 use process::Process;
 use roster::Roster;
 use select::{By, Cost, costliest};
@@ -203,13 +203,22 @@ impl Processes {
         groups.finish()
     }
 
-    /// Marks the processes that are reported and says how many should have been.
-    fn choose(&mut self, host: &HostRoot) -> usize {
+    /// Marks the processes that are reported and says how many should have been, and how many by their name.
+    fn choose(&mut self, host: &HostRoot) -> (usize, usize) {
         let Self { roster: Roster { known, .. }, costs, named, files, .. } = self;
         let is_all = self.top.is_none();
-        for process in known.iter_mut() {
-            let is_named = named.has(process, files);
-            (process.is_reported, process.is_large) = (is_all || is_named, is_all || is_named);
+        let mut bearers = Vec::new();
+        for (at, process) in known.iter_mut().enumerate() {
+            if named.has(process, files) {
+                bearers.push((process.start_ticks, at));
+            }
+            (process.is_reported, process.is_large) = (is_all, is_all);
+        }
+        let named_count = bearers.len();
+        for at in oldest(bearers) {
+            if let Some(process) = known.get_mut(at) {
+                (process.is_reported, process.is_large) = (true, true);
+            }
         }
         if let Some(top) = self.top {
             costs.clear();
@@ -236,7 +245,7 @@ impl Processes {
             count += 1;
             process.is_reported = count <= MOST_REPORTED;
         }
-        count
+        (count, named_count)
     }
 
     fn identify(&mut self, host: &HostRoot) -> Result<(), CollectError> {
@@ -318,7 +327,7 @@ impl Collector for Processes {
             out.int(&names::PROCESS_COUNT, &[Value::Str(state)], count);
         }
         let refused_groups = self.group(host, out.at());
-        let chosen = self.choose(host);
+        let (chosen, named_count) = self.choose(host);
         self.identify(host)?;
         self.read_reported(host, Wanted::by(out), out.at());
         let elapsed_ticks = self.last_ticks.map_or(0, |last| uptime_ticks.saturating_sub(last));
@@ -342,6 +351,7 @@ impl Collector for Processes {
         out.int(&names::PROCESS_LIMIT, &[], pid_max.min(threads_max));
         first_error.map_or(Ok(()), Err)?;
         at_most(MOST_GROUPS, MOST_GROUPS + refused_groups, self.files.path(), "units with processes")?;
+        at_most(MOST_NAMED, named_count, self.files.path(), "processes named by rules and watches")?;
         at_most(MOST_REPORTED, chosen, self.files.path(), "processes")
     }
 }

@@ -3,7 +3,7 @@ use super::*;
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[test]
-fn the_unit_of_a_path_is_the_innermost_that_systemd_laid_out() {
+fn the_unit_of_a_path_is_one_of_the_system_whatever_users_call_theirs() {
     for (path, unit) in [
         ("/", None),
         ("/init.scope", Some("init.scope")),
@@ -13,8 +13,8 @@ fn the_unit_of_a_path_is_the_innermost_that_systemd_laid_out() {
         ("/system.slice/system-getty.slice/getty@tty1.service", Some("getty@tty1.service")),
         ("/system.slice/_cpu.service", Some("cpu.service")),
         ("/user.slice/user-0.slice/session-3.scope", Some("session-3.scope")),
-        ("/user.slice/user-1000.slice/user@1000.service/init.scope", Some("init.scope")),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/emacs.service", Some("emacs.service")),
+        ("/user.slice/user-1000.slice/user@1000.service/init.scope", Some("user@1000.service")),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service", Some("user@1000.service")),
         ("/user.slice/user-1000.slice/user@1000.service/tmux/x.service", Some("user@1000.service")),
         ("/system.slice/a.service/payload/b.service", Some("a.service")),
         ("/../../system.slice/cron.service", Some("cron.service")),

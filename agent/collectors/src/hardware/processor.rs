@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::inventory::{Component, Inventory, Reading, Source, device, entries_named, exists, text};
+use super::inventory::{Component, Inventory, Reading, Source, device, entries_named, exists, number, text};
 use crate::host::HostRoot;
 use crate::names;
-use crate::sysfs::number;
 
 const CPUS: &str = "sys/devices/system/cpu";
 const MEMORY: &str = "sys/devices/system/edac/mc";

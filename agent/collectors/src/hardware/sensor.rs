@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use telemetry::MetricSpec;
 
 use super::inventory::{
-    Component, Energy, Inventory, Source, State, device, entries_named, exists, is, text,
+    Component, Energy, Inventory, Source, State, device, entries, entries_named, exists, is, number, text,
 };
 use crate::host::HostRoot;
 use crate::names;
-use crate::sysfs::{entries, number};
 
 const CLASS: &str = "sys/class/hwmon";
 

@@ -1,10 +1,11 @@
-//! Metrics of groups of processes: those of one systemd unit, and all others together.
+//! Metrics of groups of processes: those of one systemd unit of the system, and all others together.
 
 use telemetry::{EntitySpec, MetricSpec};
 
 use super::{COUNT, COUNT_SECONDS, DISK_DIRECTION, FAULT_TYPE, LEVEL, metric, own};
 
-/// The processes of a systemd unit, or `other`: those of none. Its counters begin when it is first seen.
+/// The processes of a systemd unit of the system, or `other`: those of none. All that a user's own systemd runs is of
+/// `user@UID.service`. Its counters begin when it is first seen.
 pub static PROCESS_GROUP: EntitySpec =
     EntitySpec { name: "hostmend.process_group", attributes: &["hostmend.process_group.name"] };
 

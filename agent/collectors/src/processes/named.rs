@@ -9,6 +9,16 @@ use crate::collector::{Options, WatchTarget};
 use crate::host::HostRoot;
 use crate::pid_file::{self, PidFile};
 
+/// Processes that are reported because they bear a name that somebody named: any user can give his processes any name, and
+/// so many leave most of the room for series to others. Beyond it the collector fails after reporting the oldest.
+pub(super) const MOST_NAMED: usize = 200;
+
+/// The places of the oldest of the processes that bear a name, each given with its start.
+pub(super) fn oldest(mut bearers: Vec<(u64, usize)>) -> impl Iterator<Item = usize> {
+    bearers.sort_unstable();
+    bearers.into_iter().take(MOST_NAMED).map(|(_, at)| at)
+}
+
 /// Names and pid files of processes that are reported whatever they cost.
 #[derive(Debug, Default)]
 pub(super) struct Named {

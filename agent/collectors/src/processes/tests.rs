@@ -387,6 +387,22 @@ fn a_process_that_is_named_is_told_whatever_it_costs() {
 }
 
 #[test]
+fn of_many_processes_that_take_a_name_the_oldest_are_told() {
+    let host = Host::new();
+    for pid in 1..=MOST_NAMED as u32 + 3 {
+        host.stat(pid, "nginx", 'S', 9000 - u64::from(pid), 0, 1, 0);
+    }
+    let options = Options { named_processes: vec!["nginx".to_owned()], ..top(0) };
+    let mut processes = Processes::open(&host.root(), &options).unwrap();
+    let mut out = SampleBuffer::default();
+    let error = processes.collect(&host.root(), &mut out).unwrap_err();
+    let text = out.to_text();
+    let told = reported(&text);
+    assert_eq!((told.len(), told.first()), (MOST_NAMED, Some(&"4")), "{error}");
+    assert!(error.to_string().contains("processes named by rules and watches"), "{error}");
+}
+
+#[test]
 fn command_lines_are_told_only_when_asked_for_and_without_secrets() {
     let host = Host::new();
     host.process(7, 5000, 250, 3);

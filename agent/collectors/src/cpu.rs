@@ -154,7 +154,7 @@ fn report_times(times: &BTreeMap<Which, Times>, ticks_per_second: f64, out: &mut
 /// # Errors
 ///
 /// `/proc/stat` cannot be read or has no `btime`.
-pub fn boot_time(host: &HostRoot) -> Result<Timestamp, CollectError> {
+pub(crate) fn boot_time(host: &HostRoot) -> Result<Timestamp, CollectError> {
     Ok(parse(&host.read("proc/stat")?)?.boot)
 }
 

@@ -59,7 +59,6 @@ mod plausibility_tests;
 pub use ask::{FoundProcess, directory_usage, find_processes};
 pub use budget::{Budget, Stretch, Usage, own_memory};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
-pub use cpu::boot_time;
 pub use error::{CollectError, Found, Lack};
 pub use events::{
     EventSource, Events, LONGEST_WINDOW, PressureThresholds, PressureTrigger, WINDOW_STEP, Waker,

@@ -12,6 +12,9 @@ use telemetry::{METRIC_NAME, MetricSpec};
 
 use super::{Collect, Judgement, NodeExporter, Repairs};
 
+/// Who collects them.
+const COLLECTOR: &str = "node_exporter";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct NodeExporterSection {
@@ -45,6 +48,12 @@ pub(super) fn node_exporter(
         if label.value.is_empty() {
             review.error(label, "the label needs a value; leave the key out for the default");
         }
+    }
+    if let Some(enabled) = section.enabled.as_ref().filter(|enabled| enabled.value)
+        && !collect.wants(COLLECTOR)
+    {
+        let problem = review.error(enabled, "there would be nothing to serve");
+        problem.hint = Some(format!("`collect.disable` names the collector {COLLECTOR}"));
     }
     let value = |label: &Option<Spanned<String>>| label.as_ref().map(|label| label.value.clone());
     let all = section.keep == Some(KeepName::All);

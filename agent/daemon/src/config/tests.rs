@@ -131,6 +131,10 @@ fn mistakes_are_told_where_they_are_with_what_would_be_right() {
             "node_exporter: { job: \"\" }\n",
             "1:23: the label needs a value; leave the key out for the default",
         ),
+        (
+            "collect: { disable: [node_exporter] }\nnode_exporter: { enabled: true }\n",
+            "2:27: there would be nothing to serve; `collect.disable` names the collector node_exporter",
+        ),
         ("series: { max_series: 0 }\n", "1:23: at least 1 series must fit"),
         ("evaluation_interval: 1ms\n", "1:22: the interval is too short; 100ms is the shortest"),
     ] {

@@ -11,7 +11,7 @@ use super::figures::partitions;
 use super::member::{DeviceNames, Fate, Member, Reader};
 use super::mounts::{self, Mounts};
 use super::sources::{self, Source};
-use super::tree::{self, Found, Kind, Owner};
+use super::tree::{self, Found, Kind, Listing, Owner};
 use crate::collector::Collector;
 use crate::cpu;
 use crate::error::{CollectError, at_most};
@@ -49,6 +49,8 @@ pub(crate) struct Cgroups {
     /// Where they are, and how many there were when they were listed, told of or not.
     tree: String,
     count: usize,
+    /// How many directories were looked into, if there were more.
+    cut_at: Option<usize>,
 }
 
 impl Cgroups {
@@ -78,14 +80,15 @@ impl Cgroups {
             listed_at: None,
             tree: String::new(),
             count: 0,
+            cut_at: None,
         })
     }
 
     /// Lists the cgroups anew: those that are there still keep what is known of them.
     fn list(&mut self, host: &HostRoot, at: Timestamp) -> Result<(), CollectError> {
         self.listed_at = Some(at);
-        let (tree, mut found) = self.find(host)?;
-        self.tree = display(&tree);
+        let (tree, Listing { mut found, cut_at }) = self.find(host)?;
+        (self.tree, self.cut_at) = (display(&tree), cut_at);
         self.count = found.len();
         found.truncate(MOST_MEMBERS);
         let mut before = std::mem::take(&mut self.members).into_iter().peekable();
@@ -105,18 +108,20 @@ impl Cgroups {
     }
 
     /// In the first hierarchy that has any.
-    fn find(&self, host: &HostRoot) -> Result<(PathBuf, Vec<Found>), CollectError> {
+    fn find(&self, host: &HostRoot) -> Result<(PathBuf, Listing), CollectError> {
         for mount_point in self.mounts.trees() {
             let tree = host.path(mount_point);
             match tree::list(&tree, self.kind) {
-                Ok(found) if !found.is_empty() => return Ok((tree, found)),
+                Ok(listing) if !listing.found.is_empty() || listing.cut_at.is_some() => {
+                    return Ok((tree, listing));
+                }
                 Ok(_) => {}
                 // Mounted elsewhere, as in a container that sees the host's mounts and not what they lead to.
                 Err(error) if error.is_out_of_reach() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok((PathBuf::new(), Vec::new()))
+        Ok((PathBuf::new(), Listing::default()))
     }
 
     fn name_devices(&mut self, host: &HostRoot) -> Result<(), CollectError> {
@@ -168,7 +173,7 @@ impl Collector for Cgroups {
             let (_, again) = self.read(at, &wanted);
             result = result.and(again);
         }
-        if self.members.is_empty() {
+        if self.members.is_empty() && self.cut_at.is_none() {
             return Err(CollectError::Absent { what: "cgroups of this kind" });
         }
         for member in &self.members {
@@ -176,6 +181,9 @@ impl Collector for Cgroups {
         }
         out.host();
         result?;
+        if let Some(limit) = self.cut_at {
+            return Err(CollectError::TooMany { path: self.tree.clone(), what: "directories", limit });
+        }
         at_most(MOST_MEMBERS, self.count, &self.tree, self.kind.plural())
     }
 }

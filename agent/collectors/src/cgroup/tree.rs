@@ -16,6 +16,9 @@ use crate::host::display;
 /// Directories that are looked into at most. A host has some dozens of slices.
 const MOST_DIRECTORIES: usize = 2_000;
 
+/// As many of all users' own systemds together: there users make what directories they like, and take no room of others'.
+const MOST_DIRECTORIES_OF_USERS: usize = 1_000;
+
 /// How deep they may lie.
 const DEEPEST: usize = 16;
 
@@ -60,13 +63,22 @@ pub(super) struct Found {
     pub(super) inherited_memory_limit: Option<u64>,
 }
 
-/// The cgroups of this kind below a mount point of the host, in the order of their paths.
+/// What was found below a mount point.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// In the order of their paths.
+    pub(super) found: Vec<Found>,
+    /// How many directories were looked into, if there were more.
+    pub(super) cut_at: Option<usize>,
+}
+
+/// The cgroups of this kind below a mount point of the host.
 ///
 /// # Errors
 ///
-/// The mount point cannot be read, or holds too many directories.
-pub(super) fn list(mount_point: &Path, kind: Kind) -> Result<Vec<Found>, CollectError> {
-    let mut walk = Walk { kind, found: Vec::new(), looked_at: 0 };
+/// The mount point cannot be read.
+pub(super) fn list(mount_point: &Path, kind: Kind) -> Result<Listing, CollectError> {
+    let mut walk = Walk { kind, listing: Listing::default(), looked_at: 0, looked_at_of_users: 0 };
     walk.look_into(&Place {
         directory: mount_point.to_owned(),
         path: String::new(),
@@ -76,20 +88,18 @@ pub(super) fn list(mount_point: &Path, kind: Kind) -> Result<Vec<Found>, Collect
         depth: 0,
     })
     .map_err(|source| CollectError::Read { path: display(mount_point), source })?;
-    if walk.looked_at > MOST_DIRECTORIES {
-        let path = display(mount_point);
-        return Err(CollectError::TooMany { path, what: "directories", limit: MOST_DIRECTORIES });
-    }
-    walk.found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let mut listing = walk.listing;
+    listing.found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut seen = HashSet::new();
-    walk.found.retain(|found| seen.insert(found.owner.clone()));
-    Ok(walk.found)
+    listing.found.retain(|found| seen.insert(found.owner.clone()));
+    Ok(listing)
 }
 
 struct Walk {
     kind: Kind,
-    found: Vec<Found>,
+    listing: Listing,
     looked_at: usize,
+    looked_at_of_users: usize,
 }
 
 /// A directory that is looked into.
@@ -104,8 +114,16 @@ struct Place {
 
 impl Walk {
     fn look_into(&mut self, place: &Place) -> Result<(), Errno> {
-        self.looked_at += 1;
-        if self.looked_at > MOST_DIRECTORIES || place.depth > DEEPEST {
+        let (looked_at, most) = match place.user {
+            Some(_) => (&mut self.looked_at_of_users, MOST_DIRECTORIES_OF_USERS),
+            None => (&mut self.looked_at, MOST_DIRECTORIES),
+        };
+        if *looked_at >= most {
+            self.listing.cut_at = Some(most);
+            return Ok(());
+        }
+        *looked_at += 1;
+        if place.depth > DEEPEST {
             return Ok(());
         }
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
@@ -132,7 +150,7 @@ impl Walk {
         let goes_on = owner.is_none() || holds_units(name);
         if let (true, Some(owner)) = (wanted, owner) {
             let found = Found { path: path.clone(), inode, owner, inherited_memory_limit: memory_limit };
-            self.found.push(found);
+            self.listing.found.push(found);
         }
         if goes_on && !is_leaf(name) {
             let user = name.strip_prefix("user@").and_then(|rest| rest.strip_suffix(".service"));
@@ -140,7 +158,8 @@ impl Walk {
                 directory: place.directory.join(name),
                 path,
                 name: name.to_owned(),
-                user: user.map(str::to_owned).or_else(|| place.user.clone()),
+                // What a user calls as another's systemd stays the user's.
+                user: place.user.clone().or_else(|| user.map(str::to_owned)),
                 memory_limit,
                 depth: place.depth + 1,
             };

@@ -266,6 +266,35 @@ fn beyond_the_limit_the_first_are_told_and_the_rest_is_an_error() {
 }
 
 #[test]
+fn directories_that_users_make_take_no_room_of_the_systems_units() {
+    let laid = Laid::host(V2);
+    let home = "user.slice/user-1000.slice/user@1000.service";
+    for number in 0..2_100 {
+        laid.file(&format!("sys/fs/cgroup/{home}/{number}/x/cgroup.procs"), "");
+    }
+    laid.unit(&format!("{home}/user@0.service/nginx.service"), 1, 1);
+    laid.unit("system.slice/nginx.service", 1, 1);
+    let mut out = SampleBuffer::default();
+    let error = laid.open(Kind::Units).collect(&laid.host, &mut out).unwrap_err().to_string();
+    assert!(error.ends_with("holds more than the 1000 directories that are looked at"), "{error}");
+    let text = out.to_text();
+    assert!(text.contains("[systemd.unit{systemd.unit.name=\"nginx.service\"}]"), "{text}");
+    assert!(!text.contains("user.id=\"0\""), "{text}");
+}
+
+#[test]
+fn what_a_user_calls_as_anothers_systemd_stays_the_users() {
+    let laid = Laid::host(V2);
+    laid.unit("user.slice/user-1000.slice/user@1000.service/user@0.service/a.service", 1, 1);
+    let told = laid.collect(&mut laid.open(Kind::Units), 0, &["["]);
+    assert!(
+        told.iter().all(|entity| entity.contains("user.id=\"1000\"") || !entity.contains("a.service")),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|entity| entity.contains("a.service")), "{told:?}");
+}
+
+#[test]
 fn a_malformed_file_costs_its_own_figure_only_and_is_named() {
     let laid = Laid::host(V2);
     laid.unit("a.service", 1, 7);

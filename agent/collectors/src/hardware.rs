@@ -21,10 +21,11 @@ use crate::collector::{Collector, CollectorSpec};
 use crate::error::{CollectError, Lack, at_most};
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs;
 use inventory::{Component, Inventory, Reading, Says, Source, State, is};
 
 #[cfg(test)]
-pub(crate) use inventory::{parse_number, state_of};
+pub(crate) use inventory::state_of;
 #[cfg(test)]
 pub(crate) use processor::parse_cpuinfo;
 
@@ -111,7 +112,7 @@ impl Collector for Hardware {
         }
         let path = host.path("sys").display().to_string();
         at_most(MOST_READINGS, found, &path, "values of hardware")?;
-        at_most(inventory::MOST_ENTRIES, most, &path, "entries of a directory")
+        at_most(sysfs::MOST_ENTRIES, most, &path, "entries of a directory")
     }
 }
 

@@ -67,7 +67,6 @@ fn parse_as_everything(bytes: &[u8]) {
     let _ = conntrack::parse(&file);
     sockets::Lines::default().take(bytes, &mut sockets::Counts::default());
     let _ = sockets::parse(bytes, &mut sockets::Counts::default());
-    let _ = hardware::parse_number(file.text());
     let _ = hardware::parse_cpuinfo(file.text());
     let _ = hardware::state_of(file.text());
     for line in file.lines() {

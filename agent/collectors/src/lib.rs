@@ -43,6 +43,7 @@ mod rising;
 mod schedule;
 mod sockets;
 mod softnet;
+mod sysfs;
 mod textfile;
 mod unit_states;
 mod units;

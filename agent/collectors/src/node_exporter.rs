@@ -16,7 +16,6 @@ mod network;
 mod rows;
 mod sensors;
 mod sockets;
-mod sysfs;
 mod system;
 mod systemd;
 mod timex;
@@ -262,6 +261,6 @@ pub(crate) fn parse_as_everything(file: &HostFile<'_>) {
     let _ = sockets::sum_of_column(file, "found");
     let _ = hwmon::explode(file.text());
     let _ = hwmon::clean(file.text());
-    let _ = sysfs::parse(file.text());
+    let _ = crate::sysfs::parse(file.text());
     system::parse_as_everything(file.text());
 }

@@ -1,10 +1,9 @@
 //! Disks: block devices of `/sys/block` with a device behind them, virtual machines' included.
 
-use super::inventory::{
-    Component, Inventory, Says, Source, State, device, entries, exists, number, state_of, text,
-};
+use super::inventory::{Component, Inventory, Says, Source, State, device, exists, state_of, text};
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs::{entries, number};
 
 pub(super) const BLOCKS: &str = "sys/block";
 

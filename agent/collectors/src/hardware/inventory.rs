@@ -6,10 +6,7 @@ use telemetry::MetricSpec;
 
 use crate::error::CollectError;
 use crate::host::HostRoot;
-
-/// Entries of a directory that are looked at; a host with many containers has thousands of interfaces. Beyond it the
-/// collector fails after reporting what it found.
-pub(super) const MOST_ENTRIES: usize = 20_000;
+use crate::sysfs::{self, entries};
 
 /// The longest text that is kept of a label, in characters.
 const LONGEST_TEXT: usize = 100;
@@ -41,15 +38,6 @@ pub(super) fn what_is_there(host: &HostRoot) -> (String, usize) {
     (all, most)
 }
 
-/// The names in a directory, sorted; none when it is not there.
-pub(super) fn entries(host: &HostRoot, directory: &str) -> Vec<String> {
-    let Ok(found) = std::fs::read_dir(host.path(directory)) else { return Vec::new() };
-    let mut names: Vec<String> =
-        found.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MOST_ENTRIES + 1).collect();
-    names.sort_unstable();
-    names
-}
-
 /// The names in `directory` that begin with `prefix`.
 pub(super) fn entries_named(host: &HostRoot, directory: &str, prefix: &str) -> Vec<String> {
     let mut names = entries(host, directory);
@@ -71,19 +59,6 @@ pub(super) fn text(host: &HostRoot, path: &str) -> Option<String> {
         .take(LONGEST_TEXT)
         .collect();
     (!text.is_empty()).then_some(text)
-}
-
-pub(super) fn number(host: &HostRoot, path: &str) -> Option<f64> {
-    parse_number(host.read(path).ok()?.text())
-}
-
-/// Parses the one number of a file, which may be hexadecimal.
-pub(crate) fn parse_number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok().map(|number| number as f64),
-        None => text.parse::<i64>().ok().map(|number| number as f64),
-    }
 }
 
 /// The directory of the device that an entry of a class leads to: of `../../devices/platform/coretemp.0/hwmon/hwmon0`
@@ -164,13 +139,13 @@ impl Source {
             Self::Files { paths, divisor, fold } => {
                 let mut folded = None;
                 for path in paths {
-                    let Some(number) = parse_number(host.read(&*path)?.text()) else { continue };
+                    let Some(number) = sysfs::parse(host.read(&*path)?.text()) else { continue };
                     folded = Some(folded.map_or(number, |so_far| fold(so_far, number)));
                 }
                 Ok(folded.map(|number| number / *divisor))
             }
             Self::Energy(energy) => {
-                let number = parse_number(host.read(&energy.path)?.text());
+                let number = sysfs::parse(host.read(&energy.path)?.text());
                 Ok(number.map(|microjoules| energy.joules(microjoules)))
             }
             Self::Status { .. } => Ok(None),

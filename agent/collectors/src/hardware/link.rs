@@ -3,9 +3,10 @@
 //! The same links as the collector `network` tells of by interface, here as components: whether they have a carrier, how
 //! fast they are, and which bond they belong to.
 
-use super::inventory::{Component, Inventory, Says, Source, State, device, entries, exists, state_of, text};
+use super::inventory::{Component, Inventory, Says, Source, State, device, exists, state_of, text};
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs::entries;
 
 const CLASS: &str = "sys/class/net";
 

@@ -1,11 +1,10 @@
 //! Batteries and supplies of `/sys/class/power_supply`, and the energy that Intel's and AMD's processors count
 //! themselves (`/sys/class/powercap`), which only root may read since 2020.
 
-use super::inventory::{
-    Component, Energy, Inventory, Source, State, entries, entries_named, exists, number, state_of, text,
-};
+use super::inventory::{Component, Energy, Inventory, Source, State, entries_named, exists, state_of, text};
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs::{entries, number};
 
 const CLASS: &str = "sys/class/power_supply";
 const POWERCAP: &str = "sys/class/powercap";

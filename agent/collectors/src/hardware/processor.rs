@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::inventory::{Component, Inventory, Reading, Source, device, entries_named, exists, number, text};
+use super::inventory::{Component, Inventory, Reading, Source, device, entries_named, exists, text};
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs::number;
 
 const CPUS: &str = "sys/devices/system/cpu";
 const MEMORY: &str = "sys/devices/system/edac/mc";

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use telemetry::MetricSpec;
 
 use super::inventory::{
-    Component, Energy, Inventory, Source, State, device, entries, entries_named, exists, is, number, text,
+    Component, Energy, Inventory, Source, State, device, entries_named, exists, is, text,
 };
 use crate::host::HostRoot;
 use crate::names;
+use crate::sysfs::{entries, number};
 
 const CLASS: &str = "sys/class/hwmon";
 

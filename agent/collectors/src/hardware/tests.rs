@@ -197,17 +197,3 @@ fn errors_of_memory_are_told_by_module_where_the_driver_knows_modules() {
     );
     assert!(text.contains("} 17179869184\n"), "{text}");
 }
-
-#[test]
-fn numbers_are_read_as_the_kernel_writes_them() {
-    for (text, expected) in [
-        ("42\n", Some(42.0)),
-        ("-5", Some(-5.0)),
-        ("0x1f", Some(31.0)),
-        ("", None),
-        ("1.5", None),
-        ("0x", None),
-    ] {
-        assert_eq!(parse_number(text), expected, "{text:?}");
-    }
-}

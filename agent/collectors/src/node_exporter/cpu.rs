@@ -4,10 +4,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::CollectError;
 use crate::host::{HostFile, HostRoot};
+use crate::sysfs;
 
 pub(super) static CPU: [MetricSpec; 6] = from(
     "/proc/stat, /sys/devices/system/cpu",

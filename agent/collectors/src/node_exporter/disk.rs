@@ -4,10 +4,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::{CollectError, at_most};
 use crate::host::HostRoot;
+use crate::sysfs;
 
 const DEVICE: &[&str] = &["device"];
 
@@ -172,7 +173,7 @@ fn property<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 pub(super) fn nvme(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
-    for device in sysfs::names(host, "sys/class/nvme") {
+    for device in sysfs::entries(host, "sys/class/nvme") {
         let of =
             |name: &str| sysfs::text(host, &format!("sys/class/nvme/{device}/{name}")).unwrap_or_default();
         let [firmware, model, serial, state] = ["firmware_rev", "model", "serial", "state"].map(of);

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::{CollectError, at_most};
 use crate::host::HostRoot;
+use crate::sysfs;
 
 const SENSOR: &[&str] = &["chip", "sensor"];
 
@@ -98,7 +99,7 @@ type Sensors = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(super) fn hwmon(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
     const HWMON: &str = "sys/class/hwmon";
-    let chips = sysfs::names(host, HWMON);
+    let chips = sysfs::entries(host, HWMON);
     let mut named: Vec<(String, String, String)> = Vec::new();
     for chip in chips.iter().take(MOST_CHIPS) {
         let directory = format!("{HWMON}/{chip}");
@@ -158,7 +159,7 @@ fn told_apart(all: &[(String, String, String)], directory: &str, name: &str, own
 }
 
 fn read(host: &HostRoot, directory: &str, sensors: &mut Sensors) {
-    for file in sysfs::names(host, directory).into_iter().take(MOST_FILES) {
+    for file in sysfs::entries(host, directory).into_iter().take(MOST_FILES) {
         let Some((kind, number, element)) = explode(&file).filter(|(kind, ..)| KINDS.contains(kind)) else {
             continue;
         };

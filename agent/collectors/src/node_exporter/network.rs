@@ -5,10 +5,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::{CollectError, at_most};
 use crate::host::HostRoot;
+use crate::sysfs;
 
 const DEVICE: &[&str] = &["device"];
 const NET: &str = "sys/class/net";
@@ -144,7 +145,7 @@ pub(super) fn netdev(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectEr
 }
 
 pub(super) fn netclass(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
-    let mut interfaces = sysfs::names(host, NET);
+    let mut interfaces = sysfs::entries(host, NET);
     interfaces.retain(|name| host.path(format!("{NET}/{name}")).is_dir());
     let count = interfaces.len();
     for name in interfaces.into_iter().take(MOST_INTERFACES) {

@@ -2,10 +2,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::CollectError;
 use crate::host::HostRoot;
+use crate::sysfs;
 
 pub(super) static EDAC: [MetricSpec; 4] = from(
     "/sys/devices/system/edac/mc",
@@ -109,7 +110,7 @@ pub(super) static RAPL: [MetricSpec; 5] =
 pub(super) fn rapl(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
     const POWERCAP: &str = "sys/class/powercap";
     let mut seen: Vec<String> = Vec::new();
-    for zone in sysfs::names(host, POWERCAP) {
+    for zone in sysfs::entries(host, POWERCAP) {
         let Some(name) = sysfs::text(host, &format!("{POWERCAP}/{zone}/name")) else { continue };
         // `package-0` brings its number; others are counted.
         let (name, index) = match name.split_once('-') {
@@ -161,7 +162,7 @@ pub(super) static WATCHDOG: [MetricSpec; 8] = from(
 );
 
 pub(super) fn watchdog(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
-    for name in sysfs::names(host, "sys/class/watchdog") {
+    for name in sysfs::entries(host, "sys/class/watchdog") {
         let path = |file: &str| format!("sys/class/watchdog/{name}/{file}");
         for (metric, file) in WATCHDOG_FILES {
             if let Some(value) = sysfs::number(host, &path(file)) {
@@ -270,7 +271,7 @@ pub(super) static POWER_INFO: [MetricSpec; 1] = from(
 );
 
 pub(super) fn power_supply(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectError> {
-    for name in sysfs::names(host, "sys/class/power_supply") {
+    for name in sysfs::entries(host, "sys/class/power_supply") {
         // One file has all that the supply tells.
         let uevent = sysfs::text(host, &format!("sys/class/power_supply/{name}/uevent")).unwrap_or_default();
         for (metric, (file, divisor)) in POWER_SUPPLY.iter().zip(POWER_FILES) {

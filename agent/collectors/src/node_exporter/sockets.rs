@@ -4,10 +4,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge, untyped};
-use super::{Out, sysfs};
 use crate::error::CollectError;
 use crate::host::{HostFile, HostRoot};
+use crate::sysfs;
 
 macro_rules! statistics {
     ($($protocol:literal: $($name:literal)*;)*) => {

@@ -2,10 +2,11 @@
 
 use telemetry::{MetricSpec, Value};
 
+use super::Out;
 use super::rows::{counter, from, gauge};
-use super::{Out, sysfs};
 use crate::error::CollectError;
 use crate::host::HostRoot;
+use crate::sysfs;
 
 const DMI_LABELS: &[&str] = &[
     "bios_date",

@@ -5,7 +5,7 @@
 
 use telemetry::{LabelsBuilder, LeftOut, MetricSpec, Scope};
 
-use super::Store;
+use super::{STALE, Store};
 
 /// How series of [`Scope::NodeExporter`] are kept.
 #[derive(Clone, Debug, Default)]
@@ -32,20 +32,27 @@ impl ScrapedAs {
 
 impl Store {
     /// Says how series that bear `node_exporter`'s names are kept from now on. Under other labels they are other series;
-    /// the former ones end by not going on.
+    /// the former ones end a millisecond after their newest samples.
     pub fn set_scraped_as(&mut self, scraped: ScrapedAs) {
         let old = std::mem::replace(&mut self.scraped, scraped);
         if (&old.job, &old.instance) == (&self.scraped.job, &self.scraped.instance) {
             return;
         }
-        for (_, series) in self.series.iter_mut() {
+        let mut ended = Vec::new();
+        for (number, series) in self.series.iter_mut() {
             let entry = series.entries.first().and_then(|entry| self.entries.get(*entry));
             let is_former = entry.is_some_and(|entry| {
                 (entry.labels.get("job"), entry.labels.get("instance")) == (&old.job, &old.instance)
             });
             if let Some(fingerprint) = series.fingerprint.take_if(|_| is_former) {
                 self.by_fingerprint.remove(&fingerprint);
+                let end = series.ring.last().saturating_add(1);
+                series.ring.push_own(&self.timeline, end, STALE);
+                ended.push(number);
             }
+        }
+        for number in ended {
+            self.note_end(number);
         }
     }
 }
@@ -85,7 +92,7 @@ mod tests {
         store.append(&buffer);
         let all = Matcher::new("__name__", MatchOp::Regex, "node_.*|system.*").unwrap();
         let at = seconds * 1000;
-        let ids = store.select(&[all]).into_iter().filter(|id| store.latest(*id, at, 1).is_some());
+        let ids = store.select(&[all]).into_iter().filter(|id| store.latest(*id, at, 300_000).is_some());
         ids.map(|id| store.labels(id).to_string()).collect()
     }
 

@@ -43,7 +43,7 @@ impl Collector for Filesystem {
         let (file, view) = host.read_of_init("mountinfo")?;
         let mut mounts = parse(&file, view)?;
         let mut first_error = at_most(MOST_MOUNTS, mounts.len(), &file.path(), "file systems").err();
-        mounts.truncate(MOST_MOUNTS);
+        mounts::keep(&mut mounts, MOST_MOUNTS);
         let questions: Vec<Question<'_>> = mounts.iter().map(Mount::question).collect();
         let mut filesystems = Vec::new();
         let mut stuck = Vec::new();

@@ -122,6 +122,14 @@ pub(crate) fn parse(file: &HostFile<'_>, view: View) -> Result<Vec<Mount>, Colle
     Ok(mounts)
 }
 
+/// Drops all but so many. Any user may mount programs of his own, in any number: those go before what the host mounts.
+pub(super) fn keep(mounts: &mut Vec<Mount>, most: usize) {
+    if mounts.len() > most {
+        mounts.sort_by_key(|mount| mount.is_remote);
+        mounts.truncate(most);
+    }
+}
+
 /// Parses `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard` (`proc_pid_mountinfo(5)`), sorted by mount point. Where
 /// one mount hides another, the later one stands. What is mounted below a remote file system is remote itself, because
 /// the way there leads through it; unless that is `/`, without which nothing runs.
@@ -248,6 +256,26 @@ mod tests {
         {
             let line = format!("30 27 0:40 / /srv rw - {kind} far:/srv rw");
             assert_eq!(remote(&line), [("/srv".to_owned(), true)], "{kind}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_limit_programs_of_users_go_before_what_the_host_mounts() {
+        let mount = |point: &str, is_remote| Mount {
+            id: 1,
+            number: String::new(),
+            point: point.to_owned(),
+            kind: String::new(),
+            device: String::new(),
+            read_only: false,
+            is_remote,
+        };
+        let all =
+            || vec![mount("/", false), mount("/home/a", true), mount("/srv", true), mount("/var", false)];
+        for (most, kept) in [(3, &["/", "/var", "/home/a"][..]), (4, &["/", "/home/a", "/srv", "/var"])] {
+            let mut mounts = all();
+            keep(&mut mounts, most);
+            assert_eq!(mounts.iter().map(|mount| mount.point.as_str()).collect::<Vec<_>>(), kept);
         }
     }
 

@@ -125,7 +125,7 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Reads a text as each of a cgroup's files and those around them, whatever it says.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn parse_as_everything(file: &crate::host::HostFile<'_>) {
     let _ = mounts::parse(file);
     let _ = figures::partitions(file.text()).count();

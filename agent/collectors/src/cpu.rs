@@ -155,7 +155,14 @@ fn report_times(times: &BTreeMap<Which, Times>, ticks_per_second: f64, out: &mut
 ///
 /// `/proc/stat` cannot be read or has no `btime`.
 pub(crate) fn boot_time(host: &HostRoot) -> Result<Timestamp, CollectError> {
-    Ok(parse(&host.read("proc/stat")?)?.boot)
+    let file = host.read("proc/stat")?;
+    // Its line comes after those of all CPUs and of all interrupts, which are long and of no interest here.
+    let line = file.lines().find(|line| line.starts_with("btime ")).unwrap_or_default();
+    Ok(Timestamp::from_secs(file.number(
+        &mut line.split_ascii_whitespace().skip(1),
+        "the line btime",
+        line,
+    )?))
 }
 
 #[cfg(test)]

@@ -24,9 +24,9 @@ use crate::names;
 use crate::sysfs;
 use inventory::{Component, Inventory, Reading, Says, Source, State, is};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use inventory::state_of;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use processor::parse_cpuinfo;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {

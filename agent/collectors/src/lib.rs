@@ -52,6 +52,8 @@ mod watch;
 
 #[cfg(test)]
 mod fixture_tests;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod hostile_input;
 #[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]

@@ -251,7 +251,7 @@ fn present<'a>(file: Option<HostFile<'a>>, what: &'static str) -> Result<HostFil
 }
 
 /// Every parser of this profile, for the test that no bytes make one panic.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn parse_as_everything(file: &HostFile<'_>) {
     let _ = cpu::parse_cpus(file);
     let _ = cpu::parse_list(file.text()).count();

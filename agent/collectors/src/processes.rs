@@ -28,7 +28,7 @@ use crate::collector::{Collector, CollectorSpec, Options};
 use crate::error::{CollectError, Lack, at_most};
 use crate::host::HostRoot;
 use crate::{cpu, names, uptime};
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use command_line::masked;
 use detail::{Host, Purse, Wanted};
 use files::ProcFiles;
@@ -38,7 +38,7 @@ use named::{MOST_NAMED, Named, oldest};
 use process::Process;
 use roster::Roster;
 use select::{By, Cost, costliest};
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use text::{
     parse_descriptor_limit, parse_io, parse_pss, parse_schedstat, parse_statm, parse_status,
 };

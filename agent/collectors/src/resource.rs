@@ -111,7 +111,7 @@ fn architecture(machine: &str) -> &str {
 }
 
 /// For the test that no bytes make a parser panic.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn parse_as_everything(file: &crate::host::HostFile<'_>) {
     let text = file.text();
     let _ = os::parse_os_release(file);

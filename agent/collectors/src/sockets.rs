@@ -20,9 +20,9 @@ use crate::host::HostRoot;
 use crate::names;
 use crate::protocols::of_sockstat;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use listing::Lines;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use netlink::parse;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {

@@ -32,7 +32,7 @@ fn a_machine_under_load_is_told_by_the_conventions() {
             "for busy in 1 2 3; do timeout 60 sh -c 'while :; do :; done' & done
              timeout 60 sh -c 'while :; do dd if=/dev/zero of=/var/tmp/load bs=64k count=64 conv=fsync; done' 2> /dev/null &
              hostmend collect --once --format otlp-json > /var/tmp/dump
-             pkill -f 'while :' || true; rm -f /var/tmp/load",
+             kill $(jobs -p)",
         )?;
         let text = host.read("/var/tmp/dump")?;
         let dump = tempfile::NamedTempFile::new()?;

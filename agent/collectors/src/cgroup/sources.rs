@@ -132,7 +132,7 @@ pub(super) fn of(mounts: &Mounts, host: &HostRoot) -> Vec<Source> {
     sources
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn parse_as_everything(text: &str) {
     for row in VERSION_2.iter().chain(&VERSION_1) {
         let _ = (row.parse)(text, &mut figures::Figures::default());

@@ -313,7 +313,7 @@ pub(super) fn uname(host: &HostRoot, out: &mut Out<'_>) -> Result<(), CollectErr
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(super) fn parse_as_everything(text: &str) {
     let _ = value_of(text, "ID");
     let _ = leading_number(text);

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -328,7 +328,13 @@ fn a_hundred_reloads_cost_neither_descriptors_nor_memory() {
     (0..20).for_each(round);
     let before = footprint(&host);
     (20..70).for_each(round);
-    let after = footprint(&host);
+    // What a reload replaces ends by itself, on a busy host a moment later.
+    let begun = Instant::now();
+    let mut after = footprint(&host);
+    while before.0.abs_diff(after.0) > 2 && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::park_timeout(Duration::from_millis(100));
+        after = footprint(&host);
+    }
     assert!(before.0.abs_diff(after.0) <= 2, "descriptors: {before:?} became {after:?}");
     assert!((after.1 / before.1 - 1.0).abs() <= 0.05, "resident KiB: {before:?} became {after:?}");
     println!("a hundred reloads: {before:?} became {after:?}");

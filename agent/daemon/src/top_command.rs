@@ -1,6 +1,6 @@
 //! `hostmend top`: a live view of where the host is short of something, from what the running agent sees anyway.
 //!
-//! Asks the agent, lets [`frame`] draw and writes it; nothing is measured here. An agent that stops answering leaves the
+//! Asks the agent, lets [`mod@frame`] draw and writes it; nothing is measured here. An agent that stops answering leaves the
 //! last view, with the reason above it.
 
 mod frame;

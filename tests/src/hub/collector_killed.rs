@@ -16,14 +16,19 @@ use crate::collector::Collector;
 const KILLS: u64 = 2;
 const ITEMS: u64 = 50;
 
-/// What the files hold, by the numbers of the items: in JSON, of each kind under a name of its own.
+/// What the files hold, by the numbers of the items: in JSON, of each kind under a name of its own. A line that was being
+/// written at a kill has no end, and the next follows it at once.
 fn written(directory: &Path) -> Arrived {
     let text = std::fs::read_to_string(directory.join("received.jsonl")).unwrap_or_default();
     let mut arrived = Arrived::default();
-    for line in text.lines() {
-        let signal = if line.starts_with("{\"resourceSpans") { Signal::Traces } else { Signal::Logs };
-        let mut items = 0;
-        for rest in line.split("\"spanId\":\"").skip(1) {
+    let (mut signal, mut items) = (Signal::Traces, 0);
+    for piece in text.split("{\"resource") {
+        // Others are resources within a request.
+        let begins = [("Spans", Signal::Traces), ("Logs", Signal::Logs)];
+        if let Some((_, new)) = begins.into_iter().find(|(name, _)| piece.starts_with(name)) {
+            (signal, items) = (new, 0);
+        }
+        for rest in piece.split("\"spanId\":\"").skip(1) {
             let Some(number) = rest.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
                 continue;
             };

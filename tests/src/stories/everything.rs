@@ -29,10 +29,12 @@ fn a_machine_under_load_is_told_by_the_conventions() {
         host.install(package())?;
         // Processors, memory and the disk are busy while it looks; load ends by itself.
         host.sh(
-            "for busy in 1 2 3; do timeout 60 sh -c 'while :; do :; done' & done
+            "load=
+             for busy in 1 2 3; do timeout 60 sh -c 'while :; do :; done' & load=\"$load $!\"; done
              timeout 60 sh -c 'while :; do dd if=/dev/zero of=/var/tmp/load bs=64k count=64 conv=fsync; done' 2> /dev/null &
+             load=\"$load $!\"
              hostmend collect --once --format otlp-json > /var/tmp/dump
-             kill $(jobs -p)",
+             kill $load",
         )?;
         let text = host.read("/var/tmp/dump")?;
         let dump = tempfile::NamedTempFile::new()?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::program::{root, run, stdout};
 
@@ -151,4 +152,23 @@ fn a_thing_to_do_names_its_issue() {
             assert!(names_it, "{}: {line}", source.display());
         }
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "cargo is asked what it would start")]
+fn cargo_run_starts_the_program_and_asks_for_no_name() {
+    let arguments = ["metadata", "--format-version=1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let members = list(&metadata, "workspace_default_members");
+    let packages = list(&metadata, "packages");
+    let programs: Vec<String> = packages
+        .iter()
+        .filter(|package| members.contains(&package["id"]))
+        .flat_map(|package| list(package, "targets"))
+        .filter(|target| list(target, "kind").iter().any(|kind| kind == "bin"))
+        .map(|target| target["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(programs, ["hostmend"]);
 }

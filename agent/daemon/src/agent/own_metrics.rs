@@ -16,7 +16,8 @@ use crate::clock;
 /// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
 pub(crate) static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
 
-const fn own(
+/// A metric of the agent itself, counted in whole numbers.
+pub(crate) const fn own(
     name: &'static str,
     unit: &'static str,
     instrument: Instrument,

@@ -2,31 +2,10 @@
 
 use otlp::tap::TapFigures;
 use series::Store;
-use telemetry::{Instrument, MetricSpec, Origin, SampleBuffer, Scope, Value, ValueType};
+use telemetry::{Instrument, MetricSpec, Origin, SampleBuffer, Value};
 
 use super::points::PointFigures;
-
-const fn own(
-    name: &'static str,
-    unit: &'static str,
-    instrument: Instrument,
-    attributes: &'static [&'static str],
-    description: &'static str,
-) -> MetricSpec {
-    let (value, scope, source) = (ValueType::Int, Scope::Own, "the agent");
-    MetricSpec {
-        name,
-        unit,
-        instrument,
-        value,
-        attributes,
-        scope,
-        description,
-        source,
-        shows: None,
-        by_default: true,
-    }
-}
+use crate::agent::own_metrics::own;
 
 static TAP_RECORDS: MetricSpec = own(
     "hostmend.tap.records",

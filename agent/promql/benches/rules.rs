@@ -205,6 +205,43 @@ fn round(queries: &mut [Query], store: &Store, now: Timestamp) {
     }
 }
 
+/// A store of one counter with so many series, five minutes long.
+fn counters(series: usize) -> (Store, Timestamp) {
+    let metric = metric("cgroup_cpu_seconds_total", &[("unit", numbered("unit", series))]);
+    let mut store = Store::new(Limits::default());
+    let mut buffer = SampleBuffer::default();
+    let at = |cycle| Timestamp::from_secs(1_700_000_000 + cycle * STEP);
+    for cycle in 0..=30 {
+        buffer.reset(at(cycle), Timestamp::EPOCH);
+        for (number, labels) in metric.label_sets.iter().enumerate() {
+            let values: Vec<Value<'_>> = labels.iter().map(|label| Value::Str(label)).collect();
+            buffer.double(metric.spec, &values, (cycle * number as i64) as f64);
+        }
+        store.append(&buffer);
+    }
+    (store, at(30))
+}
+
+/// What must grow in proportion: with the series that a rule reads, and with the rules.
+fn growth(criterion: &mut Criterion) {
+    for count in [1_000, 4_000, 16_000] {
+        let (store, now) = counters(count);
+        let mut queries = [Query::new("sum(rate(cgroup_cpu_seconds_total[5m]))").expect("it is PromQL")];
+        criterion.bench_function(&format!("one rule over {count} series"), |bencher| {
+            bencher.iter(|| round(&mut queries, &store, now));
+        });
+    }
+    let (store, now) = counters(1_600);
+    for count in [100, 400, 1_600] {
+        let rule = |number| format!("rate(cgroup_cpu_seconds_total{{unit=\"unit{number}\"}}[5m]) > 1");
+        let mut queries: Vec<Query> =
+            (0..count).map(|number| Query::new(&rule(number)).expect("it is PromQL")).collect();
+        criterion.bench_function(&format!("{count} rules over one series each"), |bencher| {
+            bencher.iter(|| round(&mut queries, &store, now));
+        });
+    }
+}
+
 fn bench(criterion: &mut Criterion) {
     let mut store = Store::new(Limits::default());
     fill(&mut store);
@@ -239,5 +276,5 @@ fn bench(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, bench);
+criterion_group!(benches, bench, growth);
 criterion_main!(benches);

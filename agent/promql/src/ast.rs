@@ -3,16 +3,18 @@
 //! Parentheses are kept, so printing adds none and a printed expression reads back as the same one. Equality compares
 //! what expressions mean, not where they stand in a text.
 
+mod length;
 mod print;
 mod walk;
 
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
 use series::Matcher;
 
 use crate::functions::Function;
+pub(crate) use length::{Asked, MAX_MILLIS, go_max, go_min, seconds_of};
+pub use length::{DurationExpr, Length};
 
 /// The type of an expression's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub enum ExprKind {
     /// `name{matchers} @ t offset d`
     Selector(Selector),
     /// `name{matchers}[5m] @ t offset d`
-    Range(Selector, Duration),
+    Range(Selector, Length),
     /// `(expr)[5m:1m] @ t offset d`
     Subquery(Box<Subquery>),
     /// `(expr)`
@@ -108,10 +110,10 @@ pub enum At {
 }
 
 /// Which moment a selector or subquery looks at, seen from the evaluation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shift {
-    /// `offset`, in milliseconds; positive looks into the past.
-    pub offset: i64,
+    /// `offset`; positive looks into the past.
+    pub offset: Length,
     /// `@`, in place of the time of evaluation.
     pub at: Option<At>,
 }
@@ -131,9 +133,9 @@ pub struct Subquery {
     /// What is evaluated.
     pub expr: Expr,
     /// The window's length.
-    pub range: Duration,
+    pub range: Length,
     /// The time between evaluations; the query's default where it is left out.
-    pub step: Option<Duration>,
+    pub step: Option<Length>,
     /// The moment at which the window ends.
     pub shift: Shift,
 }
@@ -207,7 +209,7 @@ impl BinaryOp {
 }
 
 /// Which labels must agree for samples of two sides to belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matching {
     /// `on (labels)`; otherwise `ignoring (labels)`.
     pub on: bool,
@@ -215,6 +217,10 @@ pub struct Matching {
     pub labels: Vec<String>,
     /// `group_left` or `group_right`.
     pub group: Option<Group>,
+    /// `fill` and `fill_left`: what stands in on the left for a sample without a match.
+    pub fill_left: Option<f64>,
+    /// `fill` and `fill_right`: the same on the right.
+    pub fill_right: Option<f64>,
 }
 
 /// A match of many samples with one.
@@ -257,11 +263,13 @@ pub enum AggregateOp {
     Bottomk,
     Quantile,
     CountValues,
+    Limitk,
+    LimitRatio,
 }
 
 impl AggregateOp {
     /// All of them, with their keywords.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Sum, "sum"),
         (Self::Avg, "avg"),
         (Self::Min, "min"),
@@ -274,6 +282,8 @@ impl AggregateOp {
         (Self::Bottomk, "bottomk"),
         (Self::Quantile, "quantile"),
         (Self::CountValues, "count_values"),
+        (Self::Limitk, "limitk"),
+        (Self::LimitRatio, "limit_ratio"),
     ];
 
     /// Its keyword.
@@ -284,7 +294,9 @@ impl AggregateOp {
     /// The type of its parameter, if it has one.
     pub fn parameter(self) -> Option<ValueType> {
         match self {
-            Self::Topk | Self::Bottomk | Self::Quantile => Some(ValueType::Scalar),
+            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
             Self::CountValues => Some(ValueType::String),
             _ => None,
         }

@@ -34,4 +34,31 @@ pub struct EvalError {
     pub span: Option<Range<usize>>,
     /// What is wrong, in one line.
     pub message: String,
+    /// Who could help.
+    pub kind: EvalErrorKind,
+}
+
+/// What ended an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvalErrorKind {
+    /// The expression does not fit the series, or the question does not fit the expression.
+    Execution,
+    /// The evaluation went over one of its limits.
+    Limit,
+    /// Whoever asked no longer waits.
+    Cancelled,
+}
+
+impl EvalError {
+    pub(crate) fn new(span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { span: Some(span.clone()), message: message.into(), kind: EvalErrorKind::Execution }
+    }
+
+    pub(crate) fn limit(span: Option<&Range<usize>>, message: impl Into<String>) -> Self {
+        Self { span: span.cloned(), message: message.into(), kind: EvalErrorKind::Limit }
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self { span: None, message: "the query was cancelled".to_owned(), kind: EvalErrorKind::Cancelled }
+    }
 }

@@ -24,6 +24,8 @@ pub enum Arity {
     Optional,
     /// The last may be left out or given many times.
     Repeated,
+    /// The last may be left out or given many times, up to so many arguments.
+    UpTo(usize),
 }
 
 /// The samples of one series in a window, without stale markers and never empty, and what else a function over it was
@@ -57,8 +59,22 @@ pub enum Eval {
     Date(fn(i64) -> f64),
     /// To nothing.
     Constant(f64),
+    /// To numbers; the result is one too.
+    Scalars(fn(&[f64]) -> f64),
+    /// To native histograms only, which are not kept: the result is empty.
+    Native,
     /// In a way of its own.
     Special(Special),
+}
+
+/// What is known of the whole query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its function")]
+pub enum Frame {
+    Start,
+    End,
+    Range,
+    Step,
 }
 
 /// Functions that need more than samples.
@@ -67,12 +83,16 @@ pub enum Eval {
 pub enum Special {
     Absent,
     AbsentOverTime,
+    Frame(Frame),
     HistogramFraction,
     HistogramQuantile,
+    HistogramQuantiles,
     LabelJoin,
     LabelReplace,
     Scalar,
     Sort,
+    SortByLabel,
+    SortByLabelDescending,
     SortDescending,
     Time,
     Timestamp,
@@ -106,6 +126,14 @@ const fn row(
 }
 
 impl Function {
+    /// Whether its value depends on the time even where its arguments do not.
+    pub(crate) fn depends_on_time(&self) -> bool {
+        matches!(
+            self.eval,
+            Eval::Date(_) | Eval::Special(Special::Time | Special::Timestamp | Special::Frame(_))
+        ) || self.name == "predict_linear"
+    }
+
     const fn optional(mut self) -> Self {
         self.arity = Arity::Optional;
         self
@@ -113,6 +141,11 @@ impl Function {
 
     const fn repeated(mut self) -> Self {
         self.arity = Arity::Repeated;
+        self
+    }
+
+    const fn up_to(mut self, most: usize) -> Self {
+        self.arity = Arity::UpTo(most);
         self
     }
 
@@ -163,9 +196,18 @@ pub static FUNCTIONS: &[Function] = &[
     row("deg", &[Vector], Eval::Sample(|v, _| Some(v.to_degrees())), "Radians in degrees."),
     row("delta", &[Range], Eval::Window(counters::delta), "The difference of a gauge over the window."),
     row("deriv", &[Range], Eval::Window(counters::deriv), "The slope of a gauge per second, by regression."),
+    row(
+        "double_exponential_smoothing",
+        &[Range, Scalar, Scalar],
+        Eval::Window(over_time::double_exponential_smoothing),
+        "A gauge smoothed, by a factor for its level and one for its trend, each between 0 and 1.",
+    ),
+    row("end", &[], Eval::Special(Special::Frame(Frame::End)), "When the query ends, in seconds.").scalar(),
     row("exp", &[Vector], Eval::Sample(|v, _| Some(v.exp())), "The exponential function."),
     row("first_over_time", &[Range], Eval::Pick(over_time::first), "The oldest sample."),
     row("floor", &[Vector], Eval::Sample(|v, _| Some(v.floor())), "Rounded down to a whole number."),
+    row("histogram_avg", &[Vector], Eval::Native, "The mean observation of native histograms."),
+    row("histogram_count", &[Vector], Eval::Native, "How many observations native histograms have."),
     row(
         "histogram_fraction",
         &[Scalar, Scalar, Vector],
@@ -178,9 +220,26 @@ pub static FUNCTIONS: &[Function] = &[
         Eval::Special(Special::HistogramQuantile),
         "A quantile of observations, from classic buckets.",
     ),
+    row(
+        "histogram_quantiles",
+        &[Vector, String, Scalar, Scalar],
+        Eval::Special(Special::HistogramQuantiles),
+        "Quantiles of observations, from classic buckets, each under its value of the label.",
+    )
+    .up_to(12),
+    row("histogram_stddev", &[Vector], Eval::Native, "The standard deviation in native histograms."),
+    row("histogram_stdvar", &[Vector], Eval::Native, "The variance in native histograms."),
+    row("histogram_sum", &[Vector], Eval::Native, "The sum of observations of native histograms."),
     row("hour", &[Vector], Eval::Date(dates::hour), "The hour of the day in UTC.").optional(),
     row("idelta", &[Range], Eval::Window(counters::idelta), "The difference of the last two samples."),
     row("increase", &[Range], Eval::Window(counters::increase), "How much a counter grew over the window."),
+    row(
+        "integral",
+        &[Range, Scalar],
+        Eval::Window(over_time::integral),
+        "The area under a gauge, in its unit times seconds: by left samples (0), right samples (1) or trapezoids (2).",
+    )
+    .optional(),
     row("irate", &[Range], Eval::Window(counters::irate), "Growth per second between the last two samples."),
     row(
         "label_join",
@@ -199,7 +258,15 @@ pub static FUNCTIONS: &[Function] = &[
     row("ln", &[Vector], Eval::Sample(|v, _| Some(v.ln())), "The natural logarithm."),
     row("log10", &[Vector], Eval::Sample(|v, _| Some(v.log10())), "The decimal logarithm."),
     row("log2", &[Vector], Eval::Sample(|v, _| Some(v.log2())), "The binary logarithm."),
+    row(
+        "mad_over_time",
+        &[Range],
+        Eval::Window(over_time::mad),
+        "The median of the samples' distances from their median.",
+    ),
+    row("max_of", &[Scalar, Scalar], Eval::Scalars(samples::max_of), "The greater of two numbers.").scalar(),
     row("max_over_time", &[Range], Eval::Window(over_time::max), "The greatest sample."),
+    row("min_of", &[Scalar, Scalar], Eval::Scalars(samples::min_of), "The lesser of two numbers.").scalar(),
     row("min_over_time", &[Range], Eval::Window(over_time::min), "The least sample."),
     row("minute", &[Vector], Eval::Date(dates::minute), "The minute of the hour in UTC.").optional(),
     row("month", &[Vector], Eval::Date(dates::month), "The month in UTC, from 1.").optional(),
@@ -218,6 +285,13 @@ pub static FUNCTIONS: &[Function] = &[
         "A quantile of the samples.",
     ),
     row("rad", &[Vector], Eval::Sample(|v, _| Some(v.to_radians())), "Degrees in radians."),
+    row(
+        "range",
+        &[],
+        Eval::Special(Special::Frame(Frame::Range)),
+        "How long the query goes on, in seconds: 0 for one moment.",
+    )
+    .scalar(),
     row("rate", &[Range], Eval::Window(counters::rate), "How much a counter grew per second."),
     row("resets", &[Range], Eval::Window(counters::resets), "How often a counter began anew."),
     row("round", &[Vector, Scalar], Eval::Sample(samples::round), "The nearest multiple, of 1 by default.")
@@ -233,42 +307,68 @@ pub static FUNCTIONS: &[Function] = &[
     row("sin", &[Vector], Eval::Sample(|v, _| Some(v.sin())), "The sine."),
     row("sinh", &[Vector], Eval::Sample(|v, _| Some(v.sinh())), "The hyperbolic sine."),
     row("sort", &[Vector], Eval::Special(Special::Sort), "Samples by value, least first."),
+    row(
+        "sort_by_label",
+        &[Vector, String],
+        Eval::Special(Special::SortByLabel),
+        "Samples by their values of labels, numbers in them by value.",
+    )
+    .repeated(),
+    row(
+        "sort_by_label_desc",
+        &[Vector, String],
+        Eval::Special(Special::SortByLabelDescending),
+        "The same the other way round.",
+    )
+    .repeated(),
     row("sort_desc", &[Vector], Eval::Special(Special::SortDescending), "Samples by value, greatest first."),
     row("sqrt", &[Vector], Eval::Sample(|v, _| Some(v.sqrt())), "The square root."),
+    row("start", &[], Eval::Special(Special::Frame(Frame::Start)), "When the query begins, in seconds.")
+        .scalar(),
     row("stddev_over_time", &[Range], Eval::Window(over_time::stddev), "The samples' standard deviation."),
     row("stdvar_over_time", &[Range], Eval::Window(over_time::stdvar), "The samples' variance."),
+    row(
+        "step",
+        &[],
+        Eval::Special(Special::Frame(Frame::Step)),
+        "The time between evaluations, in seconds: 0 for one moment.",
+    )
+    .scalar(),
     row("sum_over_time", &[Range], Eval::Window(over_time::sum), "The sum of the samples."),
     row("tan", &[Vector], Eval::Sample(|v, _| Some(v.tan())), "The tangent."),
     row("tanh", &[Vector], Eval::Sample(|v, _| Some(v.tanh())), "The hyperbolic tangent."),
     row("time", &[], Eval::Special(Special::Time), "The time of evaluation, in seconds.").scalar(),
     row("timestamp", &[Vector], Eval::Special(Special::Timestamp), "When each sample was taken, in seconds."),
+    row(
+        "ts_of_first_over_time",
+        &[Range],
+        Eval::Window(over_time::ts_of_first),
+        "When the oldest sample was taken, in seconds.",
+    ),
+    row(
+        "ts_of_last_over_time",
+        &[Range],
+        Eval::Window(over_time::ts_of_last),
+        "When the newest sample was taken, in seconds.",
+    ),
+    row(
+        "ts_of_max_over_time",
+        &[Range],
+        Eval::Window(over_time::ts_of_max),
+        "When the greatest sample was taken last, in seconds.",
+    ),
+    row(
+        "ts_of_min_over_time",
+        &[Range],
+        Eval::Window(over_time::ts_of_min),
+        "When the least sample was taken last, in seconds.",
+    ),
     row("vector", &[Scalar], Eval::Special(Special::Vector), "A number as a sample without labels."),
     row("year", &[Vector], Eval::Date(dates::year), "The year in UTC.").optional(),
 ];
 
 /// Functions of Prometheus 3 that are known and not evaluated yet.
-pub(crate) const NOT_YET: [&str; 20] = [
-    "double_exponential_smoothing",
-    "end",
-    "histogram_avg",
-    "histogram_count",
-    "histogram_quantiles",
-    "histogram_stddev",
-    "histogram_stdvar",
-    "histogram_sum",
-    "info",
-    "mad_over_time",
-    "max_of",
-    "min_of",
-    "range",
-    "sort_by_label",
-    "sort_by_label_desc",
-    "start",
-    "step",
-    "ts_of_first_over_time",
-    "ts_of_last_over_time",
-    "ts_of_max_over_time",
-];
+pub(crate) const NOT_YET: [&str; 2] = ["info", "start_timestamp"];
 
 /// The function of that name.
 pub fn find(name: &str) -> Option<&'static Function> {

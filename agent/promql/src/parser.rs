@@ -4,6 +4,7 @@
 //! leaves here can be evaluated; what Prometheus knows and we do not is refused by name.
 
 mod calls;
+mod durations;
 mod operators;
 mod selectors;
 
@@ -40,7 +41,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
             format!("the expression is longer than {MAX_LENGTH} bytes"),
         ));
     }
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, regexes: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, regexes: 0, duration_operators: 0 };
     if parser.peek() == &Token::End {
         return Err(error(parser.span(), "there is no expression"));
     }
@@ -73,7 +74,11 @@ struct Parser {
     depth: usize,
     /// Regular expressions met so far.
     regexes: usize,
+    /// Operators in durations met so far.
+    duration_operators: usize,
 }
+
+pub(crate) use selectors::check_subqueries;
 
 static END: Token = Token::End;
 
@@ -269,9 +274,6 @@ impl Parser {
             let lower = name.to_ascii_lowercase();
             if let Some((op, _)) = AggregateOp::ALL.iter().find(|(_, keyword)| *keyword == lower) {
                 return self.aggregation(*op);
-            }
-            if ["limitk", "limit_ratio"].contains(&lower.as_str()) {
-                return Err(not_yet(span, &format!("aggregation {lower} is")));
             }
         }
         if called {

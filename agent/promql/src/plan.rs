@@ -8,6 +8,8 @@ mod context;
 mod histogram;
 mod join;
 mod labels;
+mod over;
+mod sampling;
 mod scalar;
 mod select;
 mod special;
@@ -15,21 +17,23 @@ mod vector;
 
 use std::ops::Range;
 
-pub use context::MAX_SAMPLES;
-pub(crate) use context::{Context, MAX_SETS, Sample};
+pub(crate) use context::{Context, MAX_SETS, Notes, Sample};
+pub use context::{MAX_POINTS, MAX_SAMPLES, QueryLimits};
+pub(crate) use scalar::compute;
 pub use select::DEFAULT_SUBQUERY_STEP;
 pub(crate) use select::duplicate;
 
 use crate::ast::{Expr, ExprKind, ValueType};
-use crate::functions::{Eval, Special};
+use crate::functions::{Eval, Function, Special};
 use aggregate::AggregateNode;
-use histogram::HistogramNode;
+use histogram::{HistogramNode, Wanted};
 use join::Join;
 use labels::Relabel;
+use over::{Check, Over};
 use scalar::ScalarNode;
 use select::{Select, WindowNode};
 use special::Absent;
-use vector::{Map, Over, WithScalar};
+use vector::{Map, WithScalar};
 
 /// An expression ready for evaluation.
 #[derive(Debug)]
@@ -54,7 +58,20 @@ pub(crate) enum VectorNode {
     FromScalar(ScalarNode),
     Absent(Box<Absent>),
     Timestamp(Box<VectorNode>),
-    Sort { descending: bool, vector: Box<VectorNode>, span: Range<usize> },
+    Sort {
+        descending: bool,
+        vector: Box<VectorNode>,
+        /// Where, if it is to be said that sorting has no effect on a range query.
+        warn_at: Option<Range<usize>>,
+    },
+    SortByLabel {
+        descending: bool,
+        vector: Box<VectorNode>,
+        labels: Vec<String>,
+        warn_at: Option<Range<usize>>,
+    },
+    /// What is only there for native histograms, of which there are none.
+    Nothing(Box<VectorNode>),
     Relabel(Box<Relabel>),
     Histogram(Box<HistogramNode>),
 }
@@ -84,6 +101,8 @@ fn scalar(expr: &Expr) -> ScalarNode {
         ExprKind::Call(function, arguments) => match function.eval {
             Eval::Constant(number) => ScalarNode::Number(number),
             Eval::Special(Special::Time) => ScalarNode::Time,
+            Eval::Special(Special::Frame(what)) => ScalarNode::Frame(what),
+            Eval::Scalars(function) => ScalarNode::Of(function, arguments.iter().map(scalar).collect()),
             _ => ScalarNode::FromVector(Box::new(vector(arguments.first().expect(CHECKED)))),
         },
         _ => unreachable!("{CHECKED}"),
@@ -99,7 +118,7 @@ fn text(expr: &Expr) -> String {
 
 fn window(expr: &Expr) -> WindowNode {
     match &expr.unparenthesised().kind {
-        ExprKind::Range(selector, range) => WindowNode::select(selector, *range, expr.span.clone()),
+        ExprKind::Range(selector, range) => WindowNode::select(selector, range.millis(), expr.span.clone()),
         ExprKind::Subquery(subquery) => WindowNode::subquery(subquery, expr.span.clone()),
         _ => unreachable!("{CHECKED}"),
     }
@@ -130,34 +149,39 @@ fn vector(expr: &Expr) -> VectorNode {
         ExprKind::Aggregate(aggregate) => {
             VectorNode::Aggregate(Box::new(AggregateNode::new(aggregate, expr.span.clone())))
         }
-        ExprKind::Call(function, arguments) => call(function.eval, arguments, &expr.span),
+        ExprKind::Call(function, arguments) => call(function, arguments, &expr.span),
         _ => unreachable!("{CHECKED}"),
     }
 }
 
-fn call(eval: Eval, arguments: &[Expr], span: &Range<usize>) -> VectorNode {
+/// Where an argument stands, parentheses around it left out as in Prometheus' notes.
+fn bare_span(expr: &Expr) -> Range<usize> {
+    expr.unparenthesised().span.clone()
+}
+
+fn call(called: &Function, arguments: &[Expr], span: &Range<usize>) -> VectorNode {
     let of_type = |wanted| arguments.iter().filter(move |a: &&Expr| a.value_type() == wanted);
     let scalars = || of_type(ValueType::Scalar).map(scalar).collect();
     let first_vector = || vector(of_type(ValueType::Vector).next().expect(CHECKED));
     let over = |function, keeps_name| {
         let window_argument = of_type(ValueType::Range).next().expect(CHECKED);
-        let quantile = matches!(arguments.first().map(Expr::value_type), Some(ValueType::Scalar));
         VectorNode::Over(Box::new(Over {
             function,
             keeps_name,
             window: window(window_argument),
-            scalars: scalars(),
-            quantile: quantile.then(|| arguments.first().map_or(0..0, |a| a.span.clone())),
+            scalars: of_type(ValueType::Scalar).map(|a| (scalar(a), bare_span(a))).collect(),
+            check: Check::of(called.name, window_argument),
         }))
     };
-    match eval {
+    match called.eval {
         Eval::Window(function) => over(function, false),
         Eval::Pick(function) => over(function, true),
         Eval::Sample(function) => {
             VectorNode::Map(Box::new(Map { function, vector: first_vector(), scalars: scalars() }))
         }
         Eval::Date(function) => VectorNode::Date(function, arguments.first().map(|a| Box::new(vector(a)))),
-        Eval::Constant(_) => unreachable!("{CHECKED}"),
+        Eval::Native => VectorNode::Nothing(Box::new(first_vector())),
+        Eval::Constant(_) | Eval::Scalars(_) => unreachable!("{CHECKED}"),
         Eval::Special(special) => self::special(special, arguments, span, first_vector),
     }
 }
@@ -169,16 +193,22 @@ fn special(
     first_vector: impl Fn() -> VectorNode,
 ) -> VectorNode {
     let first = arguments.first();
+    let warn_at = || (!arguments.iter().all(Expr::is_fixed)).then(|| span.clone());
     match special {
         Special::Absent | Special::AbsentOverTime => {
             VectorNode::Absent(Box::new(Absent::new(first.expect(CHECKED))))
         }
-        Special::Sort => {
-            VectorNode::Sort { descending: false, vector: Box::new(first_vector()), span: span.clone() }
-        }
-        Special::SortDescending => {
-            VectorNode::Sort { descending: true, vector: Box::new(first_vector()), span: span.clone() }
-        }
+        Special::Sort | Special::SortDescending => VectorNode::Sort {
+            descending: special == Special::SortDescending,
+            vector: Box::new(first_vector()),
+            warn_at: warn_at(),
+        },
+        Special::SortByLabel | Special::SortByLabelDescending => VectorNode::SortByLabel {
+            descending: special == Special::SortByLabelDescending,
+            vector: Box::new(first_vector()),
+            labels: arguments.iter().skip(1).map(text).collect(),
+            warn_at: warn_at(),
+        },
         Special::Timestamp => VectorNode::Timestamp(Box::new(first_vector())),
         Special::Vector => VectorNode::FromScalar(scalar(first.expect(CHECKED))),
         Special::LabelJoin | Special::LabelReplace => {
@@ -186,14 +216,18 @@ fn special(
             let join = special == Special::LabelJoin;
             VectorNode::Relabel(Box::new(Relabel::new(join, first_vector(), texts, span.clone())))
         }
-        Special::HistogramQuantile | Special::HistogramFraction => {
-            let scalars =
-                arguments.iter().filter(|a| a.value_type() == ValueType::Scalar).collect::<Vec<_>>();
-            let spans = scalars.iter().map(|a| a.span.clone()).collect();
-            let vector_span = arguments.last().map_or(0..0, |a| a.span.clone());
-            let scalars = scalars.into_iter().map(scalar).collect();
-            VectorNode::Histogram(Box::new(HistogramNode::new(scalars, spans, first_vector(), vector_span)))
+        Special::HistogramQuantile | Special::HistogramQuantiles | Special::HistogramFraction => {
+            let of_type = |wanted| arguments.iter().filter(move |a: &&Expr| a.value_type() == wanted);
+            let scalars = of_type(ValueType::Scalar).map(|a| (scalar(a), bare_span(a))).collect();
+            let vector_span = of_type(ValueType::Vector).next().map_or(0..0, bare_span);
+            let wanted = match special {
+                Special::HistogramFraction => Wanted::Fraction,
+                Special::HistogramQuantile => Wanted::Quantile,
+                _ => Wanted::Quantiles(of_type(ValueType::String).next().map(text).unwrap_or_default()),
+            };
+            let node = HistogramNode::new(wanted, scalars, first_vector(), vector_span);
+            VectorNode::Histogram(Box::new(node))
         }
-        Special::Scalar | Special::Time => unreachable!("{CHECKED}"),
+        Special::Scalar | Special::Time | Special::Frame(_) => unreachable!("{CHECKED}"),
     }
 }

@@ -1,16 +1,22 @@
 //! A prepared expression.
 
+mod sources;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use series::Store;
-use telemetry::{Labels, Timestamp};
+use telemetry::{Labels, Origins, Timestamp};
 
-use crate::ast::Expr;
-use crate::plan::{Context, MAX_SETS, Plan, Sample, duplicate};
+use crate::ast::{Asked, Expr, MAX_MILLIS};
+use crate::parser::check_subqueries;
+use crate::plan::{Context, DEFAULT_SUBQUERY_STEP, MAX_SETS, Notes, Plan, QueryLimits, Sample, duplicate};
 use crate::sets::{SetId, Sets};
-use crate::{EvalError, Note, ParseError, Point, RangeSeries, Reads, Value, VectorSample, parse};
+use crate::{
+    EvalError, EvalErrorKind, Note, ParseError, Point, RangeSeries, Reads, Value, VectorSample, parse,
+};
+use sources::Sources;
 
 /// How far back an instant selector looks for a sample.
 pub const LOOKBACK: Duration = Duration::from_mins(5);
@@ -28,12 +34,18 @@ pub struct Query {
     text: String,
     expr: Expr,
     plan: Plan,
+    /// What the plan's durations were computed for, where they depend on what is asked.
+    planned: Option<Asked>,
+    computed: bool,
     sets: Sets,
-    notes: Vec<Note>,
+    notes: Notes,
     /// How many sets are kept before all are forgotten, found anew whenever they were.
     sets_kept: usize,
     epoch: u64,
     reads: Reads,
+    limits: QueryLimits,
+    subquery_step: i64,
+    sources: Sources,
 }
 
 /// When a query is evaluated: once, or at each step from start to end.
@@ -41,7 +53,7 @@ pub struct Query {
 struct When {
     start: i64,
     end: i64,
-    is_range: bool,
+    step: i64,
     lookback: i64,
 }
 
@@ -55,13 +67,18 @@ impl Query {
         let expr = parse(text)?;
         Ok(Self {
             text: text.to_owned(),
+            planned: expr.has_computed_lengths().then_some(Asked::default()),
+            computed: false,
             plan: Plan::new(&expr),
+            sources: Sources::new(&expr),
             expr,
             sets: Sets::default(),
-            notes: Vec::new(),
+            notes: Notes::default(),
             sets_kept: 0,
             epoch: 0,
             reads: Reads::default(),
+            limits: QueryLimits::default(),
+            subquery_step: DEFAULT_SUBQUERY_STEP,
         })
     }
 
@@ -77,19 +94,34 @@ impl Query {
 
     /// What Prometheus would warn of in the last evaluation.
     pub fn notes(&self) -> &[Note] {
-        &self.notes
+        self.notes.list()
     }
 
-    /// How much the last evaluation read.
+    /// How much the last evaluation read and handled.
     pub fn reads(&self) -> Reads {
         self.reads
+    }
+
+    /// Reads and answers no more than this from now on.
+    pub fn set_limits(&mut self, limits: QueryLimits) {
+        self.limits = limits;
+    }
+
+    /// Evaluates subqueries that do not say how often so often from now on, in place of [`DEFAULT_SUBQUERY_STEP`].
+    pub fn set_subquery_step(&mut self, step: Duration) {
+        self.subquery_step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).clamp(1, MAX_MILLIS);
+    }
+
+    /// Everything that the series were computed from that its selectors mean, whether or not they have samples now.
+    pub fn origins(&mut self, store: &Store) -> Origins {
+        self.sources.origins(store).clone()
     }
 
     /// The value at `at`.
     ///
     /// # Errors
     ///
-    /// Series do not match as the expression needs it, or more samples than the limit would have to be read.
+    /// Series do not match as the expression needs it, the evaluation goes over one of its limits, or it was cancelled.
     pub fn instant(&mut self, store: &Store, at: Timestamp) -> Result<Value, EvalError> {
         self.look_back(store, at.as_millis(), LOOKBACK_MILLIS)
     }
@@ -112,8 +144,8 @@ impl Query {
     }
 
     fn look_back(&mut self, store: &Store, at: i64, lookback: i64) -> Result<Value, EvalError> {
-        self.begin();
-        self.evaluate(store, at, When { start: at, end: at, is_range: false, lookback })
+        self.begin(Asked::default())?;
+        self.evaluate(store, at, When { start: at, end: at, step: 0, lookback })
     }
 
     /// The value at `from` and each `step` after it up to `to`; always [`Value::Matrix`].
@@ -128,43 +160,54 @@ impl Query {
         to: Timestamp,
         step: Duration,
     ) -> Result<Value, EvalError> {
-        let error = |message: String| EvalError { span: None, message };
+        let error = |message: String| EvalError { span: None, message, kind: EvalErrorKind::Execution };
         let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         let (start, end) = (from.as_millis(), to.as_millis());
         if step == 0 {
             return Err(error("the step of a range query must be at least a millisecond".to_owned()));
         }
-        if (end - start) / step >= MAX_STEPS {
-            return Err(error(format!("the range query has more than {MAX_STEPS} steps")));
+        if (end - start) / step > MAX_STEPS {
+            return Err(EvalError::limit(None, format!("the range query has more than {MAX_STEPS} steps")));
         }
         if matches!(self.plan, Plan::Window(_) | Plan::Text(_)) {
             let found = self.expr.value_type();
             return Err(error(format!("a range query needs a scalar or an instant vector, got {found}")));
         }
-        self.begin();
+        self.begin(Asked { step, range: end - start })?;
         let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
         let mut at = start;
+        let mut points = 0;
         while at <= end {
-            let samples = match self.evaluate(
-                store,
-                at,
-                When { start, end, is_range: true, lookback: LOOKBACK_MILLIS },
-            )? {
-                Value::Scalar(value) => vec![VectorSample { labels: Labels::empty(), value }],
-                Value::Vector(samples) => samples,
-                Value::Matrix(_) | Value::String(_) => Vec::new(),
-            };
+            let samples =
+                match self.evaluate(store, at, When { start, end, step, lookback: LOOKBACK_MILLIS })? {
+                    Value::Scalar(value) => vec![VectorSample { labels: Labels::empty(), value }],
+                    Value::Vector(samples) => samples,
+                    Value::Matrix(_) | Value::String(_) => Vec::new(),
+                };
+            points += samples.len();
             for VectorSample { labels, value } in samples {
                 series.entry(labels).or_default().push(Point { at, value });
             }
+            self.limits.check_result(series.len(), points, &self.expr.span)?;
             at = at.saturating_add(step);
         }
         Ok(Value::Matrix(series.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect()))
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, asked: Asked) -> Result<(), EvalError> {
         self.notes.clear();
         self.reads = Reads::default();
+        let Some(planned) = self.planned.as_mut() else { return Ok(()) };
+        if *planned == asked && self.computed {
+            return Ok(());
+        }
+        let mut expr = self.expr.clone();
+        expr.compute_lengths(asked)?;
+        check_subqueries(&expr)?;
+        *planned = asked;
+        self.computed = true;
+        self.plan = Plan::new(&expr);
+        Ok(())
     }
 
     fn evaluate(&mut self, store: &Store, at: i64, when: When) -> Result<Value, EvalError> {
@@ -177,14 +220,16 @@ impl Query {
             store,
             sets: &mut self.sets,
             notes: &mut self.notes,
+            limits: &self.limits,
             at,
             start: when.start,
             end: when.end,
+            step: if when.start == when.end { 0 } else { when.step },
             lookback: when.lookback,
+            subquery_step: self.subquery_step,
             epoch: self.epoch,
-            is_range: when.is_range,
+            is_repeated: when.start < when.end,
             reads: self.reads,
-            steps: 0,
         };
         let value = run(&mut self.plan, &mut context, &self.expr.span);
         self.reads = context.reads;
@@ -202,15 +247,24 @@ fn run(plan: &mut Plan, context: &mut Context<'_>, span: &Range<usize>) -> Resul
         Plan::Text(text) => Ok(Value::String(text.clone())),
         Plan::Vector(vector) => {
             let samples = vector.eval(context)?;
+            context.limits.check_result(samples.len(), samples.len(), span)?;
             finish(samples, context.sets, span).map(Value::Vector)
         }
         Plan::Window(window) => {
             let mut found: Vec<(SetId, bool, Vec<Point>)> = Vec::new();
+            let limits = context.limits;
+            let (mut points, mut series_count) = (0, 0);
             window.each(context, |series| {
+                points += series.values.len();
+                series_count += 1;
+                if limits.check_result(series_count, points, span).is_err() {
+                    return;
+                }
                 let points = series.times.iter().zip(series.values);
                 let points = points.map(|(at, value)| Point { at: *at, value: *value }).collect();
                 found.push((series.set, series.nameless, points));
             })?;
+            limits.check_result(series_count, points, span)?;
             matrix(found, context.sets, span).map(Value::Matrix)
         }
     }
@@ -245,8 +299,15 @@ fn matrix(
     let mut result: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
     for (set, nameless, points) in found {
         let set = if nameless { sets.nameless(set) } else { set };
-        if result.insert(sets.labels(set).clone(), points).is_some() {
-            return Err(duplicate(span));
+        let series = result.entry(sets.labels(set).clone()).or_default();
+        // Two names of one thing, one after the other, are one series once the names are dropped.
+        let joined = !series.is_empty();
+        series.extend(points);
+        if joined {
+            series.sort_by_key(|point| point.at);
+            if series.windows(2).any(|pair| matches!(pair, [a, b] if a.at == b.at)) {
+                return Err(duplicate(span));
+            }
         }
     }
     Ok(result.into_iter().map(|(labels, points)| RangeSeries { labels, points }).collect())

@@ -44,13 +44,24 @@ pub enum Value {
     String(String),
 }
 
-/// What an evaluation has read.
+/// What an evaluation has read and handled; that of a range query at all its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Series, once for each selector and step that meant them.
     pub series: u64,
     /// Samples.
     pub samples: u64,
+    /// Work that reads nothing: evaluations of subqueries, samples between operators, and bytes of the label values that
+    /// are looked at and made.
+    pub steps: u64,
+}
+
+impl Reads {
+    /// All of it, as the limit of a query counts it. A series is counted with its samples: looking for one costs as much as
+    /// reading one.
+    pub const fn total(&self) -> u64 {
+        self.series + self.samples + self.steps
+    }
 }
 
 /// How much a note matters.
@@ -71,6 +82,22 @@ pub struct Note {
     pub span: Range<usize>,
     /// What is odd, in the words of Prometheus.
     pub message: String,
+}
+
+/// A number as Prometheus writes it into a message: with an exponent once it has more than six digits before the point or
+/// four zeros after it.
+pub(crate) fn short(number: f64) -> String {
+    let scientific = format!("{number:e}");
+    let exponent = scientific
+        .split_once('e')
+        .and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
+    match exponent {
+        Some((digits, exponent @ (..-4 | 6..))) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => format_number(number),
+    }
 }
 
 /// A number as Prometheus writes it into a label or a text: shortest digits, no exponent.

@@ -1,47 +1,52 @@
 //! Which entries have which label: postings by name and value.
 //!
 //! An entry is one name of one series. Postings are sorted, so a selector starts from the shortest of them and checks
-//! the rest on the labels themselves.
+//! the rest on the labels themselves. The texts of labels are kept here once, and label sets share them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use telemetry::{Labels, METRIC_NAME};
 
 use crate::matcher::{MatchOp, Matcher};
 
-type Values = HashMap<Box<str>, Vec<u32>, RandomState>;
+type Values = HashMap<Arc<str>, Vec<u32>, RandomState>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    names: HashMap<Box<str>, Values, RandomState>,
+    names: HashMap<Arc<str>, Values, RandomState>,
     /// The generation in which a series of each metric last came or went; only of metrics that have series.
-    changed: HashMap<Box<str>, u64, RandomState>,
+    changed: HashMap<Arc<str>, u64, RandomState>,
 }
 
 impl Index {
-    pub(crate) fn insert(&mut self, entry: u32, labels: &Labels, generation: u64) {
-        self.changed.insert(labels.metric_name().into(), generation);
-        for (name, value) in labels.iter() {
-            if !self.names.contains_key(name) {
-                self.names.insert(name.into(), Values::default());
-            }
-            let Some(values) = self.names.get_mut(name) else { continue };
-            match values.get_mut(value) {
-                Some(postings) => {
-                    if let Err(at) = postings.binary_search(&entry) {
-                        postings.insert(at, entry);
-                    }
+    /// Adds an entry and returns its labels as they share their texts with those of others.
+    pub(crate) fn insert(&mut self, entry: u32, labels: &Labels, generation: u64) -> Labels {
+        let shared = labels.sharing(|name, value| {
+            let (name, values) = known(&mut self.names, name);
+            let (value, postings) = known(values, value);
+            if let Err(at) = postings.binary_search(&entry) {
+                if postings.len() == postings.capacity() {
+                    postings.reserve_exact(postings.len() / 4 + 1);
                 }
-                None => {
-                    values.insert(value.into(), vec![entry]);
-                }
+                postings.insert(at, entry);
             }
+            if &*name == METRIC_NAME {
+                self.changed.insert(Arc::clone(&value), generation);
+            }
+            (name, value)
+        });
+        if shared.metric_name().is_empty() {
+            self.changed.insert("".into(), generation);
         }
+        shared
     }
 
     pub(crate) fn remove(&mut self, entry: u32, labels: &Labels, generation: u64) {
-        self.changed.insert(labels.metric_name().into(), generation);
+        if let Some(changed) = self.changed.get_mut(labels.metric_name()) {
+            *changed = generation;
+        }
         for (name, value) in labels.iter() {
             let Some(values) = self.names.get_mut(name) else { continue };
             let Some(postings) = values.get_mut(value) else { continue };
@@ -95,4 +100,15 @@ impl Index {
             })
             .min_by_key(Vec::len)
     }
+}
+
+/// What stands in `map` under `text`, and the text itself as it is kept there.
+fn known<'a, T: Default>(
+    map: &'a mut HashMap<Arc<str>, T, RandomState>,
+    text: &Arc<str>,
+) -> (Arc<str>, &'a mut T) {
+    let kept = map.get_key_value(text).map_or(text, |(kept, _)| kept);
+    let kept = Arc::clone(kept);
+    let value = map.entry(Arc::clone(&kept)).or_default();
+    (kept, value)
 }

@@ -6,19 +6,24 @@
 
 #![forbid(unsafe_code)]
 
+mod chunk;
 mod host_names;
 mod index;
+mod label_matcher;
 mod matcher;
 mod names;
 mod ring;
 mod store;
+mod timeline;
 
 pub use host_names::HostNames;
+pub use label_matcher::{LabelMatcher, LabelMatcherError};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use names::{prometheus_label, prometheus_name, prometheus_name_of};
-pub use ring::Samples;
+pub use ring::{Samples, Scratch};
 pub use store::{
-    Appended, Between, Limits, Outside, OutsideFigures, Rejected, Rejections, ScrapedAs, SeriesId, Store,
+    Appended, Between, Figures, Limits, Need, Outside, OutsideFigures, Rejected, Rejections, RestoreError,
+    Restored, ScrapedAs, SeriesId, Snapshot, Store,
 };
 
 /// The value that says that a series has ended: a NaN with the bits that Prometheus reserves for it.

@@ -1,111 +1,25 @@
 //! The samples of one series.
 //!
-//! Values and times lie in two slices, oldest first. Series that get a value from every collection share the times of
-//! the collections and pay eight bytes a sample; one that misses a collection gets times of its own and pays sixteen.
+//! The newest lie in two slices, oldest first, as they are read: the ring. Series that get a value from every collection
+//! share the times of the collections; one that misses a collection gets times of its own, until the collections of its
+//! ring are again those of all. What has left the ring is packed in chunks and unpacked when a window reaches behind the
+//! ring.
 
-/// A queue that is always one slice: the front is cut by moving an offset and reclaimed when memory is needed.
-#[derive(Debug)]
-pub(crate) struct Sliding<T> {
-    items: Vec<T>,
-    start: usize,
-}
+mod read;
+mod sealed;
+mod values;
 
-impl<T> Default for Sliding<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), start: 0 }
-    }
-}
+pub use read::{Samples, Scratch};
+pub(crate) use sealed::Sealed;
+use values::Values;
 
-impl<T: Copy> Sliding<T> {
-    pub(crate) fn from_slice(items: &[T]) -> Self {
-        Self { items: items.to_vec(), start: 0 }
-    }
+use crate::timeline::{Sliding, Timeline};
 
-    pub(crate) fn as_slice(&self) -> &[T] {
-        self.items.get(self.start..).unwrap_or_default()
-    }
+/// So often, in samples, a ring gives its older samples away.
+const TURN: u8 = 16;
 
-    pub(crate) fn len(&self) -> usize {
-        self.items.len() - self.start
-    }
-
-    /// Appends; a full buffer is first compacted if a fifth of it is free, and else grows by a quarter, so that no more
-    /// than that is wasted.
-    pub(crate) fn push(&mut self, item: T) {
-        if self.items.len() == self.items.capacity() {
-            if self.start * 5 > self.items.len() {
-                self.items.drain(..self.start);
-                self.start = 0;
-            } else {
-                self.items.reserve_exact(self.items.len() / 4 + 8);
-            }
-        }
-        self.items.push(item);
-    }
-
-    fn last_mut(&mut self) -> Option<&mut T> {
-        self.items.get_mut(self.start..)?.last_mut()
-    }
-
-    pub(crate) fn drop_front(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.items.len());
-    }
-
-    pub(crate) fn truncate(&mut self, keep: usize) {
-        self.items.truncate(self.start + keep);
-    }
-}
-
-/// The times of the collections, in milliseconds, numbered from the first one on.
-#[derive(Debug, Default)]
-pub(crate) struct Timeline {
-    base: u64,
-    times: Sliding<i64>,
-}
-
-impl Timeline {
-    pub(crate) fn last(&self) -> Option<i64> {
-        self.times.as_slice().last().copied()
-    }
-
-    /// The number and the time of the collection that is `back` before the last.
-    pub(crate) fn tick(&self, back: usize) -> Option<(u64, i64)> {
-        let at = self.times.len().checked_sub(back + 1)?;
-        Some((self.base + at as u64, *self.times().get(at)?))
-    }
-
-    pub(crate) fn base(&self) -> u64 {
-        self.base
-    }
-
-    /// Adds a collection and says its number.
-    pub(crate) fn push(&mut self, at: i64) -> u64 {
-        self.times.push(at);
-        self.base + self.times.len() as u64 - 1
-    }
-
-    /// Forgets the collections up to `cutoff` and all but the last `keep`.
-    pub(crate) fn trim(&mut self, cutoff: i64, keep: usize) {
-        let times = self.times.as_slice();
-        let old = times.partition_point(|time| *time <= cutoff).max(times.len().saturating_sub(keep));
-        self.times.drop_front(old);
-        self.base += old as u64;
-    }
-
-    /// Forgets the collections from `from` on; their numbers are given again.
-    pub(crate) fn forget_from(&mut self, from: i64) {
-        self.times.truncate(self.times().partition_point(|time| *time < from));
-    }
-
-    pub(crate) fn times(&self) -> &[i64] {
-        self.times.as_slice()
-    }
-
-    fn from(&self, tick: u64, count: usize) -> &[i64] {
-        let from = tick.saturating_sub(self.base) as usize;
-        self.times.as_slice().get(from..from + count).unwrap_or_default()
-    }
-}
+/// Samples in a ring at most, give or take a turn, however short a time they span.
+const MOST_IN_RING: usize = 1_024;
 
 #[derive(Debug)]
 enum Times {
@@ -113,62 +27,38 @@ enum Times {
     Own(Sliding<i64>),
 }
 
-/// Samples of one series in order of time.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Samples<'a> {
-    /// Milliseconds since the epoch, ascending.
-    pub times: &'a [i64],
-    /// The value at each time, stale markers included.
-    pub values: &'a [f64],
-    /// Whether the series has ever ended, so that stale markers may be among the values.
-    pub may_be_stale: bool,
-}
-
-/// The bounds of a window within the shared timeline, found once for all series that use it.
+/// What of a series is kept, and where.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-    pub(crate) first: u64,
-    pub(crate) end: u64,
-}
-
-impl Bounds {
-    pub(crate) fn new(timeline: &Timeline, from: i64, to: i64) -> Self {
-        let times = timeline.times();
-        let first = times.partition_point(|time| *time <= from) as u64;
-        let end = times.partition_point(|time| *time <= to) as u64;
-        Self { from, to, first: timeline.base() + first, end: timeline.base() + end }
-    }
+pub(crate) struct Keep {
+    /// Samples up to this time leave the ring.
+    pub(crate) cold: i64,
+    /// Samples up to this time are forgotten.
+    pub(crate) cutoff: i64,
+    /// Of more samples than so many the oldest are forgotten.
+    pub(crate) samples: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ring {
+    sealed: Option<Box<Sealed>>,
     times: Times,
-    values: Sliding<f64>,
+    /// Never empty while there is a sample.
+    values: Values,
     last: i64,
     stale: bool,
+    turn: u8,
 }
 
 impl Ring {
-    /// A ring whose first sample will come with the collection `tick`.
-    pub(crate) fn shared(tick: u64) -> Self {
-        Self {
-            times: Times::Shared { first: tick },
-            values: Sliding::default(),
-            last: i64::MIN,
-            stale: false,
-        }
+    /// A ring whose first sample will come with the collection `tick`, or with a time of its own.
+    pub(crate) fn new(tick: Option<u64>) -> Self {
+        let times = tick.map_or_else(|| Times::Own(Sliding::default()), |first| Times::Shared { first });
+        Self { sealed: None, times, values: Values::default(), last: i64::MIN, stale: false, turn: 0 }
     }
 
-    /// A ring with times of its own.
-    pub(crate) fn own() -> Self {
-        Self {
-            times: Times::Own(Sliding::default()),
-            values: Sliding::default(),
-            last: i64::MIN,
-            stale: false,
-        }
+    /// Has the ring give its older samples away in other turns than its neighbours, so that the work is spread.
+    pub(crate) fn spread(&mut self, number: u32) {
+        self.turn = (number % u32::from(TURN)) as u8;
     }
 
     /// The time of the newest sample, or the least number when there is none.
@@ -178,7 +68,7 @@ impl Ring {
 
     /// The time of the newest sample, if it says that the series has ended.
     pub(crate) fn ended_at(&self) -> Option<i64> {
-        self.values.as_slice().last().copied().is_some_and(crate::is_stale).then_some(self.last)
+        self.values.newest().is_some_and(crate::is_stale).then_some(self.last)
     }
 
     /// Appends the value of the collection `tick`, which took place at `at`.
@@ -186,7 +76,10 @@ impl Ring {
         if let Times::Shared { first } = &mut self.times {
             let old = timeline.base().saturating_sub(*first).min(self.values.len() as u64);
             *first += old;
-            self.values.drop_front(old as usize);
+            if old > 0 {
+                self.values.drop_front(old as usize);
+                self.sealed = None;
+            }
             if self.values.len() == 0 {
                 *first = tick;
             }
@@ -207,9 +100,12 @@ impl Ring {
     /// The times of its own, which a ring that shared the timeline's gets now.
     fn own_times(&mut self, timeline: &Timeline) -> &mut Sliding<i64> {
         if let Times::Shared { first } = self.times {
-            self.values.drop_front(timeline.base().saturating_sub(first) as usize);
-            let first = first.max(timeline.base());
-            self.times = Times::Own(Sliding::from_slice(timeline.from(first, self.values.len())));
+            if timeline.base() > first {
+                self.values.drop_front((timeline.base() - first) as usize);
+                self.sealed = None;
+            }
+            let times = timeline.times_of(first.max(timeline.base()), self.values.len());
+            self.times = Times::Own(Sliding::from_vec(times.to_vec()));
         }
         match &mut self.times {
             Times::Own(times) => times,
@@ -219,10 +115,8 @@ impl Ring {
 
     /// Puts another value in the place of the newest.
     pub(crate) fn replace_newest(&mut self, value: f64) {
-        if let Some(newest) = self.values.last_mut() {
-            *newest = value;
-            self.stale |= crate::is_stale(value);
-        }
+        self.values.replace_newest(value);
+        self.stale |= crate::is_stale(value);
     }
 
     fn push_value(&mut self, at: i64, value: f64) {
@@ -231,16 +125,72 @@ impl Ring {
         self.stale |= crate::is_stale(value);
     }
 
-    /// Forgets samples up to `cutoff` and all but the last `keep`. Shared times are trimmed by their timeline.
-    pub(crate) fn trim(&mut self, cutoff: i64, keep: usize) {
+    /// Forgets what is too old or too much, and gives what need not be at hand to the chunks: to be called after each
+    /// sample. Shared times are trimmed by their timeline.
+    pub(crate) fn settle(&mut self, timeline: &Timeline, keep: &Keep) {
         if let Times::Own(times) = &mut self.times {
             let slice = times.as_slice();
-            let mut old = slice.len().saturating_sub(keep);
-            while slice.get(old).is_some_and(|time| *time <= cutoff) {
+            let mut old = slice.len().saturating_sub(keep.samples);
+            while slice.get(old).is_some_and(|time| *time <= keep.cutoff) {
                 old += 1;
             }
-            times.drop_front(old);
-            self.values.drop_front(old);
+            if old > 0 {
+                times.drop_front(old);
+                self.values.drop_front(old);
+                // What is packed is older still.
+                self.sealed = None;
+            }
+        }
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn.is_multiple_of(TURN) {
+            self.seal(timeline, keep);
+        }
+    }
+
+    #[cold]
+    fn seal(&mut self, timeline: &Timeline, keep: &Keep) {
+        let count = self.values.len();
+        let old = match &self.times {
+            Times::Shared { first } => timeline.first_after(keep.cold).saturating_sub(*first) as usize,
+            Times::Own(times) => times.as_slice().partition_point(|time| *time <= keep.cold),
+        };
+        let over = old.max(count.saturating_sub(MOST_IN_RING)).min(count.saturating_sub(1));
+        if over >= usize::from(TURN / 2) {
+            let sealed = self.sealed.get_or_insert_with(|| Box::new(Sealed::new()));
+            let values = self.values.iter().take(over);
+            match &mut self.times {
+                Times::Shared { first } => {
+                    sealed.push(Some(*first), timeline.times_of(*first, over), values);
+                    *first += over as u64;
+                }
+                Times::Own(times) => {
+                    sealed.push(None, times.as_slice().get(..over).unwrap_or_default(), values);
+                    times.drop_front(over);
+                    times.fit();
+                }
+            }
+            self.values.drop_front(over);
+            self.values.fit();
+        }
+        self.values.merge();
+        self.share_again(timeline);
+        if let Some(sealed) = &mut self.sealed {
+            let mut count = sealed.count() + self.values.len();
+            while let Some((last, samples)) = sealed.oldest()
+                && (last <= keep.cutoff || count - samples >= keep.samples)
+            {
+                count -= sealed.drop_oldest();
+            }
+            self.sealed.take_if(|sealed| sealed.is_empty());
+        }
+    }
+
+    /// Gives up times of its own that are those of the last collections.
+    fn share_again(&mut self, timeline: &Timeline) {
+        let Times::Own(times) = &self.times else { return };
+        let first = timeline.end().saturating_sub(times.len() as u64);
+        if times.len() > 0 && timeline.times_of(first, times.len()) == times.as_slice() {
+            self.times = Times::Shared { first };
         }
     }
 
@@ -251,9 +201,8 @@ impl Ring {
         }
         let last = match &mut self.times {
             Times::Shared { first } => {
-                let end = timeline.base() + timeline.times().len() as u64;
                 // Without a collection left, values that are older than the timeline have no time.
-                let keep = if timeline.last().is_some() { end.saturating_sub(*first) } else { 0 };
+                let keep = if timeline.last().is_some() { timeline.end().saturating_sub(*first) } else { 0 };
                 self.values.truncate(keep as usize);
                 timeline.last()
             }
@@ -263,22 +212,46 @@ impl Ring {
                 times.as_slice().last().copied()
             }
         };
-        self.last = last.filter(|_| !self.is_empty()).unwrap_or(i64::MIN);
+        self.last = last.unwrap_or(i64::MIN);
+        self.refill(timeline, from);
+    }
+
+    /// Fills an empty ring with the newest chunk that holds samples before `before`.
+    fn refill(&mut self, timeline: &Timeline, before: i64) {
+        while self.values.len() == 0 {
+            self.last = i64::MIN;
+            let Some(sealed) = self.sealed.as_mut().filter(|sealed| !sealed.is_empty()) else {
+                self.sealed = None;
+                return;
+            };
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            sealed.unpack_newest(timeline, &mut times, &mut values);
+            let keep = times.partition_point(|time| *time < before);
+            times.truncate(keep);
+            values.truncate(keep);
+            self.last = times.last().copied().unwrap_or(i64::MIN);
+            self.times = Times::Own(Sliding::from_vec(times));
+            self.values = Values::from_vec(values);
+        }
     }
 
     /// Forgets the ends that are the newest samples: what came after them was forgotten, and the series lives.
     pub(crate) fn forget_newest_ends(&mut self, timeline: &Timeline) {
-        if self.ended_at().is_none() {
-            return;
+        while self.ended_at().is_some() {
+            let ends = {
+                let mut ends = 0;
+                for value in self.values.iter() {
+                    ends = if crate::is_stale(value) { ends + 1 } else { 0 };
+                }
+                ends
+            };
+            let times = self.own_times(timeline);
+            times.truncate(times.len().saturating_sub(ends));
+            let (count, last) = (times.len(), times.as_slice().last().copied());
+            self.values.truncate(count);
+            self.last = last.unwrap_or(i64::MIN);
+            self.refill(timeline, i64::MAX);
         }
-        let keep =
-            self.values.as_slice().iter().rposition(|value| !crate::is_stale(*value)).map_or(0, |at| at + 1);
-        let dropped = self.values.len() - keep;
-        let times = self.own_times(timeline);
-        times.truncate(times.len().saturating_sub(dropped));
-        let (count, last) = (times.len(), times.as_slice().last().copied());
-        self.values.truncate(count);
-        self.last = last.unwrap_or(i64::MIN);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -290,33 +263,24 @@ impl Ring {
         matches!(self.times, Times::Shared { .. })
     }
 
-    pub(crate) fn within<'a>(&'a self, timeline: &'a Timeline, bounds: Bounds) -> Samples<'a> {
-        let values = self.values.as_slice();
-        match &self.times {
-            Times::Shared { first } => {
-                let from = bounds.first.max(*first);
-                let end = bounds.end.min(*first + values.len() as u64);
-                if from >= end {
-                    return Samples::default();
-                }
-                let at = (from - first) as usize;
-                let count = (end - from) as usize;
-                Samples {
-                    times: timeline.from(from, count),
-                    values: values.get(at..at + count).unwrap_or_default(),
-                    may_be_stale: self.stale,
-                }
-            }
-            Times::Own(times) => {
-                let times = times.as_slice();
-                let from = times.partition_point(|time| *time <= bounds.from);
-                let end = times.partition_point(|time| *time <= bounds.to);
-                Samples {
-                    times: times.get(from..end).unwrap_or_default(),
-                    values: values.get(from..end).unwrap_or_default(),
-                    may_be_stale: self.stale,
-                }
-            }
-        }
+    pub(crate) fn sealed(&self) -> Option<&Sealed> {
+        self.sealed.as_deref()
+    }
+
+    /// Takes the oldest chunk away and says how many samples it had.
+    pub(crate) fn drop_oldest_chunk(&mut self) -> usize {
+        let dropped = self.sealed.as_mut().map_or(0, |sealed| sealed.drop_oldest());
+        self.sealed.take_if(|sealed| sealed.is_empty());
+        dropped
+    }
+
+    /// How many samples there are, and what they take outside the ring itself, in bytes: at hand, and in chunks.
+    pub(crate) fn size(&self) -> (usize, usize, usize) {
+        let own = match &self.times {
+            Times::Shared { .. } => 0,
+            Times::Own(times) => times.capacity() * size_of::<i64>(),
+        };
+        let (count, bytes) = self.sealed.as_ref().map_or((0, 0), |sealed| (sealed.count(), sealed.bytes()));
+        (count + self.values.len(), own + self.values.capacity(), bytes)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use series::Matcher;
 use telemetry::{METRIC_NAME, format_duration};
 
-use super::{Aggregate, At, Binary, Expr, ExprKind, Selector, Shift};
+use super::{Aggregate, At, Binary, Expr, ExprKind, Length, Matching, Selector, Shift};
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,11 +18,14 @@ impl fmt::Display for Expr {
             ExprKind::Text(text) => write_text(f, text),
             ExprKind::Selector(selector) => write!(f, "{selector}{}", selector.shift),
             ExprKind::Range(selector, range) => {
-                write!(f, "{selector}[{}]{}", format_duration(*range), selector.shift)
+                write!(f, "{selector}[{range}]{}", selector.shift)
             }
             ExprKind::Subquery(subquery) => {
-                let step = subquery.step.map(format_duration).unwrap_or_default();
-                write!(f, "{}[{}:{step}]{}", subquery.expr, format_duration(subquery.range), subquery.shift)
+                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
+                if let Some(step) = &subquery.step {
+                    write!(f, "{step}")?;
+                }
+                write!(f, "]{}", subquery.shift)
             }
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary(negative, inner) => write!(f, "{}{inner}", if *negative { '-' } else { '+' }),
@@ -44,14 +47,41 @@ impl fmt::Display for Binary {
             f.write_str(" bool")?;
         }
         if let Some(matching) = &self.matching {
-            f.write_str(if matching.on { " on " } else { " ignoring " })?;
-            write_labels(f, &matching.labels)?;
-            if let Some(group) = &matching.group {
-                f.write_str(if group.left { " group_left " } else { " group_right " })?;
-                write_labels(f, &group.include)?;
-            }
+            matching.fmt(f)?;
         }
         write!(f, " {}", self.right)
+    }
+}
+
+/// Begins with a blank.
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.on { " on " } else { " ignoring " })?;
+        write_labels(f, &self.labels)?;
+        if let Some(group) = &self.group {
+            f.write_str(if group.left { " group_left " } else { " group_right " })?;
+            write_labels(f, &group.include)?;
+        }
+        for (name, value) in [("fill_left", self.fill_left), ("fill_right", self.fill_right)] {
+            if let Some(value) = value {
+                write!(f, " {name} (")?;
+                write_number(f, value)?;
+                f.write_char(')')?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Millis(millis) => {
+                let sign = if *millis < 0 { "-" } else { "" };
+                write!(f, "{sign}{}", format_duration(Duration::from_millis(millis.unsigned_abs())))
+            }
+            Self::Computed(expr) => expr.fmt(f),
+        }
     }
 }
 
@@ -118,12 +148,12 @@ impl fmt::Display for Shift {
             Some(At::End) => f.write_str(" @ end()")?,
             None => {}
         }
-        if self.offset != 0 {
-            let sign = if self.offset < 0 { "-" } else { "" };
-            let length = format_duration(Duration::from_millis(self.offset.unsigned_abs()));
-            write!(f, " offset {sign}{length}")?;
+        match &self.offset {
+            Length::Millis(0) => Ok(()),
+            Length::Millis(_) => write!(f, " offset {}", self.offset),
+            // Behind a parenthesis without a sign, an operator would go on with the duration.
+            Length::Computed(expr) => write!(f, " offset +({expr})"),
         }
-        Ok(())
     }
 }
 
@@ -161,13 +191,21 @@ fn write_list(f: &mut fmt::Formatter<'_>, expressions: &[Expr]) -> fmt::Result {
     Ok(())
 }
 
-fn write_number(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
+pub(super) fn write_number(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
     if number.is_nan() {
         f.write_str("NaN")
     } else if number.is_infinite() {
         f.write_str(if number > 0.0 { "Inf" } else { "-Inf" })
     } else {
-        write!(f, "{number:?}")
+        // As Go prints it: without an exponent where that is short.
+        let size = number.abs();
+        if size == 0.0 || (1e-4..1e21).contains(&size) {
+            return write!(f, "{number}");
+        }
+        let text = format!("{number:e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, power) = power.strip_prefix('-').map_or(('+', power), |power| ('-', power));
+        write!(f, "{digits}e{sign}{power:0>2}")
     }
 }
 

@@ -32,7 +32,7 @@ fn extrapolated(window: &Window<'_>, counter: bool) -> Option<f64> {
     }
     let mut growth = last - first;
     if counter {
-        growth += lost_by_resets(window.values);
+        growth = with_resets(growth, window.values);
     }
     let mut to_start = seconds(first_at - window.from);
     let mut to_end = seconds(window.to - last_at);
@@ -51,10 +51,12 @@ fn extrapolated(window: &Window<'_>, counter: bool) -> Option<f64> {
     Some(growth * ((sampled + to_start + to_end) / sampled))
 }
 
-/// What a counter had reached at each of its resets. Most windows have none, which a comparison alone finds out.
-fn lost_by_resets(values: &[f64]) -> f64 {
+/// Adds what the counter had reached at each of its resets, one by one: of very unlike values the order counts. Most
+/// windows have none, which a comparison alone finds out.
+fn with_resets(growth: f64, values: &[f64]) -> f64 {
     let later = values.get(1..).unwrap_or_default();
-    values.iter().zip(later).filter(|(before, after)| after < before).map(|(before, _)| before).sum()
+    let pairs = values.iter().zip(later).filter(|(before, after)| after < before);
+    pairs.fold(growth, |growth, (before, _)| growth + before)
 }
 
 fn last_two(window: &Window<'_>) -> Option<([f64; 2], f64)> {

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unnecessary_wraps, reason = "rows of one table share a signature")]
 
-/// Go's `math.Min` and `math.Max`, which Rust's are not: NaN wins.
-fn go_min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+use crate::ast::{go_max, go_min};
+
+pub(super) fn min_of(numbers: &[f64]) -> f64 {
+    numbers.iter().copied().reduce(go_min).unwrap_or(f64::NAN)
 }
 
-fn go_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+pub(super) fn max_of(numbers: &[f64]) -> f64 {
+    numbers.iter().copied().reduce(go_max).unwrap_or(f64::NAN)
 }
 
 /// Nothing at all where the bounds are the wrong way round.

@@ -24,6 +24,30 @@ impl Sum {
         self.sum = total;
     }
 
+    pub(crate) fn of(value: f64) -> Self {
+        Self { sum: value, error: 0.0 }
+    }
+
+    /// Half the sum, which is finite where both are.
+    pub(crate) fn mean_of_two(a: f64, b: f64) -> Self {
+        let mut whole = Self::of(b);
+        whole.add(a);
+        if whole.sum.is_infinite() && a.is_finite() && b.is_finite() {
+            let mut halves = Self::of(b / 2.0);
+            halves.add(a / 2.0);
+            return halves;
+        }
+        Self { sum: whole.sum / 2.0, error: whole.error / 2.0 }
+    }
+
+    /// Adds another sum, so many times.
+    pub(crate) fn add_scaled(&mut self, other: Self, times: f64) {
+        if other.sum != 0.0 || other.error != 0.0 {
+            self.error += other.error * times;
+            self.add(other.sum * times);
+        }
+    }
+
     pub(crate) fn value(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.error }
     }

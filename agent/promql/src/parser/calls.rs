@@ -100,6 +100,7 @@ fn check_count(function: &Function, found: usize) -> Result<(), String> {
         Arity::Exact => (declared, declared),
         Arity::Optional => (declared - 1, declared),
         Arity::Repeated => (declared - 1, usize::MAX),
+        Arity::UpTo(most) => (declared - 1, most),
     };
     if (least..=most).contains(&found) {
         return Ok(());
@@ -108,6 +109,7 @@ fn check_count(function: &Function, found: usize) -> Result<(), String> {
         Arity::Exact => format!("{declared}"),
         Arity::Optional => format!("{least} or {most}"),
         Arity::Repeated => format!("at least {least}"),
+        Arity::UpTo(most) => format!("{least} to {most}"),
     };
     Err(format!("wrong number of arguments for function {}(): expected {wanted}, got {found}", function.name))
 }

@@ -1,25 +1,22 @@
 //! Selectors and what is attached to an expression: ranges, subqueries, `offset` and `@`.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use series::{MatchOp, Matcher};
 use telemetry::METRIC_NAME;
 
 use super::{MAX_MATCHERS, Nested, Parser, error, hinted, not_yet};
-use crate::ParseError;
-use crate::ast::{At, Expr, ExprKind, Selector, Shift, Subquery, ValueType};
+use crate::ast::{At, Expr, ExprKind, Length, MAX_MILLIS, Selector, Shift, Subquery, ValueType};
 use crate::error::brief;
 use crate::lexer::Token;
 use crate::plan::{DEFAULT_SUBQUERY_STEP, MAX_SAMPLES};
-
-/// The longest duration and the furthest time from the epoch, in milliseconds: 292 years, which is what 64 bits of
-/// nanoseconds hold. Sums of such times cannot overflow.
-const MAX_MILLIS: i64 = i64::MAX / 1_000_000;
+use crate::{EvalError, ParseError};
 
 /// The most operators, functions and operands that a subquery evaluates, each once a step; 50 million take about half a
 /// second. What they read is counted when they are evaluated.
 const MAX_SUBQUERY_WORK: u64 = 50_000_000;
+
+const TOO_MANY_STEPS: &str = "the subquery has too many steps for so long an expression";
 
 impl Parser {
     /// What follows a metric's name, or an opening brace that stands first.
@@ -118,10 +115,10 @@ impl Parser {
             } else if self.is_keyword("offset") {
                 let start = self.span().start;
                 self.at += 1;
-                let offset = self.signed_duration()?;
+                let offset = self.offset()?;
                 let span = start..self.end();
                 let shift = shift(&mut expr, &span, "the offset modifier")?;
-                if shift.offset != 0 {
+                if !shift.offset.is_zero() {
                     return Err(error(span, "offset may be set only once"));
                 }
                 shift.offset = offset;
@@ -139,19 +136,11 @@ impl Parser {
     fn range(&mut self, expr: Expr) -> Result<(Expr, bool), ParseError> {
         let start = self.span().start;
         self.at += 1;
-        let range_span = self.span();
-        let range = self.duration()?;
-        if range.is_zero() {
-            return Err(error(range_span, "a range must be longer than zero"));
-        }
+        let range = self.length()?;
         if self.take_sign(":") {
-            let step_span = self.span();
-            let step = if self.is_sign("]") { None } else { Some(self.duration()?) };
+            let step = if self.is_sign("]") { None } else { Some(self.length()?) };
             self.expect_sign("]")?;
             let found = expr.value_type();
-            if step == Some(Duration::ZERO) {
-                return Err(error(step_span, "the step of a subquery must be longer than zero"));
-            }
             if found != ValueType::Vector {
                 let message = format!("subquery is only allowed on instant vector, got {found}");
                 return Err(error(expr.span.start..self.end(), message));
@@ -159,8 +148,7 @@ impl Parser {
             let span = expr.span.start..self.end();
             let subquery = Subquery { expr, range, step, shift: Shift::default() };
             if subquery_work(&subquery) > MAX_SUBQUERY_WORK {
-                let message = "the subquery has too many steps for so long an expression";
-                return Err(hinted(span, message, "make its range shorter, or its step longer"));
+                return Err(hinted(span, TOO_MANY_STEPS, "make its range shorter, or its step longer"));
             }
             return Ok((Expr { kind: ExprKind::Subquery(Box::new(subquery)), span }, true));
         }
@@ -179,45 +167,6 @@ impl Parser {
                 "write a subquery, as in (expression)[5m:1m]",
             )),
         }
-    }
-
-    /// A duration in brackets: `5m`, or a number of seconds.
-    fn duration(&mut self) -> Result<Duration, ParseError> {
-        let span = self.span();
-        let duration = match self.peek() {
-            Token::Duration(duration) => bounded(duration.as_millis() as f64, &span)?,
-            Token::Number(seconds) => bounded(seconds * 1000.0, &span)?,
-            Token::Name(_) | Token::Sign("(" | "-" | "+") => {
-                return Err(not_yet(span, "duration expressions are"));
-            }
-            _ => return Err(self.unexpected("a duration")),
-        };
-        self.at += 1;
-        if self.binary_operator()?.is_some() {
-            return Err(not_yet(span.start..self.span().end, "duration expressions are"));
-        }
-        Ok(duration)
-    }
-
-    /// What follows `offset`, in milliseconds.
-    fn signed_duration(&mut self) -> Result<i64, ParseError> {
-        let negative = self.take_sign("-");
-        if !negative {
-            self.take_sign("+");
-        }
-        let span = self.span();
-        let duration = match self.peek() {
-            Token::Duration(duration) => bounded(duration.as_millis() as f64, &span)?,
-            Token::Number(seconds) => bounded(seconds * 1000.0, &span)?,
-            Token::Sign("(" | "-" | "+") => return Err(not_yet(span, "duration expressions are")),
-            Token::Name(_) if matches!(self.peek_at(1), Token::Sign("(")) => {
-                return Err(not_yet(span, "duration expressions are"));
-            }
-            _ => return Err(self.unexpected("a duration")),
-        };
-        self.at += 1;
-        let millis = duration.as_millis() as i64;
-        Ok(if negative { -millis } else { millis })
     }
 
     /// What follows `@`.
@@ -253,9 +202,22 @@ impl Parser {
 
 /// How much a subquery evaluates. More steps than one evaluation may make are refused when they are made.
 fn subquery_work(subquery: &Subquery) -> u64 {
-    let step = subquery.step.map_or(DEFAULT_SUBQUERY_STEP as u128, |step| step.as_millis());
-    let steps = subquery.range.as_millis() / step.max(1) + 1;
-    u64::try_from(steps).unwrap_or(u64::MAX).min(MAX_SAMPLES).saturating_mul(work(&subquery.expr))
+    let step = subquery.step.as_ref().map_or(DEFAULT_SUBQUERY_STEP, Length::millis);
+    let steps = subquery.range.millis() / step.max(1) + 1;
+    u64::try_from(steps).unwrap_or(0).min(MAX_SAMPLES).saturating_mul(work(&subquery.expr))
+}
+
+/// Refuses an expression whose subqueries, their lengths computed, have too much to do.
+pub(crate) fn check_subqueries(expr: &Expr) -> Result<(), EvalError> {
+    let mut result = Ok(());
+    expr.walk(&mut |part| {
+        if let ExprKind::Subquery(subquery) = &part.kind
+            && subquery_work(subquery) > MAX_SUBQUERY_WORK
+        {
+            result = Err(EvalError::limit(Some(&part.span), TOO_MANY_STEPS));
+        }
+    });
+    result
 }
 
 fn work(expr: &Expr) -> u64 {
@@ -282,14 +244,6 @@ fn named_twice(span: Range<usize>, first: &str, second: &str) -> ParseError {
 fn reason(text: &str) -> String {
     const LONG: usize = 400;
     if text.len() <= LONG { text.to_owned() } else { brief(text.lines().last().unwrap_or(text)).into_owned() }
-}
-
-fn bounded(millis: f64, span: &Range<usize>) -> Result<Duration, ParseError> {
-    let millis = millis.round();
-    if !(0.0..=MAX_MILLIS as f64).contains(&millis) {
-        return Err(error(span.clone(), "a duration must be between 0 and 292 years"));
-    }
-    Ok(Duration::from_millis(millis as u64))
 }
 
 fn shift<'a>(expr: &'a mut Expr, span: &Range<usize>, what: &str) -> Result<&'a mut Shift, ParseError> {

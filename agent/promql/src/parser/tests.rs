@@ -82,16 +82,43 @@ fn a_refusal_says_where_and_what_would_be_right() {
 fn what_prometheus_knows_and_we_do_not_is_refused_by_name() {
     for (text, what) in [
         ("info(x)", "function info() is"),
-        ("limitk(1, x)", "aggregation limitk is"),
-        ("x[2m * 5]", "duration expressions are"),
-        ("x offset (5m)", "duration expressions are"),
         ("rate(x[5m] smoothed)", "anchored and smoothed selectors are"),
-        ("x + fill(0) y", "fill modifiers are"),
         ("x </ 5", "trimming of native histograms is"),
         ("{a=\"\\xff\"}", "strings that are not UTF-8 are"),
     ] {
         assert_eq!(refusal(text).1, format!("{what} not supported yet"), "{text}");
     }
+}
+
+#[test]
+fn durations_are_computed_as_far_as_they_can_be() {
+    for (text, printed) in [
+        ("x[2m * 5]", "x[10m]"),
+        ("x[1h / 2 - -30m ^ 0]", "x[30m1s]"),
+        ("x[61:(5s + 5s)]", "x[1m1s:10s]"),
+        ("x offset (1) + 5m * 2", "x offset 10m1s"),
+        ("x offset -(1m) + 1", "x offset -1m + 1"),
+        ("x offset 1m + 1", "x offset 1m + 1"),
+        ("x offset step() * 2", "x offset +(step()) * 2"),
+        ("x[max_of(STEP(), 1m) % 7]", "x[(max_of(step(), 60) % 7)]"),
+    ] {
+        assert_eq!(parse(text).unwrap().to_string(), printed, "{text}");
+    }
+    for (text, message) in [
+        ("x[1m - 60]", "a duration must be greater than 0"),
+        ("x[1m / 0]", "division by zero"),
+        ("x[5 % (1 - 1)]", "modulo by zero"),
+        ("x[0.0001]", "a duration must be at least a millisecond"),
+        ("x[2 ^ 1024]", "a duration is NaN or infinite"),
+        ("x[(1m]", "unexpected \"]\", expected \")\""),
+        ("x[foo()]", "unexpected \"foo\", expected a duration, a number of seconds, step() or range()"),
+    ] {
+        assert_eq!(refusal(text).1, message, "{text}");
+    }
+    let long = format!("x[step(){}]", "+1".repeat(20_000));
+    assert_eq!(refusal(&long).1, "the durations have more than 500 operators");
+    let deep = format!("x[{}1{}]", "(".repeat(200), ")".repeat(200));
+    assert_eq!(refusal(&deep).1, "the expression nests deeper than 100 levels");
 }
 
 #[test]
@@ -206,8 +233,15 @@ fn a_refusal_quotes_no_more_than_a_line() {
 
 /// Texts of instant vectors.
 fn vectors() -> impl Strategy<Value = String> {
-    let shift =
-        prop::sample::select(vec!["", " offset 5m", " offset -1h30m", " @ 12.5", " @ end() offset 3"]);
+    let shift = prop::sample::select(vec![
+        "",
+        " offset 5m",
+        " offset -1h30m",
+        " @ 12.5",
+        " @ end() offset 3",
+        " offset +(step() * -2 ^ 2)",
+        " offset -max_of(range(), 1m)",
+    ]);
     let selector = prop::sample::select(vec![
         "up",
         "a:b",
@@ -227,12 +261,14 @@ fn vectors() -> impl Strategy<Value = String> {
             (inner.clone(), op.clone(), matching, inner.clone())
                 .prop_map(|(a, op, m, b)| format!("{a} {op}{m} {b}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} * on (x) group_left (y) {b}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} / fill (-1.5) ({b})")),
             (inner.clone(), number.clone()).prop_map(|(a, n)| format!("({n} + {a} - {n})")),
             (aggregation, inner.clone()).prop_map(|(op, a)| format!("{op} ({a})")),
             (number, inner.clone()).prop_map(|(n, a)| format!("topk by (a) ({n}, {a})")),
             inner.clone().prop_map(|a| format!("-({a})")),
             inner.clone().prop_map(|a| format!("+{a}")),
-            (inner.clone(), shift.clone()).prop_map(|(a, s)| format!("rate(({a})[1h:5m]{s})")),
+            (inner.clone(), shift.clone())
+                .prop_map(|(a, s)| format!("rate(({a})[step() % 3 + 1h:5m * 2]{s})")),
             inner.clone().prop_map(|a| format!("label_replace({a}, \"a\", '$1', `b`, \"(.*)\")")),
             shift.clone().prop_map(|s| format!("quantile_over_time(scalar(up), x[90]{s})")),
         ]

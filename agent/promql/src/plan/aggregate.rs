@@ -9,13 +9,13 @@ use foldhash::fast::RandomState;
 use telemetry::{Labels, METRIC_NAME};
 
 use super::scalar::ScalarNode;
-use super::vector::{nan_last, warn_of_quantile};
-use super::{Context, Sample, VectorNode, scalar, text, vector};
+use super::vector::{nan_last, out_of_quantiles};
+use super::{Context, Sample, VectorNode, bare_span, sampling, scalar, text, vector};
 use crate::EvalError;
 use crate::ast::{Aggregate, AggregateOp, Grouping};
 use crate::functions::{Mean, Sum, Variance, quantile};
 use crate::sets::{SetId, Sets, Table};
-use crate::value::format_number;
+use crate::value::{format_number, short};
 
 #[derive(Debug)]
 enum Fold {
@@ -34,6 +34,8 @@ enum Kind {
     Fold(Fold),
     Best { most: ScalarNode, greatest: bool },
     Quantile { q: ScalarNode, span: Range<usize> },
+    Limit { most: ScalarNode },
+    Ratio { ratio: ScalarNode, span: Range<usize> },
     CountValues { label: String },
 }
 
@@ -65,8 +67,12 @@ impl Groups {
         }
     }
 
+    fn lists(&self, name: &str) -> bool {
+        self.grouping.labels.iter().any(|label| label == name)
+    }
+
     fn labels(&self, set: SetId, sets: &Sets) -> Labels {
-        let listed = |name: &str| self.grouping.labels.iter().any(|label| label == name);
+        let listed = |name: &str| self.lists(name);
         sets.labels(set).filtered(|name| {
             if self.grouping.without { name != METRIC_NAME && !listed(name) } else { listed(name) }
         })
@@ -147,8 +153,13 @@ impl AggregateNode {
             AggregateOp::Topk => Kind::Best { most: number(), greatest: true },
             AggregateOp::Bottomk => Kind::Best { most: number(), greatest: false },
             AggregateOp::Quantile => {
-                let span = aggregate.parameter.as_ref().map_or(0..0, |parameter| parameter.span.clone());
+                let span = aggregate.parameter.as_ref().map_or(0..0, bare_span);
                 Kind::Quantile { q: number(), span }
+            }
+            AggregateOp::Limitk => Kind::Limit { most: number() },
+            AggregateOp::LimitRatio => {
+                let span = aggregate.parameter.as_ref().map_or(0..0, bare_span);
+                Kind::Ratio { ratio: number(), span }
             }
             AggregateOp::CountValues => {
                 Kind::CountValues { label: aggregate.parameter.as_ref().map(text).unwrap_or_default() }
@@ -177,9 +188,31 @@ impl AggregateNode {
                 let samples = self.inner.eval(context)?;
                 Ok(best(&mut self.groups, samples, most, *greatest, context.sets))
             }
+            Kind::Limit { most } => {
+                let most = whole(most.eval(context)?, &self.span)?;
+                let samples = self.inner.eval(context)?;
+                let mut taken: Cells<usize> = Cells::new(&self.groups);
+                let mut take = |sample: &Sample| {
+                    let count = taken.entry(self.groups.of(sample.set, context.sets), || 0);
+                    *count += 1;
+                    *count <= most
+                };
+                Ok(samples.into_iter().filter(|sample| take(sample)).collect())
+            }
+            Kind::Ratio { ratio, span } => {
+                let ratio = capped(ratio.eval(context)?, span, context)?;
+                let mut samples = self.inner.eval(context)?;
+                samples.retain(|sample| {
+                    let offset = sampling::offset(context.sets.labels(sample.set));
+                    if ratio < 0.0 { offset >= 1.0 + ratio } else { offset < ratio }
+                });
+                Ok(samples)
+            }
             Kind::Quantile { q, span } => {
                 let q = q.eval(context)?;
-                warn_of_quantile(q, span, context);
+                if !(0.0..=1.0).contains(&q) {
+                    context.note_worst(q, span, out_of_quantiles(q));
+                }
                 let samples = self.inner.eval(context)?;
                 context.count_passed(samples.len() as u64 * SORT_COST)?;
                 Ok(quantiles(&mut self.groups, &samples, q, context.sets))
@@ -198,17 +231,26 @@ const SORT_COST: u64 = 10;
 
 /// The `k` of `topk`, cut to a whole number.
 fn whole(number: f64, span: &Range<usize>) -> Result<usize, EvalError> {
-    let error = |message: String| EvalError { span: Some(span.clone()), message };
     if number.is_nan() {
-        return Err(error("Parameter value is NaN".to_owned()));
+        return Err(EvalError::new(span, "Parameter value is NaN"));
     }
     if number >= i64::MAX as f64 {
-        return Err(error(format!("Scalar value {} overflows int64", format_number(number))));
-    }
-    if number <= i64::MIN as f64 {
-        return Err(error(format!("Scalar value {} underflows int64", format_number(number))));
+        return Err(EvalError::new(span, format!("Scalar value {} overflows int64", short(number))));
     }
     Ok((number as i64).max(0) as usize)
+}
+
+fn capped(ratio: f64, span: &Range<usize>, context: &mut Context<'_>) -> Result<f64, EvalError> {
+    if ratio.is_nan() {
+        return Err(EvalError::new(span, "Ratio value is NaN"));
+    }
+    let within = ratio.clamp(-1.0, 1.0);
+    if ratio.abs() > 1.0 {
+        let message =
+            format!("ratio value should be between -1 and 1, got {}, capping to {within}", short(ratio));
+        context.note_worst(ratio, span, message);
+    }
+    Ok(within)
 }
 
 fn fold_groups(fold: &Fold, groups: &mut Groups, samples: &[Sample], sets: &mut Sets) -> Vec<Sample> {
@@ -289,16 +331,21 @@ fn count_values(groups: &Groups, label: &str, samples: &[Sample], sets: &mut Set
     let mut counts: HashMap<SetId, usize, RandomState> = HashMap::default();
     let mut result: Vec<Sample> = Vec::new();
     for sample in samples {
-        let mut labels = groups.labels(sample.set, sets).to_builder();
-        labels.set(label, &format_number(sample.value));
-        let set = sets.intern(labels.build());
+        let grouped = groups.labels(sample.set, sets);
+        let left_out = groups.grouping.without && groups.lists(label);
+        let set = if left_out {
+            sets.intern(grouped)
+        } else {
+            let mut labels = grouped.to_builder();
+            labels.set(label, &format_number(sample.value));
+            sets.intern(labels.build())
+        };
         let at = *counts.entry(set).or_insert_with(|| {
             result.push(Sample { set, nameless: false, value: 0.0 });
             result.len() - 1
         });
         if let Some(counted) = result.get_mut(at) {
             counted.value += 1.0;
-            counted.nameless |= sample.nameless && label != METRIC_NAME;
         }
     }
     result

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
-use telemetry::METRIC_NAME;
 
 use super::scalar::ScalarNode;
 use super::vector::warn_of_quantile;
 use super::{Context, Sample, VectorNode};
 use crate::sets::SetId;
+use crate::value::short;
 use crate::{EvalError, Severity};
 
 const BUCKET: &str = "le";
@@ -23,69 +23,93 @@ struct Bucket {
     count: f64,
 }
 
+/// What is asked of the histograms.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    Quantile,
+    /// Several, told apart by this label.
+    Quantiles(String),
+    Fraction,
+}
+
 #[derive(Debug)]
 pub(crate) struct HistogramNode {
-    /// One for a quantile, two for a fraction.
-    scalars: Vec<ScalarNode>,
-    scalar_spans: Vec<Range<usize>>,
+    wanted: Wanted,
+    /// One for each quantile, or the two bounds of a fraction; and where they stand.
+    scalars: Vec<(ScalarNode, Range<usize>)>,
     inner: VectorNode,
     inner_span: Range<usize>,
 }
 
 impl HistogramNode {
     pub(super) fn new(
-        scalars: Vec<ScalarNode>,
-        scalar_spans: Vec<Range<usize>>,
+        wanted: Wanted,
+        scalars: Vec<(ScalarNode, Range<usize>)>,
         inner: VectorNode,
         inner_span: Range<usize>,
     ) -> Self {
-        Self { scalars, scalar_spans, inner, inner_span }
+        Self { wanted, scalars, inner, inner_span }
     }
 
     pub(super) fn eval(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
-        let mut scalars = Vec::with_capacity(2);
-        for scalar in &mut self.scalars {
-            scalars.push(scalar.eval(context)?);
-        }
-        if let ([q], Some(span)) = (scalars.as_slice(), self.scalar_spans.first()) {
-            warn_of_quantile(*q, span, context);
+        let mut scalars = Vec::with_capacity(self.scalars.len());
+        for (scalar, span) in &mut self.scalars {
+            let value = scalar.eval(context)?;
+            if !matches!(self.wanted, Wanted::Fraction) {
+                warn_of_quantile(value, span, context);
+            }
+            scalars.push(value);
         }
         let samples = self.inner.eval(context)?;
+        let histograms = self.histograms(&samples, context);
         let mut result = Vec::new();
-        for (set, nameless, name, buckets) in self.histograms(&samples, context) {
-            let value = match scalars.as_slice() {
-                [q] => self.quantile(*q, buckets, &name, context),
-                [lower, upper] => fraction(*lower, *upper, buckets),
-                _ => f64::NAN,
-            };
-            result.push(Sample { set, nameless, value });
+        match (&self.wanted, scalars.as_slice()) {
+            (Wanted::Fraction, [lower, upper]) => {
+                for (set, _, buckets) in histograms {
+                    result.push(Sample { set, nameless: true, value: fraction(*lower, *upper, buckets) });
+                }
+            }
+            (Wanted::Fraction, _) => {}
+            (Wanted::Quantile | Wanted::Quantiles(_), quantiles) => {
+                for q in quantiles {
+                    for (set, name, buckets) in &histograms {
+                        let value = self.quantile(*q, buckets.clone(), name, context);
+                        let set = self.labelled(*set, *q, context);
+                        result.push(Sample { set, nameless: true, value });
+                    }
+                }
+            }
         }
         Ok(result)
     }
 
-    /// Buckets by the labels that they share, in the order of their first bucket.
-    fn histograms(
-        &self,
-        samples: &[Sample],
-        context: &mut Context<'_>,
-    ) -> Vec<(SetId, bool, String, Vec<Bucket>)> {
+    fn labelled(&self, set: SetId, q: f64, context: &mut Context<'_>) -> SetId {
+        let Wanted::Quantiles(label) = &self.wanted else { return set };
+        let mut labels = context.sets.labels(set).to_builder();
+        labels.set(label, &open_metrics(q));
+        context.sets.intern(labels.build())
+    }
+
+    /// Names and buckets by the labels that buckets share, in the order of their first bucket.
+    fn histograms(&self, samples: &[Sample], context: &mut Context<'_>) -> Vec<(SetId, String, Vec<Bucket>)> {
         let mut at: HashMap<SetId, usize, RandomState> = HashMap::default();
-        let mut found: Vec<(SetId, bool, String, Vec<Bucket>)> = Vec::new();
+        let mut found: Vec<(SetId, String, Vec<Bucket>)> = Vec::new();
         for sample in samples {
             let labels = context.sets.labels(sample.set);
             let name = labels.metric_name().to_owned();
             let bound = labels.get(BUCKET).to_owned();
             let Some(upper) = parse_bound(&bound) else {
                 let message = format!(
-                    "bucket label \"le\" is missing or has a malformed value of {bound:?} for metric name {name:?}"
+                    "bucket label \"le\" is missing or has a malformed value of {bound:?}{}",
+                    of_metric(&name)
                 );
                 context.note(Severity::Warning, &self.inner_span, message);
                 continue;
             };
-            let shared = labels.filtered(|label| label != BUCKET && label != METRIC_NAME);
+            let shared = labels.filtered(|label| label != BUCKET);
             let set = context.sets.intern(shared);
             let number = *at.entry(set).or_insert_with(|| {
-                found.push((set, true, name, Vec::new()));
+                found.push((set, name, Vec::new()));
                 found.len() - 1
             });
             if let Some((.., buckets)) = found.get_mut(number) {
@@ -99,7 +123,9 @@ impl HistogramNode {
         let (value, forced) = quantile(q, buckets);
         if forced {
             let message = format!(
-                "input to histogram_quantile needed to be fixed for monotonicity for metric name {name:?}"
+                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/\
+                 prometheus/latest/querying/functions/#histogram_quantile){}",
+                of_metric(name)
             );
             context.note(Severity::Info, &self.inner_span, message);
         }
@@ -107,40 +133,62 @@ impl HistogramNode {
     }
 }
 
-fn parse_bound(text: &str) -> Option<f64> {
-    match text {
-        "+Inf" | "Inf" | "+inf" | "inf" => Some(f64::INFINITY),
-        "-Inf" | "-inf" => Some(f64::NEG_INFINITY),
-        _ => text.parse().ok(),
-    }
+fn of_metric(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") }
 }
 
-/// Sorted, those of one bound added up, and made monotonic; and whether more than rounding had to be mended.
-fn in_order(mut buckets: Vec<Bucket>) -> (Vec<Bucket>, bool) {
+/// A quantile as a label's value, as `OpenMetrics` writes it.
+fn open_metrics(q: f64) -> String {
+    let text = short(q);
+    if q.is_finite() && !text.contains(['e', '.']) { text + ".0" } else { text }
+}
+
+fn parse_bound(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|bound: &f64| !bound.is_nan())
+}
+
+/// Sorted, those of one bound added up.
+fn in_order(mut buckets: Vec<Bucket>) -> Vec<Bucket> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+    #[expect(clippy::float_cmp, reason = "the same bound, 0 and -0 alike")]
     buckets.dedup_by(|next, kept| {
-        let same = next.upper.to_bits() == kept.upper.to_bits();
+        let same = next.upper == kept.upper;
         if same {
             kept.count += next.count;
         }
         same
     });
-    let mut forced = false;
-    let mut greatest = f64::NEG_INFINITY;
-    for (number, bucket) in buckets.iter_mut().enumerate() {
-        if number == 0 || bucket.count > greatest {
-            greatest = bucket.count;
-        } else if bucket.count < greatest {
-            forced |= !nearly_equal(bucket.count, greatest);
-            bucket.count = greatest;
-        }
-    }
-    (buckets, forced)
+    buckets
 }
 
+/// Makes counts grow; says whether more than rounding had to be mended.
+fn make_monotonic(buckets: &mut [Bucket]) -> bool {
+    let mut forced = false;
+    let Some((first, others)) = buckets.split_first_mut() else { return false };
+    let mut before = first.count;
+    for bucket in others {
+        if nearly_equal(before, bucket.count) {
+            bucket.count = before;
+        } else if bucket.count < before {
+            bucket.count = before;
+            forced = true;
+        } else {
+            before = bucket.count;
+        }
+    }
+    forced
+}
+
+#[expect(clippy::float_cmp, reason = "exactly equal is near enough")]
 fn nearly_equal(a: f64, b: f64) -> bool {
-    let sum = a.abs() + b.abs();
-    (a - b).abs() / sum.min(f64::MAX) < SMALL_DIFFERENCE
+    if a == b || (a.is_nan() && b.is_nan()) {
+        return true;
+    }
+    let (sum, difference) = (a.abs() + b.abs(), (a - b).abs());
+    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
+        return difference < SMALL_DIFFERENCE * f64::MIN_POSITIVE;
+    }
+    difference / sum.min(f64::MAX) < SMALL_DIFFERENCE
 }
 
 fn quantile(q: f64, buckets: Vec<Bucket>) -> (f64, bool) {
@@ -157,14 +205,15 @@ fn quantile(q: f64, buckets: Vec<Bucket>) -> (f64, bool) {
     if !has_infinity(&buckets) {
         return (f64::NAN, false);
     }
-    let (buckets, forced) = in_order(buckets);
-    let (Some(last), true) = (buckets.last(), buckets.len() >= 2) else { return (f64::NAN, false) };
-    if last.count == 0.0 || last.count.is_nan() {
+    let mut buckets = in_order(buckets);
+    let forced = make_monotonic(&mut buckets);
+    let (Some(last), true) = (buckets.last(), buckets.len() >= 2) else { return (f64::NAN, forced) };
+    if last.count == 0.0 {
         return (f64::NAN, forced);
     }
     let mut rank = q * last.count;
     let finite = buckets.get(..buckets.len() - 1).unwrap_or_default();
-    let at = finite.partition_point(|bucket| bucket.count < rank);
+    let at = finite.partition_point(|bucket| bucket.count < rank || bucket.count.is_nan() || rank.is_nan());
     let Some(bucket) = finite.get(at) else {
         return (finite.last().map_or(f64::NAN, |bucket| bucket.upper), forced);
     };
@@ -182,15 +231,19 @@ fn quantile(q: f64, buckets: Vec<Bucket>) -> (f64, bool) {
 
 /// The share of observations in `(lower, upper]`.
 fn fraction(lower: f64, upper: f64, buckets: Vec<Bucket>) -> f64 {
-    let (buckets, _) = in_order(buckets);
+    let buckets = in_order(buckets);
     let Some(last) = buckets.last().filter(|bucket| bucket.upper == f64::INFINITY) else { return f64::NAN };
-    if last.count == 0.0 || last.count.is_nan() || lower.is_nan() || upper.is_nan() {
+    if last.count == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
     }
     if lower >= upper {
         return 0.0;
     }
-    (rank_of(upper, &buckets) - rank_of(lower, &buckets)) / last.count
+    let rank = |bound| {
+        let rank = rank_of(bound, &buckets);
+        if rank > last.count { last.count } else { rank }
+    };
+    (rank(upper) - rank(lower)) / last.count
 }
 
 /// How many observations are at most `bound`, by linear interpolation within its bucket.

@@ -33,12 +33,14 @@ pub(crate) struct Join {
 #[derive(Debug, Default)]
 struct Signatures {
     numbers: HashMap<Labels, usize, RandomState>,
+    labels: Vec<Labels>,
     of: Table<usize>,
 }
 
 impl Signatures {
     fn clear(&mut self) {
         self.numbers.clear();
+        self.labels.clear();
         self.of.clear();
     }
 
@@ -50,14 +52,21 @@ impl Signatures {
         let signature = sets
             .labels(set)
             .filtered(|name| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) });
-        let next = self.numbers.len();
-        let number = *self.numbers.entry(signature).or_insert(next);
+        let next = self.labels.len();
+        let number = *self.numbers.entry(signature.clone()).or_insert(next);
+        if number == next {
+            self.labels.push(signature);
+        }
         self.of.set(set, number);
         number
     }
 
     fn all(&mut self, samples: &[Sample], matching: &Matching, sets: &Sets) -> Vec<usize> {
         samples.iter().map(|sample| self.of(sample.set, matching, sets)).collect()
+    }
+
+    fn labels(&self, number: usize) -> Labels {
+        self.labels.get(number).cloned().unwrap_or_default()
     }
 
     fn present(&self, numbers: &[usize]) -> Vec<bool> {
@@ -71,17 +80,22 @@ impl Signatures {
     }
 }
 
+/// As Prometheus prints labels without a name.
+fn braced(labels: &Labels) -> String {
+    let text = labels.to_string();
+    if text.is_empty() { "{}".to_owned() } else { text }
+}
+
 fn has(present: &[bool], number: usize) -> bool {
     present.get(number).copied().unwrap_or(false)
 }
 
 impl Join {
     pub(super) fn new(binary: &Binary, span: Range<usize>) -> Self {
-        let everything = Matching { on: false, labels: Vec::new(), group: None };
         Self {
             op: binary.op,
             bool_modifier: binary.bool_modifier,
-            matching: binary.matching.clone().unwrap_or(everything),
+            matching: binary.matching.clone().unwrap_or_default(),
             left: vector(&binary.left),
             right: vector(&binary.right),
             span,
@@ -142,18 +156,52 @@ impl Join {
         swapped: bool,
         context: &mut Context<'_>,
     ) -> Result<Vec<Sample>, EvalError> {
-        let mut by_number: Vec<Option<Sample>> = vec![None; self.signatures.numbers.len()];
+        let (fill_many, fill_one) = if swapped {
+            (self.matching.fill_right, self.matching.fill_left)
+        } else {
+            (self.matching.fill_left, self.matching.fill_right)
+        };
+        if (many.is_empty() || ones.is_empty()) && fill_many.or(fill_one).is_none() {
+            return Ok(Vec::new());
+        }
+        let mut by_number: Vec<Option<Sample>> = vec![None; self.signatures.labels.len()];
         for (one, number) in ones.iter().zip(&one_numbers) {
             let Some(cell) = by_number.get_mut(*number) else { continue };
             if let Some(first) = cell.replace(*one) {
                 return Err(self.ambiguous(first.set, one.set, swapped, context));
             }
         }
-        let mut matched = vec![false; by_number.len()];
-        let mut unique = HashSet::new();
-        let mut result = Vec::with_capacity(many.len());
+        let mut pairs = Vec::with_capacity(many.len());
         for (sample, number) in many.iter().zip(&many_numbers) {
-            let Some(one) = by_number.get(*number).copied().flatten() else { continue };
+            let found = by_number.get(*number).copied().flatten();
+            if let Some(one) =
+                found.or_else(|| fill_one.map(|fill| self.stand_in(*number, fill, context.sets)))
+            {
+                pairs.push((*sample, one, *number));
+            }
+        }
+        if let Some(fill) = fill_many {
+            let met = self.signatures.present(&many_numbers);
+            for (one, number) in ones.iter().zip(&one_numbers) {
+                if !has(&met, *number) {
+                    pairs.push((self.stand_in(*number, fill, context.sets), *one, *number));
+                }
+            }
+        }
+        self.combine(&pairs, swapped, context.sets)
+    }
+
+    /// One result for each pair, of which the first is one of the many.
+    fn combine(
+        &mut self,
+        pairs: &[(Sample, Sample, usize)],
+        swapped: bool,
+        sets: &mut Sets,
+    ) -> Result<Vec<Sample>, EvalError> {
+        let mut matched = vec![false; self.signatures.labels.len()];
+        let mut unique = HashSet::new();
+        let mut result = Vec::with_capacity(pairs.len());
+        for (sample, one, number) in pairs {
             let seen = matched.get_mut(*number).is_some_and(|cell| std::mem::replace(cell, true));
             if seen && self.matching.group.is_none() {
                 return Err(self.error(
@@ -161,21 +209,27 @@ impl Join {
                 ));
             }
             let (left, right) = if swapped { (one.value, sample.value) } else { (sample.value, one.value) };
+            let set = self.result_set(sample.set, one.set, sets);
+            if self.matching.group.is_some() && !unique.insert((*number, set)) {
+                return Err(
+                    self.error("multiple matches for labels: grouping labels must ensure unique matches")
+                );
+            }
             let value = match compare(self.op, left, right) {
                 Some(holds) if self.bool_modifier => f64::from(u8::from(holds)),
                 Some(true) => left,
                 Some(false) => continue,
                 None => compute(self.op, left, right),
             };
-            let set = self.result_set(sample.set, one.set, context.sets);
-            if self.matching.group.is_some() && !unique.insert((*number, set)) {
-                return Err(
-                    self.error("multiple matches for labels: grouping labels must ensure unique matches")
-                );
-            }
-            result.push(Sample { set, nameless: self.bool_modifier || sample.nameless, value });
+            result.push(Sample { set, nameless: self.bool_modifier, value });
         }
         Ok(result)
+    }
+
+    /// What takes the place of a sample that a signature has not.
+    fn stand_in(&self, number: usize, value: f64, sets: &mut Sets) -> Sample {
+        let labels = self.signatures.labels(number);
+        Sample { set: sets.intern(labels), nameless: false, value }
     }
 
     fn result_set(&mut self, many: SetId, one: SetId, sets: &mut Sets) -> SetId {
@@ -209,15 +263,19 @@ impl Join {
     }
 
     fn error(&self, message: &str) -> EvalError {
-        EvalError { span: Some(self.span.clone()), message: message.to_owned() }
+        EvalError::new(&self.span, message)
     }
 
     fn ambiguous(&self, first: SetId, second: SetId, swapped: bool, context: &Context<'_>) -> EvalError {
         let side = if swapped { "left" } else { "right" };
-        let (first, second) = (context.sets.labels(first), context.sets.labels(second));
+        let group = self.signatures.of.get(first).map_or_else(Labels::empty, |it| self.signatures.labels(it));
+        let (first, second) =
+            (context.sets.labels(first).to_string(), context.sets.labels(second).to_string());
+        let (first, second) = if first <= second { (first, second) } else { (second, first) };
         self.error(&format!(
-            "found duplicate series for the match group on the {side} hand-side of the operation: \
-             [{second}, {first}];many-to-many matching not allowed: matching labels must be unique on one side"
+            "found duplicate series for the match group {} on the {side} hand-side of the operation: [{first}, {second}]\
+             ;many-to-many matching not allowed: matching labels must be unique on one side",
+            braced(&group)
         ))
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use regex::{Captures, Regex, RegexBuilder};
 use telemetry::{Labels, METRIC_NAME};
 
-use super::{Context, Sample, VectorNode};
+use super::{Context, Sample, VectorNode, duplicate};
 use crate::EvalError;
 use crate::error::brief;
 use crate::sets::{SetId, Table};
@@ -67,7 +67,7 @@ impl Relabel {
 
     pub(super) fn eval(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
         if let Rule::Wrong(message) = &self.rule {
-            return Err(EvalError { span: Some(self.span.clone()), message: message.clone() });
+            return Err(EvalError::new(&self.span, message.as_str()));
         }
         if self.epoch != context.epoch {
             self.epoch = context.epoch;
@@ -84,6 +84,12 @@ impl Relabel {
             };
             sample.set = set;
             sample.nameless &= !names;
+        }
+        let mut seen = vec![false; context.sets.len()];
+        for sample in &samples {
+            if seen.get_mut(sample.set.number()).is_some_and(|cell| std::mem::replace(cell, true)) {
+                return Err(duplicate(&self.span));
+            }
         }
         Ok(samples)
     }
@@ -229,7 +235,7 @@ fn admit(
 ) -> Result<(), EvalError> {
     if length > MAX_VALUE {
         let message = format!("a label value would be {length} bytes long; it may have at most {MAX_VALUE}");
-        return Err(EvalError { span: Some(span.clone()), message });
+        return Err(EvalError::limit(Some(span), message));
     }
     context.count_label_bytes(parts + length, span)
 }

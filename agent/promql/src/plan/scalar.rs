@@ -2,13 +2,17 @@
 
 use super::{Context, VectorNode};
 use crate::EvalError;
-use crate::ast::BinaryOp;
+use crate::ast::{BinaryOp, seconds_of};
+use crate::functions::Frame;
 
 /// What evaluates to a number.
 #[derive(Debug)]
 pub(crate) enum ScalarNode {
     Number(f64),
     Time,
+    /// Of the whole query.
+    Frame(Frame),
+    Of(fn(&[f64]) -> f64, Vec<ScalarNode>),
     Negate(Box<ScalarNode>),
     Compute(BinaryOp, Box<(ScalarNode, ScalarNode)>),
     /// The value of a vector of one sample, else NaN.
@@ -20,6 +24,19 @@ impl ScalarNode {
         Ok(match self {
             Self::Number(number) => *number,
             Self::Time => context.at as f64 / 1000.0,
+            Self::Frame(what) => match what {
+                Frame::Start => context.start as f64 / 1000.0,
+                Frame::End => context.end as f64 / 1000.0,
+                Frame::Range => seconds_of(context.end - context.start),
+                Frame::Step => seconds_of(context.step),
+            },
+            Self::Of(function, arguments) => {
+                let mut values = Vec::with_capacity(arguments.len());
+                for argument in arguments {
+                    values.push(argument.eval(context)?);
+                }
+                function(&values)
+            }
             Self::Negate(inner) => -inner.eval(context)?,
             Self::Compute(op, sides) => {
                 let (left, right) = sides.as_mut();

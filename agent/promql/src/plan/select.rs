@@ -5,14 +5,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use series::{Matcher, SeriesId, is_stale};
+use series::{Matcher, Scratch, SeriesId, is_stale};
 
 use super::{Context, Sample, VectorNode, vector};
 use crate::EvalError;
-use crate::ast::{At, Selector, Shift, Subquery};
+use crate::ast::{At, Length, Selector, Shift, Subquery};
 use crate::sets::SetId;
 
 /// The time between evaluations of a subquery that gives none, in milliseconds.
@@ -32,16 +31,16 @@ impl Binding {
         Self { matchers: selector.matchers.clone(), series: Vec::new(), epoch: 0, seen: [None; 2] }
     }
 
-    fn refresh(&mut self, context: &mut Context<'_>) {
+    fn refresh(&mut self, context: &mut Context<'_>, span: &Range<usize>) -> Result<(), EvalError> {
         let same_sets = std::mem::replace(&mut self.epoch, context.epoch) == context.epoch;
         let [any, own] = &mut self.seen;
         let unchanged = any.replace(context.store.generation()) == Some(context.store.generation());
         if same_sets && unchanged {
-            return;
+            return context.limits.check_selected(self.series.len(), span);
         }
         let generation = context.store.generation_of(&self.matchers);
         if own.replace(generation) == Some(generation) && same_sets {
-            return;
+            return context.limits.check_selected(self.series.len(), span);
         }
         self.series = context
             .store
@@ -49,12 +48,24 @@ impl Binding {
             .into_iter()
             .map(|id| (id, context.sets.intern(context.store.labels(id).clone())))
             .collect();
+        context.limits.check_selected(self.series.len(), span)
     }
 }
 
-impl Shift {
+/// Which moment is looked at, lengths computed.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    at: Option<At>,
+    offset: i64,
+}
+
+impl Moment {
+    fn new(shift: &Shift) -> Self {
+        Self { at: shift.at, offset: shift.offset.millis() }
+    }
+
     /// The moment in question when `context` is evaluated.
-    fn moment(self, context: &Context<'_>) -> i64 {
+    fn of(self, context: &Context<'_>) -> i64 {
         let at = match self.at {
             None => context.at,
             Some(At::Millis(millis)) => millis,
@@ -69,14 +80,14 @@ impl Shift {
 #[derive(Debug)]
 pub(crate) struct Select {
     binding: Binding,
-    shift: Shift,
+    moment: Moment,
     span: Range<usize>,
 }
 
 impl Select {
     pub(super) fn new(selector: &Selector, span: Range<usize>) -> Self {
         let binding = Binding::new(selector);
-        Self { binding, shift: selector.shift, span }
+        Self { binding, moment: Moment::new(&selector.shift), span }
     }
 
     pub(super) fn eval(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
@@ -89,8 +100,8 @@ impl Select {
         context: &mut Context<'_>,
         pick: fn(i64, f64) -> f64,
     ) -> Result<Vec<Sample>, EvalError> {
-        self.binding.refresh(context);
-        let to = self.shift.moment(context);
+        self.binding.refresh(context, &self.span)?;
+        let to = self.moment.of(context);
         let between = context.store.between(to.saturating_sub(context.lookback), to);
         let mut samples = Vec::with_capacity(self.binding.series.len());
         for (id, set) in &self.binding.series {
@@ -129,9 +140,10 @@ pub(crate) enum WindowNode {
 #[derive(Debug)]
 pub(crate) struct WindowSelect {
     binding: Binding,
-    shift: Shift,
+    moment: Moment,
     range: i64,
     span: Range<usize>,
+    scratch: Scratch,
     times: Vec<i64>,
     values: Vec<f64>,
 }
@@ -140,19 +152,21 @@ pub(crate) struct WindowSelect {
 pub(crate) struct SubqueryNode {
     inner: VectorNode,
     range: i64,
-    step: i64,
-    shift: Shift,
+    /// The query's default where it is left out.
+    step: Option<i64>,
+    moment: Moment,
     span: Range<usize>,
 }
 
 impl WindowNode {
-    pub(super) fn select(selector: &Selector, range: Duration, span: Range<usize>) -> Self {
+    pub(super) fn select(selector: &Selector, range: i64, span: Range<usize>) -> Self {
         let binding = Binding::new(selector);
         Self::Select(WindowSelect {
             binding,
-            shift: selector.shift,
-            range: millis(range),
+            moment: Moment::new(&selector.shift),
+            range,
             span,
+            scratch: Scratch::default(),
             times: Vec::new(),
             values: Vec::new(),
         })
@@ -161,9 +175,9 @@ impl WindowNode {
     pub(super) fn subquery(subquery: &Subquery, span: Range<usize>) -> Self {
         Self::Subquery(Box::new(SubqueryNode {
             inner: vector(&subquery.expr),
-            range: millis(subquery.range),
-            step: subquery.step.map_or(DEFAULT_SUBQUERY_STEP, millis),
-            shift: subquery.shift,
+            range: subquery.range.millis(),
+            step: subquery.step.as_ref().map(Length::millis),
+            moment: Moment::new(&subquery.shift),
             span,
         }))
     }
@@ -189,15 +203,20 @@ impl WindowSelect {
         context: &mut Context<'_>,
         mut visit: impl FnMut(SeriesWindow<'_>),
     ) -> Result<(), EvalError> {
-        self.binding.refresh(context);
-        let to = self.shift.moment(context);
+        self.binding.refresh(context, &self.span)?;
+        let to = self.moment.of(context);
         let bounds = Bounds { from: to.saturating_sub(self.range), to };
         let between = context.store.between(bounds.from, bounds.to);
         let mut read = 0;
+        let most = usize::try_from(context.left()).unwrap_or(usize::MAX);
         for (id, set) in &self.binding.series {
-            let samples = between.samples(*id);
+            let samples = between.samples(*id, &mut self.scratch);
             let (mut times, mut values) = (samples.times, samples.values);
             read += values.len();
+            if read >= most {
+                break;
+            }
+            context.limits.check_cancelled()?;
             if samples.may_be_stale && values.iter().any(|value| is_stale(*value)) {
                 self.times.clear();
                 self.values.clear();
@@ -229,19 +248,21 @@ impl SubqueryNode {
         context: &mut Context<'_>,
         mut visit: impl FnMut(SeriesWindow<'_>),
     ) -> Result<(), EvalError> {
-        let to = self.shift.moment(context);
+        let to = self.moment.of(context);
+        let step = self.step.unwrap_or(context.subquery_step);
         let bounds = Bounds { from: to.saturating_sub(self.range), to };
         let mut order: Vec<SetId> = Vec::new();
         let mut series: HashMap<SetId, Collected, RandomState> = HashMap::default();
-        let outer = context.at;
+        let outer = (context.at, context.is_repeated);
         // Steps are multiples of the step since the epoch, whenever the query is evaluated.
-        let mut at = (bounds.from.div_euclid(self.step) + 1) * self.step;
+        let mut at = (bounds.from.div_euclid(step) + 1) * step;
+        let is_repeated = at != bounds.to;
         while at <= bounds.to {
-            context.at = at;
+            (context.at, context.is_repeated) = (at, is_repeated);
             let samples = self.inner.eval(context);
-            context.at = outer;
+            (context.at, context.is_repeated) = outer;
             let samples = samples?;
-            context.steps += 1;
+            context.reads.steps += 1;
             context.count(0, 0, &self.span)?;
             for sample in samples {
                 let collected = series.entry(sample.set).or_insert_with(|| {
@@ -255,7 +276,7 @@ impl SubqueryNode {
                 collected.times.push(at);
                 collected.values.push(sample.value);
             }
-            at += self.step;
+            at += step;
         }
         for set in order {
             if let Some(Collected { nameless, times, values }) = series.get(&set) {
@@ -267,12 +288,5 @@ impl SubqueryNode {
 }
 
 pub(crate) fn duplicate(span: &Range<usize>) -> EvalError {
-    EvalError {
-        span: Some(span.clone()),
-        message: "vector cannot contain metrics with the same labelset".to_owned(),
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    EvalError::new(span, "vector cannot contain metrics with the same labelset")
 }

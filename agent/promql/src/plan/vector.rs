@@ -6,11 +6,13 @@ use std::ops::Range;
 use telemetry::Labels;
 
 use super::scalar::{ScalarNode, compare, compute};
-use super::select::WindowNode;
 use super::{Context, Sample, VectorNode};
 use crate::ast::BinaryOp;
-use crate::functions::Window;
+use crate::value::short;
 use crate::{EvalError, Severity};
+
+/// What a sample costs where it is sorted by labels, in samples that are only added up.
+const SORT_COST: u64 = 10;
 
 /// An operator between a vector and a number.
 #[derive(Debug)]
@@ -28,17 +30,6 @@ pub(crate) struct Map {
     pub(super) function: fn(f64, &[f64]) -> Option<f64>,
     pub(super) vector: VectorNode,
     pub(super) scalars: Vec<ScalarNode>,
-}
-
-/// A function of each window.
-#[derive(Debug)]
-pub(crate) struct Over {
-    pub(super) function: fn(&Window<'_>) -> Option<f64>,
-    pub(super) keeps_name: bool,
-    pub(super) window: WindowNode,
-    pub(super) scalars: Vec<ScalarNode>,
-    /// Where the quantile stands, if the function takes one.
-    pub(super) quantile: Option<Range<usize>>,
 }
 
 impl VectorNode {
@@ -71,16 +62,24 @@ impl VectorNode {
             }
             Self::Absent(node) => node.eval(context),
             Self::Timestamp(inner) => timestamp(inner, context),
-            Self::Sort { descending, vector, span } => {
-                if context.is_range {
-                    let message =
-                        "sort is ineffective for range queries since results are always ordered by labels";
-                    context.note(Severity::Warning, span, message.to_owned());
-                }
+            Self::Sort { descending, vector, warn_at } => {
+                warn_of_sort(warn_at.as_ref(), context);
                 let mut samples = vector.eval(context)?;
                 samples.sort_by(|a, b| nan_last(a.value, b.value, *descending));
                 Ok(samples)
             }
+            Self::SortByLabel { descending, vector, labels, warn_at } => {
+                warn_of_sort(warn_at.as_ref(), context);
+                let mut samples = vector.eval(context)?;
+                context.count_passed(samples.len() as u64 * SORT_COST)?;
+                samples.sort_by(|a, b| {
+                    let (a, b) = (context.sets.labels(a.set), context.sets.labels(b.set));
+                    let order = by_labels(labels, a, b);
+                    if *descending { order.reverse() } else { order }
+                });
+                Ok(samples)
+            }
+            Self::Nothing(inner) => inner.eval(context).map(|_| Vec::new()),
             Self::Relabel(node) => node.eval(context),
             Self::Histogram(node) => node.eval(context),
         }
@@ -90,6 +89,50 @@ impl VectorNode {
 /// A single sample without labels.
 pub(super) fn unlabelled(context: &mut Context<'_>, value: f64) -> Sample {
     Sample { set: context.sets.intern(Labels::empty()), nameless: false, value }
+}
+
+fn warn_of_sort(span: Option<&Range<usize>>, context: &mut Context<'_>) {
+    if let (true, Some(span)) = (context.is_repeated, span) {
+        let message = "sort is ineffective for range queries since results are always ordered by labels";
+        context.note(Severity::Warning, span, message.to_owned());
+    }
+}
+
+/// By the values of `names`, then by all labels.
+fn by_labels(names: &[String], a: &Labels, b: &Labels) -> Ordering {
+    let by_names = names.iter().map(|name| natural(a.get(name), b.get(name)));
+    by_names.fold(Ordering::Equal, Ordering::then).then_with(|| a.cmp(b))
+}
+
+/// The order in which people count: runs of digits by their value, everything else letter by letter.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (chunks(a), chunks(b));
+    loop {
+        let (one, other) = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(_), None) => return Ordering::Greater,
+            (Some(one), Some(other)) => (one, other),
+        };
+        let order = match (one.parse::<i64>(), other.parse::<i64>()) {
+            (Ok(one), Ok(other)) => one.cmp(&other),
+            _ => one.cmp(other),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// Runs of digits, and what is between them.
+fn chunks(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let digits = text.starts_with(|c: char| c.is_ascii_digit());
+        let end = text.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(text.len());
+        let (chunk, rest) = text.split_at(end);
+        text = rest;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// The order of values in which NaN comes last whichever way the others go.
@@ -181,35 +224,24 @@ fn numbers(nodes: &mut [ScalarNode], context: &mut Context<'_>) -> Result<Vec<f6
     nodes.iter_mut().map(|node| node.eval(context)).collect()
 }
 
-impl Over {
-    fn eval(&mut self, context: &mut Context<'_>) -> Result<Vec<Sample>, EvalError> {
-        let scalars = numbers(&mut self.scalars, context)?;
-        if let (Some(span), Some(q)) = (&self.quantile, scalars.first()) {
-            warn_of_quantile(*q, span, context);
-        }
-        let (function, keeps_name, at) = (self.function, self.keeps_name, context.at);
-        let mut samples = Vec::new();
-        self.window.each(context, |series| {
-            let window = Window {
-                times: series.times,
-                values: series.values,
-                from: series.bounds.from,
-                to: series.bounds.to,
-                at,
-                scalars: &scalars,
-            };
-            if let Some(value) = function(&window) {
-                samples.push(Sample { set: series.set, nameless: series.nameless || !keeps_name, value });
-            }
-        })?;
-        Ok(samples)
+pub(super) fn warn_of_quantile(q: f64, span: &Range<usize>, context: &mut Context<'_>) {
+    if !(0.0..=1.0).contains(&q) {
+        context.note(Severity::Warning, span, out_of_quantiles(q));
     }
 }
 
-pub(super) fn warn_of_quantile(q: f64, span: &Range<usize>, context: &mut Context<'_>) {
-    if !(0.0..=1.0).contains(&q) {
-        let q = crate::value::format_number(q);
-        let message = format!("quantile value should be between 0 and 1, got {q}");
-        context.note(Severity::Warning, span, message);
+pub(super) fn out_of_quantiles(q: f64) -> String {
+    format!("quantile value should be between 0 and 1, got {}", short(q))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_labels_are_sorted_as_people_count() {
+        let mut found = ["node10", "node9", "b", "node9a", "", "node 1", "node09b"];
+        found.sort_by(|a, b| natural(a, b));
+        assert_eq!(found, ["", "b", "node9", "node9a", "node09b", "node10", "node 1"]);
     }
 }

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use series::Limits;
 use telemetry::{Instrument, MetricSpec, Origin, SampleBuffer, Scope, Value as Attribute, ValueType};
 
@@ -145,7 +148,8 @@ fn a_range_query_without_end_is_refused() {
     };
     assert!(ask(10, 1_000).is_ok());
     assert_eq!(ask(10, 0).unwrap_err(), "the step of a range query must be at least a millisecond");
-    assert_eq!(ask(11_000, 1_000).unwrap_err(), "the range query has more than 11000 steps");
+    assert!(ask(11_000, 1_000).is_ok(), "as many as Prometheus allows");
+    assert_eq!(ask(11_001, 1_000).unwrap_err(), "the range query has more than 11000 steps");
 }
 
 #[test]
@@ -189,4 +193,95 @@ fn a_long_chain_of_operators_over_many_series_is_refused_in_time() {
     assert!(Query::new(&chain(3)).unwrap().instant(&store, at).is_ok());
     let error = Query::new(&chain(90)).unwrap().instant(&store, at).unwrap_err();
     assert_eq!(error.message, "the query handles more than 10000000 samples, intermediate ones counted in");
+}
+
+#[test]
+fn a_query_over_a_limit_fails_alone_and_names_it() {
+    let mut store = Store::new(Limits::default());
+    for number in 0..10 {
+        let labels = [("__name__", "x"), ("n", &number.to_string())].into_iter().collect();
+        for second in 1..=30 {
+            store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(second), 1.0).unwrap();
+        }
+    }
+    let at = Timestamp::from_secs;
+    let unlimited = QueryLimits::default();
+    let cancelled = Some(Arc::new(AtomicBool::new(true)));
+    for (limits, text, message) in [
+        (
+            QueryLimits { series: 9, ..unlimited.clone() },
+            "sum(x)",
+            "the selector means 10 series, the limit is 9",
+        ),
+        (
+            QueryLimits { samples: 200, ..unlimited.clone() },
+            "rate(x[1m])",
+            "the query reads more than 200 samples",
+        ),
+        (QueryLimits { points: 299, ..unlimited.clone() }, "x[1m]", "the result has more than 299 points"),
+        (QueryLimits { cancelled, ..unlimited.clone() }, "x", "the query was cancelled"),
+    ] {
+        let mut query = Query::new(text).unwrap();
+        query.set_limits(limits);
+        let error = query.instant(&store, at(30)).unwrap_err();
+        assert_eq!(error.message, message);
+        assert_eq!(error.kind == EvalErrorKind::Cancelled, message.ends_with("cancelled"));
+        query.set_limits(unlimited.clone());
+        assert!(query.instant(&store, at(30)).is_ok());
+    }
+    let mut query = Query::new("x").unwrap();
+    for (limits, message) in [
+        (QueryLimits { points: 299, ..unlimited.clone() }, "the result has more than 299 points"),
+        (
+            QueryLimits { samples: 599, ..unlimited.clone() },
+            "the query handles more than 599 samples, intermediate ones counted in",
+        ),
+    ] {
+        query.set_limits(limits);
+        let error = query.range(&store, at(1), at(30), Duration::from_secs(1)).unwrap_err();
+        assert_eq!((error.message.as_str(), error.kind), (message, EvalErrorKind::Limit));
+    }
+    let mut chain = Query::new("quantile by (n) (0.5, quantile by (n) (0.5, x))").unwrap();
+    let mut steps_until = |second| {
+        chain.range(&store, at(1), at(second), Duration::from_secs(1)).unwrap();
+        chain.reads().steps
+    };
+    let [one, ten, thirty] = [1, 10, 30].map(&mut steps_until);
+    assert!(ten >= one + 9 * 20 && thirty == ten + 20 * (ten - one) / 9, "{one} {ten} {thirty}");
+    chain.set_limits(QueryLimits { samples: thirty, ..unlimited });
+    let error = chain.range(&store, at(1), at(30), Duration::from_secs(1)).unwrap_err();
+    assert_eq!(
+        error.message,
+        format!("the query handles more than {thirty} samples, intermediate ones counted in")
+    );
+}
+
+#[test]
+fn names_that_come_one_after_the_other_are_one_series_where_names_are_dropped() {
+    let outcomes = crate::script::run(
+        "load 1m
+  a{x=\"1\"} 1 2 stale
+  b{x=\"1\"} _ _ 3 4
+
+eval instant at 3m (-(a or b))[3m:1m]
+  expect range vector from 1m to 3m step 60s
+  {x=\"1\"} -2 -3 -4
+
+eval instant at 1m (-({__name__=~\"a|b\"} offset -1m or a offset -1m))[1m:1m]
+  expect range vector from 1m to 1m step 60s
+  {x=\"1\"} -3
+",
+    );
+    let failures: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
+    assert!(failures.is_empty() && outcomes.len() == 2, "{failures:#?}");
+    let both = crate::script::run(
+        "load 1m
+  a{x=\"1\"} 1 2
+  b{x=\"1\"} 1 2
+
+eval instant at 1m (-{__name__=~\"a|b\"})[1m:1m]
+  expect fail
+",
+    );
+    assert!(both.iter().all(|outcome| outcome.failure.is_none()), "{both:#?}");
 }

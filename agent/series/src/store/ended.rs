@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 
 use super::slots::Slots;
 use super::{Series, Store};
+use crate::STALE;
+
+/// How long a restored series has for its next sample, in milliseconds: as long as queries look back.
+const PATIENCE: i64 = 300_000;
 
 /// Ends by time, each with the number of its series.
 #[derive(Debug, Default)]
@@ -57,6 +61,25 @@ impl Store {
         };
         if let Some(queue) = queue {
             queue.note(number, &self.series);
+        }
+    }
+
+    /// Ends the restored series that got no sample since, once they have had the time for it.
+    pub(super) fn end_what_did_not_go_on(&mut self, now: i64) {
+        let Some(restored) = self.restored.take_if(|restored| now >= restored.saturating_add(PATIENCE))
+        else {
+            return;
+        };
+        let mut ended = Vec::new();
+        for (number, series) in self.series.iter_mut() {
+            if series.ring.last() <= restored && series.ring.ended_at().is_none() {
+                let end = series.ring.last().saturating_add(1);
+                series.ring.push_own(&self.timeline, end, STALE);
+                ended.push(number);
+            }
+        }
+        for number in ended {
+            self.note_end(number);
         }
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use telemetry::{Labels, Origin, Timestamp};
 
 use super::ended::Ended;
-use super::{Rejected, Rejections, Store, millis};
+use super::retention::millis;
+use super::{Rejected, Rejections, Store};
 use crate::host_names::HostNames;
 use crate::is_stale;
 use crate::ring::Ring;
@@ -122,8 +123,8 @@ impl Store {
 
     fn try_append_outside(&mut self, outside: &Outside, at: i64, value: f64) -> Result<(), Rejected> {
         let last = self.timeline.tick(0);
-        let cutoff = last.map_or(at, |(_, last)| last).saturating_sub(millis(self.limits.retention));
-        if at <= cutoff {
+        let now = last.map_or(at, |(_, last)| last);
+        if at <= now.saturating_sub(millis(self.limits.retention)) {
             return Err(Rejected::TooOld);
         }
         let tick = last.filter(|(_, last)| *last == at).map(|(tick, _)| tick);
@@ -143,7 +144,7 @@ impl Store {
             Some(tick) => series.ring.push_tick(&self.timeline, tick, at, value),
             None => series.ring.push_own(&self.timeline, at, value),
         }
-        series.ring.trim(cutoff, self.limits.max_samples_per_series);
+        series.ring.settle(&self.timeline, &self.limits.keep(series.reach, now, self.hot));
         if is_stale(value) {
             self.note_end(number);
         }
@@ -151,35 +152,43 @@ impl Store {
     }
 
     fn begin_outside(&mut self, outside: &Outside, at: i64, tick: Option<u64>) -> Result<u32, Rejected> {
-        let mut names = std::iter::once(&outside.labels).chain(&outside.alias);
-        if names.any(|labels| !self.outsiders.host_names.allow(&outside.origin, labels.metric_name())) {
+        let names = std::iter::once(&outside.labels).chain(&outside.alias);
+        if !self.allows(&outside.origin, names) {
             return Err(Rejected::HostName);
         }
         let ring = match (tick, self.timeline.tick(1)) {
             (Some(_), Some((before, earlier))) if outside.from_zero => {
-                let mut ring = Ring::shared(before);
+                let mut ring = Ring::new(Some(before));
                 ring.push_tick(&self.timeline, before, earlier, 0.0);
                 ring
             }
             (Some(_), None) if outside.from_zero => {
-                let mut ring = Ring::own();
+                let mut ring = Ring::new(None);
                 ring.push_own(&self.timeline, at.saturating_sub(1), 0.0);
                 ring
             }
-            (Some(tick), _) => Ring::shared(tick),
-            (None, _) => Ring::own(),
+            _ => Ring::new(tick),
         };
         let number = self.begin(&outside.labels, &outside.origin, ring)?;
         if let Some(alias) = &outside.alias
             && !self.by_labels.contains_key(alias)
         {
-            self.add_entry(number, alias.clone(), true);
+            self.add_entry(number, alias, true);
         }
         Ok(number)
     }
 
+    /// Whether a series from there may bear all these names.
+    pub(super) fn allows<'a>(&self, origin: &Origin, names: impl IntoIterator<Item = &'a Labels>) -> bool {
+        names.into_iter().all(|labels| self.outsiders.host_names.allow(origin, labels.metric_name()))
+    }
+
     /// Lets a further series of an origin in, in the place of the one that ended longest ago if need be.
     pub(super) fn admit(&mut self, origin: &Origin) -> Result<(), Rejected> {
+        // A store without limits is for looking at what another has taken.
+        if self.limits.max_series == usize::MAX && !self.outsiders.origins.contains_key(origin) {
+            self.set_budget(origin.clone(), usize::MAX);
+        }
         let Some(outsider) = self.outsiders.origins.get_mut(origin) else {
             return Err(Rejected::OverBudget { limit: 0 });
         };

@@ -3,7 +3,9 @@
 //! A label set is the name of one series at most. Facts about the host go before what a rule computed or somebody sent,
 //! which lose their series to them; among host series the first keeps an alias.
 
-use telemetry::{EntityView, Labels, Origin, PointView, Scope};
+use std::sync::Arc;
+
+use telemetry::{EntityView, Labels, Origin, Origins, PointView, Scope};
 
 use super::identity::{otel_labels, prometheus_labels};
 use super::{Entry, Rejected, Series, SeriesId, Store};
@@ -26,10 +28,10 @@ impl Store {
             }
             self.remove(owner);
         }
-        let number = self.begin(&labels, &Origin::Host, tick.map_or_else(Ring::own, Ring::shared))?;
+        let number = self.begin(&labels, &Origin::Host, Ring::new(tick))?;
         let alias = prometheus_labels(point, &labels);
         if alias != labels && point.metric.scope != Scope::NodeExporter {
-            self.add_alias(number, alias);
+            self.add_alias(number, &alias);
         }
         self.remember(point.fingerprint, number);
         Ok(number)
@@ -52,19 +54,26 @@ impl Store {
         } else if self.series.len() - self.outsiders.series() >= self.limits.max_series && !self.evict() {
             return Err(Rejected::TooManySeries { limit: self.limits.max_series });
         }
+        let alone = || Arc::new(Origins::from([origin.clone()]));
+        let origins = Arc::clone(self.alone.entry(origin.clone()).or_insert_with(alone));
         let number = self.series.insert(Series {
             ring,
             origin: origin.clone(),
-            entries: Vec::new(),
+            origins,
+            entries: Vec::with_capacity(2),
             fingerprint: None,
+            reach: 0,
         });
-        self.add_entry(number, labels.clone(), false);
+        if let Some(series) = self.series.get_mut(number) {
+            series.ring.spread(number);
+        }
+        self.add_entry(number, labels, false);
         Ok(number)
     }
 
     /// Gives a host series a further name, unless another host series has it.
-    fn add_alias(&mut self, number: u32, alias: Labels) {
-        if let Some(owner) = self.by_labels.get(&alias).map(|id| id.series) {
+    fn add_alias(&mut self, number: u32, alias: &Labels) {
+        if let Some(owner) = self.by_labels.get(alias).map(|id| id.series) {
             if self.series.get(owner).is_some_and(|series| series.origin == Origin::Host) {
                 return;
             }
@@ -73,10 +82,14 @@ impl Store {
         self.add_entry(number, alias, true);
     }
 
-    pub(super) fn add_entry(&mut self, number: u32, labels: Labels, alias: bool) {
-        let entry = self.entries.insert(Entry { labels: labels.clone(), series: number, alias });
+    pub(super) fn add_entry(&mut self, number: u32, labels: &Labels, alias: bool) {
+        let entry = self.entries.insert(Entry { labels: Labels::empty(), series: number, alias });
         self.generation += 1;
-        self.index.insert(entry, &labels, self.generation);
+        let labels = self.index.insert(entry, labels, self.generation);
+        if let Some(entry) = self.entries.get_mut(entry) {
+            entry.labels = labels.clone();
+        }
+        self.extend(number, self.reach_of(&labels));
         self.by_labels.insert(labels, SeriesId { entry, series: number });
         if let Some(series) = self.series.get_mut(number) {
             series.entries.push(entry);

@@ -5,7 +5,8 @@
 
 use telemetry::{LabelsBuilder, LeftOut, MetricSpec, Scope};
 
-use super::{STALE, Store};
+use super::Store;
+use crate::STALE;
 
 /// How series of [`Scope::NodeExporter`] are kept.
 #[derive(Clone, Debug, Default)]

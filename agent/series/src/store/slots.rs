@@ -29,6 +29,9 @@ impl<T> Slots<T> {
             *slot = Some(value);
             return number;
         }
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(self.slots.len() / 8 + 8);
+        }
         self.slots.push(Some(value));
         self.slots.len() as u32 - 1
     }
@@ -37,6 +40,13 @@ impl<T> Slots<T> {
         let value = self.slots.get_mut(number as usize)?.take()?;
         self.free.push(number);
         Some(value)
+    }
+
+    /// The first value whose number is `from` or more.
+    pub(super) fn next_from(&self, from: u32) -> Option<(u32, &T)> {
+        let rest = self.slots.get(from as usize..)?;
+        let (at, slot) = rest.iter().enumerate().find(|(_, slot)| slot.is_some())?;
+        Some((from + at as u32, slot.as_ref()?))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {

@@ -1,10 +1,18 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
 use proptest::prelude::*;
-use telemetry::{EntitySpec, Instrument, MetricSpec, Scope, Value, ValueType};
+use telemetry::{
+    EntitySpec, Instrument, METRIC_NAME, MetricSpec, SampleBuffer, Scope, Timestamp, Value, ValueType,
+};
 
 use super::*;
+use crate::{MatchOp, STALE, Scratch, is_stale};
 
 mod ended;
+mod model;
 mod outside;
+mod retention;
 
 static CPU_TIME: MetricSpec = MetricSpec {
     name: "system.cpu.time",
@@ -33,7 +41,12 @@ static UPTIME: MetricSpec = MetricSpec {
 static PROCESS: EntitySpec = EntitySpec { name: "process", attributes: &["process.pid"] };
 
 fn limits() -> Limits {
-    Limits { max_series: 100, retention: Duration::from_mins(10), max_samples_per_series: 50 }
+    Limits {
+        max_series: 100,
+        retention: Duration::from_mins(10),
+        max_samples_per_series: 50,
+        ..Limits::default()
+    }
 }
 
 /// A collection at `second`: the uptime, and the CPU time of each mode.
@@ -52,7 +65,8 @@ fn name(name: &str) -> Vec<Matcher> {
 }
 
 fn all(store: &Store, id: SeriesId) -> Vec<(i64, f64)> {
-    let samples = store.samples(id, i64::MIN, i64::MAX);
+    let mut scratch = Scratch::default();
+    let samples = store.samples(id, i64::MIN, i64::MAX, &mut scratch);
     samples.times.iter().map(|time| time / 1000).zip(samples.values.iter().copied()).collect()
 }
 
@@ -111,7 +125,7 @@ fn an_ended_series_is_marked_stale_and_resumes_when_it_comes_back() {
     assert_eq!(store.append(&ending), Appended { samples: 2, rejected: 0 });
     let id = store.select(&name("system.cpu.time"))[0];
     assert_eq!(store.latest(id, 20_000, 300_000), None);
-    assert!(store.samples(id, 0, 20_000).may_be_stale);
+    assert!(store.samples(id, 0, 20_000, &mut Scratch::default()).may_be_stale);
     let generation = store.generation();
     store.append(&cycle(30, &[("idle", 3.0)]));
     assert_eq!(store.latest(id, 30_000, 300_000), Some((30_000, 3.0)));
@@ -127,7 +141,7 @@ fn a_series_that_misses_collections_keeps_its_own_times() {
     store.append(&cycle(40, &[("idle", 4.0)]));
     let id = store.select(&name("system.cpu.time"))[0];
     assert_eq!(all(&store, id), [(10, 1.0), (30, 3.0), (40, 4.0)]);
-    assert_eq!(store.samples(id, 10_000, 30_000).values, [3.0]);
+    assert_eq!(store.samples(id, 10_000, 30_000, &mut Scratch::default()).values, [3.0]);
 }
 
 #[test]
@@ -248,7 +262,7 @@ fn what_is_not_newer_is_refused_and_counted() {
     store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(20), 1.0).unwrap();
     let late = store.append_sample(&labels, &Origin::Rule, Timestamp::from_secs(19), 1.0);
     assert_eq!(late, Err(Rejected::NotNewer));
-    assert_eq!(store.mark_stale(&labels, Timestamp::from_secs(20)), Err(Rejected::NotNewer));
+    assert_eq!(store.mark_stale(&labels, &Origin::Rule, Timestamp::from_secs(20)), Err(Rejected::NotNewer));
     assert_eq!(store.rejections(), Rejections { not_newer: 4, ..Rejections::default() });
     assert_eq!(store.rejected(), 4);
 }
@@ -377,100 +391,30 @@ fn two_stores_never_share_a_generation() {
     assert_ne!(Store::new(limits()).generation(), Store::new(limits()).generation());
 }
 
-/// What a store should hold of one series, in milliseconds: all that was not forgotten by a clock set back, and how many
-/// of the oldest may be gone.
-#[derive(Default)]
-struct Model {
-    samples: Vec<(i64, f64)>,
-    old: usize,
-}
-
-impl Model {
-    fn set_back(&mut self, at: i64) {
-        let end = self.samples.last().filter(|(_, value)| is_stale(*value)).map(|(time, _)| *time);
-        self.samples.retain(|(time, _)| *time < at - 1);
-        while end.is_none() && self.samples.last().is_some_and(|(_, value)| is_stale(*value)) {
-            self.samples.pop();
-        }
-        self.old = self.old.min(self.samples.len());
-        if end.is_some_and(|end| end >= at - 1) && !self.samples.is_empty() {
-            let all_old = self.old == self.samples.len();
-            self.samples.push((at - 1, STALE));
-            self.old += usize::from(all_old);
-        }
-    }
-
-    fn expire(&mut self, now: i64) {
-        let aged = self.samples.partition_point(|(time, _)| *time <= now - 600_000);
-        self.old = self.old.max(aged).max(self.samples.len().saturating_sub(50));
-    }
-
-    fn live(&self) -> bool {
-        self.samples.len() > self.old && self.samples.last().is_some_and(|(_, value)| !is_stale(*value))
+#[test]
+fn a_recorded_series_names_all_that_its_samples_were_computed_from_until_it_begins_anew() {
+    let mut store = Store::new(limits());
+    let labels: Labels = [(METRIC_NAME, "recorded")].into_iter().collect();
+    let [host, sent] = [Origin::Host, Origin::Textfile].map(|origin| Arc::new(Origins::from([origin])));
+    let both: Origins = [Origin::Host, Origin::Textfile].into();
+    for (second, origins, expected) in
+        [(10, &host, &*host), (20, &sent, &both), (30, &host, &both), (700, &Arc::default(), &Origins::new())]
+    {
+        store.append(&cycle(second, &[]));
+        store.append_recorded(&labels, origins, Timestamp::from_secs(second), 1.0).unwrap();
+        let id = store.select(&name("recorded"))[0];
+        assert_eq!(store.origins(id), expected, "at {second}");
     }
 }
 
-fn bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
-    samples.iter().map(|(at, value)| (*at, value.to_bits())).collect()
-}
-
-proptest! {
-    /// Whatever comes and goes and wherever the clock goes, a window holds what a plain list would.
-    #[test]
-    fn windows_hold_what_was_appended(
-        steps in prop::collection::vec(
-            (
-                prop_oneof![12 => 1_i64..90, 1 => -900_i64..0],
-                prop::bool::ANY,
-                prop::bool::ANY,
-                prop::bool::weighted(0.2),
-            ),
-            1..120,
-        ),
-        from in 0_i64..3_000,
-        length in 0_i64..3_000,
-    ) {
-        let mut store = Store::new(limits());
-        let mut model = Model::default();
-        let mut now = 0;
-        for (gap, present, ends, between) in steps {
-            let first = now == 0;
-            now += gap;
-            if gap < 0 && !first {
-                model.set_back(now * 1000);
-            }
-            model.expire(now * 1000);
-            let value = now as f64;
-            let idle = [("idle", value)];
-            let mut buffer = cycle(now, if present { &idle } else { &[] });
-            if present {
-                model.samples.push((now * 1000, value));
-            } else if ends && model.live() {
-                buffer.gone(&CPU_TIME, &[Value::Str("idle")]);
-                model.samples.push((now * 1000, STALE));
-            }
-            model.expire(now * 1000);
-            if between {
-                store.append_between(&buffer);
-            } else {
-                store.append(&buffer);
-            }
-        }
-        let (from, to) = (from * 1000, (from + length) * 1000);
-        let within = |samples: &[(i64, f64)]| -> Vec<(i64, u64)> {
-            bits(samples).into_iter().filter(|(at, _)| *at > from && *at <= to).collect()
-        };
-        let window = store
-            .select(&name("system.cpu.time"))
-            .first()
-            .map(|id| store.samples(*id, from, to))
-            .unwrap_or_default();
-        let found: Vec<(i64, f64)> =
-            window.times.iter().copied().zip(window.values.iter().copied()).collect();
-        let found = bits(&found);
-        let kept = within(model.samples.get(model.old..).unwrap_or_default());
-        // Of a series with times of its own the oldest samples go when it next gets one; none is missing.
-        prop_assert!(found.ends_with(&kept), "{found:?} lacks some of {kept:?}");
-        prop_assert!(within(&model.samples).ends_with(&found), "{found:?} has some that were never there");
-    }
+#[test]
+fn only_its_own_origin_ends_a_series() {
+    let mut store = Store::new(limits());
+    store.append(&cycle(10, &[]));
+    let labels: Labels = [(METRIC_NAME, "system_uptime_seconds")].into_iter().collect();
+    let refused = store.mark_stale(&labels, &Origin::Rule, Timestamp::from_secs(15));
+    assert_eq!(refused, Err(Rejected::Foreign { owner: Origin::Host }));
+    assert_eq!(store.rejections(), Rejections { foreign: 1, ..Rejections::default() });
+    let id = store.select(&name("system_uptime_seconds"))[0];
+    assert_eq!(store.latest(id, 15_000, 300_000), Some((10_000, 10.0)));
 }

@@ -49,7 +49,7 @@ fn a_series_that_came_back_is_not_evicted_for_its_former_end() {
     let mut store = Store::new(Limits { max_series: 3, ..limits() });
     store.append(&modes(10, &["a", "b"], &[]));
     store.append_sample(&rule("r"), &Origin::Rule, Timestamp::from_secs(10), 1.0).unwrap();
-    store.mark_stale(&rule("r"), Timestamp::from_secs(15)).unwrap();
+    store.mark_stale(&rule("r"), &Origin::Rule, Timestamp::from_secs(15)).unwrap();
     store.append(&modes(20, &["b"], &["a"]));
     store.append(&modes(30, &["a"], &["b"]));
     store.append_sample(&rule("r"), &Origin::Rule, Timestamp::from_secs(35), 1.0).unwrap();
@@ -64,7 +64,7 @@ fn what_a_rule_no_longer_computes_makes_room_too() {
     for (second, mode, value) in [(10, "a", 1.0), (20, "a", STALE), (30, "b", 1.0)] {
         store.append_sample(&rule(mode), &Origin::Rule, Timestamp::from_secs(second), value).unwrap();
     }
-    store.mark_stale(&rule("b"), Timestamp::from_secs(40)).unwrap();
+    store.mark_stale(&rule("b"), &Origin::Rule, Timestamp::from_secs(40)).unwrap();
     store.append(&modes(50, &["c"], &[]));
     assert_eq!((kept(&store), store.evicted()), (vec!["c".to_owned()], 2));
 }
@@ -122,7 +122,8 @@ fn seen(store: &Store) -> Seen {
         .into_iter()
         .map(|id| {
             let labels = store.labels(id);
-            let samples = store.samples(id, i64::MIN, i64::MAX);
+            let mut scratch = Scratch::default();
+            let samples = store.samples(id, i64::MIN, i64::MAX, &mut scratch);
             let newest = *samples.times.last().unwrap();
             let end = is_stale(*samples.values.last().unwrap()).then_some(newest);
             ((labels.metric_name().to_owned(), labels.get("cpu.mode").to_owned()), (newest, end))
@@ -161,7 +162,7 @@ fn take(store: &mut Store, now: i64, step: Step) {
             let _ = store.append_sample(&rule(MODES[mode]), &Origin::Rule, at, 1.0);
         }
         Step::Rule { mode, ends: true } => {
-            let _ = store.mark_stale(&rule(MODES[mode]), at);
+            let _ = store.mark_stale(&rule(MODES[mode]), &Origin::Rule, at);
         }
         Step::SetBack { .. } => {
             store.append(&modes(now, &[], &[]));

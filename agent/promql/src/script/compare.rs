@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::Value;
-use series::is_stale;
+use ::series::is_stale;
 use telemetry::Labels;
 
-/// Equal, or so near that the difference is one of rounding.
-pub(crate) fn near(a: f64, b: f64) -> bool {
+use crate::Value;
+
+/// Equal, or so near that the difference is one of rounding: as Prometheus' own tests compare.
+pub fn near(a: f64, b: f64) -> bool {
     const TOLERANCE: f64 = 1e-6;
     if is_stale(a) || is_stale(b) {
         return is_stale(a) && is_stale(b);
     }
-    #[expect(clippy::float_cmp, reason = "the corpus compares exactly first")]
+    #[expect(clippy::float_cmp, reason = "what is the same is near, infinities too")]
     if a == b || (a.is_nan() && b.is_nan()) {
         return true;
     }
@@ -36,7 +37,7 @@ fn flat(value: &Value) -> BTreeMap<(Labels, i64), f64> {
 }
 
 /// Whether two results agree, whatever their order.
-pub(crate) fn same(a: &Value, b: &Value) -> Result<(), String> {
+pub(super) fn same(a: &Value, b: &Value) -> Result<(), String> {
     let (one, other) = (flat(a), flat(b));
     let equal = one.len() == other.len()
         && one
@@ -47,7 +48,7 @@ pub(crate) fn same(a: &Value, b: &Value) -> Result<(), String> {
 }
 
 /// Whether an instant's result is what a range query has at that moment.
-pub(crate) fn as_middle(value: &Value, middle: &BTreeMap<Labels, f64>) -> Result<(), String> {
+pub(super) fn as_middle(value: &Value, middle: &BTreeMap<Labels, f64>) -> Result<(), String> {
     let instant = flat(value);
     let equal = instant.len() == middle.len()
         && instant.iter().zip(middle).all(|(((labels, _), value), (other_labels, other))| {

@@ -1,23 +1,28 @@
 //! Evaluates a group of rules, one after the other, at one time.
 //!
 //! What a rule gives is in the store before the next rule is asked, so a rule can build on those above it. A rule that
-//! fails keeps nobody from running, and its series are not said to have ended: an error says nothing about them.
+//! fails keeps nobody from running, and its series are not said to have ended: an error says nothing about them. How long
+//! things take is told by whoever has a clock; nothing here reads one.
 
+mod asked;
+mod departed;
+mod failure;
+mod run;
+
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use promql::{EvalError, Value};
-use series::{Rejected, Store};
-use telemetry::{Alert, Labels, METRIC_NAME, Origin, Timestamp};
+use series::Store;
+use telemetry::{Alert, AlertState, Labels, Origin, Timestamp};
 
-use crate::brief::{brief, identity};
-use crate::rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
+use crate::rule::{Defaults, Externals, Rule, RuleGroup};
 use crate::schedule::Schedule;
-use crate::state::{RuleState, StepError, Transition, step};
-
-const ALERTS: &str = "ALERTS";
-const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
-const ALERT_STATE: &str = "alertstate";
+use crate::state::{Transition, is_recent};
+pub use departed::Departed;
+pub use failure::{Failure, RuleError};
+pub(crate) use run::{RuleRun, series_of};
 
 /// What a round gave.
 #[derive(Debug, Default)]
@@ -26,139 +31,119 @@ pub struct Round {
     pub transitions: Vec<Transition>,
     /// The rules that failed, in their order.
     pub errors: Vec<RuleError>,
+    /// How long it took.
+    pub took: Duration,
 }
 
-/// A rule that failed in a round.
-#[derive(Debug, thiserror::Error)]
-#[error("evaluating rule {} of group {}", brief(rule), brief(group))]
-pub struct RuleError {
-    /// The group's name.
-    pub group: String,
-    /// The rule's name.
-    pub rule: String,
-    /// Why.
-    #[source]
-    pub failure: Failure,
+/// The two times of a round. A time that is given alone is both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundTimes {
+    /// When the round was due. Alerts are judged by it, so that a round that comes late makes no `for` longer.
+    pub slot: Timestamp,
+    /// When it takes place. Series are read and written at it, so that the newest samples count.
+    pub now: Timestamp,
 }
 
-/// Why a rule failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The expression has no value at this time.
-    #[error("the expression {:?} has no value", identity(expression))]
-    Query {
-        /// The expression.
-        expression: String,
-        /// Why.
-        #[source]
-        source: EvalError,
-    },
-    /// The alerts could not be brought up to date.
-    #[error(transparent)]
-    Alerts(#[from] StepError),
-    /// Two samples would be recorded under one name.
-    #[error("two samples give the series {}; keep a label that tells them apart", identity(&labels.to_string()))]
-    SameLabels {
-        /// The series.
-        labels: Labels,
-    },
-    /// Over the group's limit. Nothing is recorded.
-    #[error("{count} series are over the group's limit of {limit}")]
-    OverLimit {
-        /// The group's limit.
-        limit: usize,
-        /// How many there would have been.
-        count: usize,
-    },
-    /// The store did not take some samples.
-    #[error("{refused} of its series could not be stored, {} among them", identity(&first.to_string()))]
-    Store {
-        /// How many.
-        refused: usize,
-        /// The first.
-        first: Labels,
-        /// Why that one.
-        #[source]
-        source: Rejected,
-    },
+impl From<Timestamp> for RoundTimes {
+    fn from(at: Timestamp) -> Self {
+        Self { slot: at, now: at }
+    }
 }
 
 /// A group with the state of its rules.
 #[derive(Debug)]
 pub struct GroupState {
-    group: RuleGroup,
+    pub(crate) group: RuleGroup,
     /// One for each rule, in their order.
-    rules: Vec<RuleRun>,
+    pub(crate) rules: Vec<RuleRun>,
     schedule: Schedule,
-}
-
-#[derive(Debug, Default)]
-struct RuleRun {
-    state: RuleState,
-    /// The series that the rule wrote in its last good round.
-    written: BTreeSet<Labels>,
-}
-
-impl RuleRun {
-    fn end(mut self, store: &mut Store, now: Timestamp) -> Vec<Transition> {
-        for ended in &self.written {
-            // Refused only if the series has aged out.
-            let _ = store.mark_stale(ended, now);
-        }
-        self.state.clear(now)
-    }
+    externals: Arc<Externals>,
+    /// How often it is evaluated.
+    pub(crate) interval: Duration,
+    /// When it was last evaluated, and how long that took.
+    pub(crate) last: Option<(Timestamp, Duration)>,
+    /// By what time its alerts were last judged.
+    judged_at: Option<Timestamp>,
+    /// What its templates ask.
+    asked: asked::Asked,
+    /// Series of rules that are gone, which end with the next round.
+    orphans: BTreeSet<Labels>,
+    /// Alerts of rules that are gone.
+    pub(crate) former: Vec<Alert>,
 }
 
 impl GroupState {
-    /// A group without history. It is first due after `now`, and then every `default_interval` if it has no interval
-    /// of its own.
-    pub fn new(group: RuleGroup, default_interval: Duration, now: Timestamp) -> Self {
-        let rules = group.rules.iter().map(|_| RuleRun::default()).collect();
-        let interval = group.interval.unwrap_or(default_interval);
-        let schedule = Schedule::new((&group.file, &group.name), interval, now);
-        Self { group, rules, schedule }
+    /// A group without history. It is first due after `now`.
+    pub fn new(group: RuleGroup, defaults: &Defaults, now: Timestamp) -> Self {
+        let interval = group.interval.unwrap_or(defaults.interval);
+        Self {
+            rules: group.rules.iter().map(|_| RuleRun::default()).collect(),
+            schedule: Schedule::new((&group.file, &group.name), interval, now),
+            group,
+            externals: Arc::clone(&defaults.externals),
+            interval,
+            last: None,
+            judged_at: None,
+            asked: asked::Asked::default(),
+            orphans: BTreeSet::new(),
+            former: Vec::new(),
+        }
     }
 
     /// Goes on as `group`, the same group as its file says now. A rule that is still there, known by its kind, name and
     /// labels, keeps its alerts and series, as in Prometheus, even if it judges by another expression from now on. Rules
-    /// that are gone end. Returns what became of their alerts.
+    /// that are gone end, their series with the next round. Returns what became of their alerts.
     #[must_use]
     pub fn go_on_as(
         mut self,
         group: RuleGroup,
-        default_interval: Duration,
-        store: &mut Store,
+        defaults: &Defaults,
         now: Timestamp,
     ) -> (Self, Vec<Transition>) {
-        let mut next = Self::new(group, default_interval, now);
+        let mut next = Self::new(group, defaults, now);
         if next.schedule.has_the_slots_of(&self.schedule) {
-            next.schedule = self.schedule.clone();
+            next.schedule = self.schedule;
         }
-        let mut before: Vec<Option<(Rule, RuleRun)>> = std::mem::take(&mut self.group.rules)
-            .into_iter()
-            .zip(std::mem::take(&mut self.rules))
-            .map(Some)
-            .collect();
+        next.last = self.last;
+        next.judged_at = self.judged_at;
+        next.orphans = std::mem::take(&mut self.orphans);
+        next.former = std::mem::take(&mut self.former);
+        let mut before: Vec<Option<(Rule, RuleRun)>> =
+            self.group.rules.into_iter().zip(self.rules).map(Some).collect();
         for (rule, run) in next.group.rules.iter().zip(&mut next.rules) {
             let found =
                 before.iter_mut().find(|slot| slot.as_ref().is_some_and(|(old, _)| rule.continues(old)));
             if let Some((_, kept)) = found.and_then(Option::take) {
                 *run = kept;
+                run.is_now(rule);
             }
         }
-        let gone = before.into_iter().flatten().map(|(_, run)| run);
-        let transitions = gone.flat_map(|run| run.end(store, now)).collect();
+        let mut transitions = Vec::new();
+        for (_, run) in before.into_iter().flatten() {
+            let ended = run.end(now);
+            next.orphans.extend(ended.series);
+            next.former.extend(ended.resolved);
+            transitions.extend(ended.transitions);
+        }
         (next, transitions)
     }
 
-    /// Ends the group: its alerts are over and its series have ended.
-    pub fn end(self, store: &mut Store, now: Timestamp) -> Vec<Transition> {
-        self.rules.into_iter().flat_map(|run| run.end(store, now)).collect()
+    /// Ends the group: its alerts are over at once, its series after two intervals, so that a group of another name that
+    /// has taken over its rules does not find them ended.
+    pub fn end(self, now: Timestamp) -> (Departed, Vec<Transition>) {
+        let mut departed = Departed::new(now, self.interval, self.orphans, self.former);
+        let transitions = self.rules.into_iter().flat_map(|run| departed.take(run.end(now))).collect();
+        (departed, transitions)
     }
 
     /// The group.
     pub fn group(&self) -> &RuleGroup {
         &self.group
+    }
+
+    /// How often the group is evaluated.
+    pub fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// The time to evaluate at, if the group is due.
@@ -181,114 +166,82 @@ impl GroupState {
         self.rules.iter().flat_map(|run| run.state.active())
     }
 
-    /// Evaluates all rules at `at`, each against a store that holds what those before it gave.
-    pub fn evaluate(&mut self, store: &mut Store, at: Timestamp) -> Round {
+    /// The names of the alerts of which it is not known whether they should fire: their rule failed when it was last
+    /// evaluated, or has not been evaluated yet.
+    pub fn unknown_alerts(&self) -> impl Iterator<Item = &str> {
+        let rules = self.group.rules.iter().zip(&self.rules);
+        rules.filter_map(|(rule, run)| {
+            let known = run.evaluations.back().is_some_and(|last| last.error.is_none());
+            matches!(rule, Rule::Alerting(_) if !known).then(|| rule.name())
+        })
+    }
+
+    /// The alerts that others are told of: those that fire, and those that were resolved within
+    /// [`RESOLVED_FOR`](crate::RESOLVED_FOR).
+    pub fn reported(&self) -> impl Iterator<Item = &Alert> {
+        let runs = self.rules.iter().flat_map(|run| run.state.active().chain(run.state.resolved()));
+        runs.filter(|alert| alert.state != AlertState::Pending).chain(&self.former)
+    }
+
+    /// Evaluates all rules at their time, each against a store that holds what those before it gave. `clock` says how much time
+    /// has passed since a moment that stays the same during the call, so that durations can be told.
+    pub fn evaluate(
+        &mut self,
+        store: &mut Store,
+        times: impl Into<RoundTimes>,
+        clock: &mut dyn FnMut() -> Duration,
+    ) -> Round {
+        let RoundTimes { slot, now } = times.into();
+        let judged_at = self.judged(slot, now);
+        self.judged_at = Some(judged_at);
         let mut round = Round::default();
-        let sampled_at = at.minus(self.group.query_offset);
+        let begun = clock();
+        let mut before = begun;
+        let sampled_at = now.minus(self.group.query_offset);
+        let mut asked = std::mem::take(&mut self.asked);
+        asked.begin_round();
+        let asked = RefCell::new(asked);
+        let when = run::When { judged_at, now, sampled_at, externals: &self.externals, asked: &asked };
         for (rule, run) in self.group.rules.iter_mut().zip(&mut self.rules) {
-            let failure = match rule {
-                Rule::Alerting(rule) => alert(rule, run, store, at, sampled_at, &mut round.transitions),
-                Rule::Recording(rule) => record(rule, run, store, sampled_at),
-            };
-            if let Err(failure) = failure {
+            let result = run.evaluate(rule, store, &when, &mut round.transitions);
+            let after = clock();
+            run.note(rule, now, after.saturating_sub(before), &result);
+            before = after;
+            if let Err(failure) = result {
                 let (group, rule) = (self.group.name.clone(), rule.name().to_owned());
                 round.errors.push(RuleError { group, rule, failure });
             }
         }
+        self.asked = asked.into_inner();
+        self.end_orphans(store, sampled_at);
+        self.forget_former(judged_at);
+        round.took = before.saturating_sub(begun);
+        self.last = Some((now, round.took));
         round
     }
-}
 
-fn alert(
-    rule: &mut AlertingRule,
-    run: &mut RuleRun,
-    store: &mut Store,
-    at: Timestamp,
-    sampled_at: Timestamp,
-    transitions: &mut Vec<Transition>,
-) -> Result<(), Failure> {
-    let samples = samples(rule.query.instant(store, sampled_at), rule.query.text())?;
-    match step(rule, &mut run.state, &samples, at) {
-        Ok(more) => transitions.extend(more),
-        Err(mut error) => {
-            if let StepError::OverLimit { cleared, .. } = &mut error {
-                transitions.append(cleared);
-            }
-            return Err(error.into());
-        }
+    /// The time to judge alerts by: that of the slot, or of a round out of turn that came after it.
+    fn judged(&self, slot: Timestamp, now: Timestamp) -> Timestamp {
+        // One that lies ahead of now is from before the clock was set back.
+        self.judged_at.filter(|before| *before <= now).map_or(slot, |before| slot.max(before))
     }
-    let series = run.state.active().flat_map(|alert| {
-        let mut alerts = alert.labels.to_builder();
-        alerts.set(METRIC_NAME, ALERTS).set(ALERT_STATE, &alert.state.to_string());
-        let mut since = alert.labels.to_builder();
-        since.set(METRIC_NAME, ALERTS_FOR_STATE);
-        [(alerts.build(), 1.0), (since.build(), alert.active_at.as_secs_f64())]
-    });
-    write(&mut run.written, series.collect(), store, sampled_at)
-}
 
-fn record(
-    rule: &mut RecordingRule,
-    run: &mut RuleRun,
-    store: &mut Store,
-    sampled_at: Timestamp,
-) -> Result<(), Failure> {
-    let samples = samples(rule.query.instant(store, sampled_at), rule.query.text())?;
-    if let Some(limit) = rule.limit.filter(|limit| samples.len() > *limit) {
-        return Err(Failure::OverLimit { limit, count: samples.len() });
+    /// Forgets alerts of rules that are gone once they have been over for long enough, or when another rule raises them.
+    fn forget_former(&mut self, now: Timestamp) {
+        let rules = &self.rules;
+        let again = |alert: &Alert| rules.iter().any(|run| run.state.knows(&alert.labels));
+        self.former.retain(|alert| is_recent(alert.resolved_at, now) && !again(alert));
     }
-    let mut seen = BTreeSet::new();
-    let mut series = Vec::with_capacity(samples.len());
-    for (sample, value) in samples {
-        let labels = rule.series_labels(&sample);
-        if !seen.insert(labels.clone()) {
-            return Err(Failure::SameLabels { labels });
-        }
-        series.push((labels, value));
-    }
-    write(&mut run.written, series, store, sampled_at)
-}
 
-fn samples(value: Result<Value, EvalError>, expression: &str) -> Result<Vec<(Labels, f64)>, Failure> {
-    match value {
-        Ok(Value::Vector(samples)) => {
-            Ok(samples.into_iter().map(|sample| (sample.labels, sample.value)).collect())
-        }
-        Ok(Value::Scalar(value)) => Ok(vec![(Labels::empty(), value)]),
-        Ok(Value::Matrix(_) | Value::String(_)) => {
-            unreachable!("a rule file with an expression of another type is refused when it is read")
-        }
-        Err(source) => Err(Failure::Query { expression: expression.to_owned(), source }),
-    }
-}
-
-/// Appends what a rule gave, and says of the series that it gave last time and not now that they have ended.
-fn write(
-    written: &mut BTreeSet<Labels>,
-    series: Vec<(Labels, f64)>,
-    store: &mut Store,
-    at: Timestamp,
-) -> Result<(), Failure> {
-    let mut refused = 0;
-    let mut first = None;
-    let mut now_written = BTreeSet::new();
-    for (labels, value) in series {
-        match store.append_sample(&labels, &Origin::Rule, at, value) {
-            Ok(()) => {
-                now_written.insert(labels);
-            }
-            Err(source) => {
-                refused += 1;
-                first.get_or_insert((labels, source));
+    /// Says of the series of rules that are gone that they have ended, unless another rule of the group goes on with them.
+    fn end_orphans(&mut self, store: &mut Store, at: Timestamp) {
+        for labels in std::mem::take(&mut self.orphans) {
+            if !self.rules.iter().any(|run| run.written.contains(&labels)) {
+                // Refused only if the series has aged out or is another's now.
+                let _ = store.mark_stale(&labels, &Origin::Rule, at);
             }
         }
     }
-    for ended in written.difference(&now_written) {
-        // Refused only if the series has aged out, or has a sample of this very time: then it has not ended.
-        let _ = store.mark_stale(ended, at);
-    }
-    *written = now_written;
-    first.map_or(Ok(()), |(first, source)| Err(Failure::Store { refused, first, source }))
 }
 
 #[cfg(test)]

@@ -8,16 +8,20 @@ mod text;
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use documents::{Document, Problem, Review, Spanned, yaml};
 use promql::{Query, ast::ValueType};
-use telemetry::METRIC_NAME;
+use telemetry::{AlertSource, METRIC_NAME};
 
 use crate::brief::brief;
-use crate::rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
+use crate::rule::{AlertingRule, OnMissing, RecordingRule, Rule, RuleGroup};
 use crate::template::Template;
 use text::{GroupText, Pairs, RuleFileText, RuleText};
+
+/// Rules of a file that are named one by one because there is another like them; the others are counted.
+const MAX_NAMED_DUPLICATES: usize = 100;
 
 /// The groups of one file.
 #[derive(Debug)]
@@ -46,24 +50,25 @@ impl RuleFile {
         };
         let mut names = HashSet::new();
         let mut groups = Vec::new();
+        let path = document.path();
         for group in file.unwrap_or_default().groups {
             if !names.insert(group.name.value.clone()) {
                 let message =
                     format!("the group {:?} is there twice; name them apart", brief(&group.name.value));
                 review.error(&group.name, message);
             }
-            groups.push(read_group(&mut review, group));
+            groups.push(read_group(&mut review, path, group));
         }
         warn_of_duplicates(&mut review, &groups);
         if review.has_errors() {
             return Err(sorted(review));
         }
-        let file = document.path();
         let groups = groups.into_iter().map(|group| RuleGroup {
-            file: file.to_owned(),
+            file: path.to_owned(),
             name: group.name,
             interval: group.interval,
             query_offset: group.query_offset,
+            limit: group.limit,
             rules: group.rules.into_iter().filter_map(|found| found.rule).collect(),
         });
         Ok(Self { groups: groups.collect(), warnings: sorted(review) })
@@ -74,6 +79,7 @@ struct Group {
     name: String,
     interval: Option<Duration>,
     query_offset: Duration,
+    limit: Option<usize>,
     rules: Vec<Found>,
 }
 
@@ -82,6 +88,14 @@ struct Found {
     identity: (String, BTreeSet<(String, String)>),
     place: Range<usize>,
     rule: Option<Rule>,
+}
+
+/// What the rules of a group have in common.
+struct Common<'a> {
+    path: &'a Path,
+    group: &'a str,
+    labels: &'a Pairs,
+    limit: Option<usize>,
 }
 
 /// A label or an annotation.
@@ -123,56 +137,49 @@ fn first_yaml_document(document: &Document, review: &mut Review) -> Document {
     document.clone()
 }
 
-fn read_group(review: &mut Review, group: GroupText) -> Group {
+fn read_group(review: &mut Review, path: &Path, group: GroupText) -> Group {
     if group.name.value.is_empty() {
         review.error(&group.name, "a group needs a name");
     }
-    check_names(review, &group.labels, "label");
-    let limit = group.limit.and_then(|limit| match usize::try_from(limit.value) {
-        Ok(0) => None,
-        Ok(limit) => Some(limit),
-        Err(_) => {
-            review.error(&limit, "a limit is a number of alerts or series; 0 is none");
-            None
-        }
-    });
+    check_labels(review, &group.labels);
+    // As in Prometheus: what is not above zero is none.
+    let limit = group.limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     let interval = group.interval.and_then(|interval| review.duration(&interval));
     let query_offset = review.duration_or(group.query_offset.as_ref(), Duration::ZERO);
-    let rules = group.rules.into_iter().map(|rule| read_rule(review, &rule, &group.labels, limit)).collect();
     // As in Prometheus: an interval of zero is none.
     let interval = interval.filter(|interval| !interval.is_zero());
-    Group { name: group.name.value, interval, query_offset, rules }
+    let common = Common { path, group: &group.name.value, labels: &group.labels, limit };
+    let rules = group.rules.iter().map(|rule| read_rule(review, rule, &common)).collect();
+    Group { name: group.name.value, interval, query_offset, limit, rules }
 }
 
-fn read_rule(
-    review: &mut Review,
-    rule: &Spanned<RuleText>,
-    group_labels: &Pairs,
-    limit: Option<usize>,
-) -> Found {
+fn read_rule(review: &mut Review, rule: &Spanned<RuleText>, common: &Common<'_>) -> Found {
     let name = read_name(review, rule);
     let text = &rule.value;
-    check_names(review, &text.labels, "label");
-    let query = read_query(review, text, &name);
-    let labels = merged(group_labels, &text.labels);
+    check_labels(review, &text.labels);
+    let query = read_expr(review, text, &name);
+    let labels = merged(common.labels, &text.labels);
     let identity = (name.text.clone(), labels.iter().map(texts).collect());
     let place = name.place.clone();
-    let rule = if text.record.is_some() {
-        recording(review, text, name, query, &labels, limit).map(Rule::Recording)
+    let rule = if named(text.record.as_ref()) {
+        recording(review, text, name, query, &labels, common).map(Rule::Recording)
     } else {
-        alerting(review, text, name, query, &labels, limit).map(Rule::Alerting)
+        alerting(review, text, name, query, &labels, common).map(Rule::Alerting)
     };
     Found { identity, place, rule }
 }
 
 fn read_name(review: &mut Review, rule: &Spanned<RuleText>) -> Name {
-    let (name, message) = match (&rule.value.alert, &rule.value.record) {
-        (Some(alert), Some(_)) => (alert, "a rule is either an alert or a record, not both"),
-        (Some(alert), None) if alert.value.is_empty() => (alert, "an alert needs a name"),
-        (None, Some(record)) if record.value.is_empty() => (record, "a record needs a name"),
-        (Some(name), None) | (None, Some(name)) => {
+    let RuleText { alert, record, .. } = &rule.value;
+    let (name, message) = match (alert, record) {
+        (Some(alert), Some(record)) if !alert.value.is_empty() && !record.value.is_empty() => {
+            (alert, "a rule is either an alert or a record, not both")
+        }
+        (Some(name), _) | (_, Some(name)) if !name.value.is_empty() => {
             return Name { text: name.value.clone(), place: yaml::range(name) };
         }
+        (Some(alert), _) => (alert, "an alert needs a name"),
+        (None, Some(record)) => (record, "a record needs a name"),
         (None, None) => {
             let start = yaml::range(rule).start;
             review.error_at(start..start + 1, "the rule needs `alert: NAME` or `record: NAME`");
@@ -183,24 +190,49 @@ fn read_name(review: &mut Review, rule: &Spanned<RuleText>) -> Name {
     Name { text: name.value.clone(), place: yaml::range(name) }
 }
 
-fn read_query(review: &mut Review, text: &RuleText, name: &Name) -> Option<Query> {
+/// As in Prometheus: an empty name is none.
+fn named(name: Option<&Spanned<String>>) -> bool {
+    name.is_some_and(|name| !name.value.is_empty())
+}
+
+fn read_expr(review: &mut Review, text: &RuleText, name: &Name) -> Option<Query> {
     let Some(expr) = &text.expr else {
         review.error_at(name.place.clone(), "the rule needs `expr`");
         return None;
     };
-    match Query::new(&expr.value) {
+    read_query(review, expr)
+}
+
+fn read_query(review: &mut Review, text: &Spanned<String>) -> Option<Query> {
+    match Query::new(&text.value) {
         Ok(query) => match query.expr().value_type() {
             ValueType::Scalar | ValueType::Vector => Some(query),
             given @ (ValueType::Range | ValueType::String) => {
                 let message =
                     format!("the expression gives a {given}; a rule needs an instant vector or a scalar");
-                review.error(expr, message);
+                review.error(text, message);
                 None
             }
         },
         Err(error) => {
-            review.error_within(expr, error.span, error.message).hint = error.hint;
+            review.error_within(text, error.span, error.message).hint = error.hint;
             None
+        }
+    }
+}
+
+fn read_on_missing(review: &mut Review, text: &Spanned<String>) -> OnMissing {
+    match text.value.as_str() {
+        "keep" => OnMissing::Keep,
+        "fire" => OnMissing::Fire,
+        "clear" => OnMissing::Clear,
+        other => {
+            let message = format!(
+                "{:?} is nothing that a rule does when series are missing; write keep, fire or clear",
+                brief(other)
+            );
+            review.error(text, message);
+            OnMissing::default()
         }
     }
 }
@@ -211,11 +243,20 @@ fn alerting(
     name: Name,
     query: Option<Query>,
     labels: &[Pair<'_>],
-    limit: Option<usize>,
+    common: &Common<'_>,
 ) -> Option<AlertingRule> {
-    check_names(review, &text.annotations, "annotation");
+    for (name, _) in text.annotations.iter().filter(|(name, _)| name.value.is_empty()) {
+        review.error(name, "an annotation needs a name");
+    }
     let hold_for = review.duration_or(text.hold_for.as_ref(), Duration::ZERO);
     let keep_firing_for = review.duration_or(text.keep_firing_for.as_ref(), Duration::ZERO);
+    let clear_when = text.clear_when.as_ref().map(|text| read_query(review, text));
+    let on_missing = text.on_missing.as_ref().map(|text| read_on_missing(review, text));
+    let source = AlertSource {
+        file: common.path.to_owned(),
+        group: common.group.to_owned(),
+        expression: text.expr.as_ref().map(|expr| expr.value.clone()).unwrap_or_default(),
+    };
     let mut template = |(name, value): Pair<'_>| (name.value.clone(), read_template(review, value));
     let labels: Vec<_> = labels.iter().copied().map(&mut template).collect();
     let annotations: Vec<_> = text.annotations.iter().map(&mut template).collect();
@@ -224,9 +265,15 @@ fn alerting(
         query: query?,
         hold_for,
         keep_firing_for,
+        clear_when: match clear_when {
+            Some(query) => Some(Box::new(query?)),
+            None => None,
+        },
+        on_missing: on_missing.unwrap_or_default(),
+        source: source.into(),
         labels: all(labels)?,
         annotations: all(annotations)?,
-        limit,
+        limit: common.limit,
     })
 }
 
@@ -250,24 +297,31 @@ fn recording(
     name: Name,
     query: Option<Query>,
     labels: &[Pair<'_>],
-    limit: Option<usize>,
+    common: &Common<'_>,
 ) -> Option<RecordingRule> {
     if name.text.contains(['{', '}']) {
         let message = format!("{:?} is not a series name", brief(&name.text));
         review.error_at(name.place.clone(), message).hint =
             Some("give labels under `labels`, and a selector as `expr`".to_owned());
     }
+    // As in Prometheus: a duration of zero is none.
+    let mut lasting = |text: &Option<Spanned<String>>| {
+        text.clone().filter(|text| review.duration(text).is_none_or(|duration| !duration.is_zero()))
+    };
+    let (hold_for, keep_firing_for) = (lasting(&text.hold_for), lasting(&text.keep_firing_for));
     for (key, present) in [
-        ("for", text.hold_for.as_ref()),
-        ("keep_firing_for", text.keep_firing_for.as_ref()),
+        ("for", hold_for.as_ref()),
+        ("keep_firing_for", keep_firing_for.as_ref()),
+        ("clear_when", text.clear_when.as_ref()),
+        ("on_missing", text.on_missing.as_ref()),
         ("annotations", text.annotations.first().map(|(name, _)| name)),
     ] {
-        if let Some(place) = present.filter(|_| text.alert.is_none()) {
+        if let Some(place) = present.filter(|_| !named(text.alert.as_ref())) {
             review.error(place, format!("a record takes no `{key}`; only an alert does"));
         }
     }
     let labels = labels.iter().map(texts).collect();
-    Some(RecordingRule { name: name.text, query: query?, labels, limit })
+    Some(RecordingRule { name: name.text, query: query?, labels, limit: common.limit })
 }
 
 fn texts((name, value): &Pair<'_>) -> (String, String) {
@@ -280,25 +334,35 @@ fn merged<'a>(group: &'a Pairs, rule: &'a Pairs) -> Vec<Pair<'a>> {
     group.iter().filter(|(name, _)| !own.contains(name.value.as_str())).chain(rule.iter()).collect()
 }
 
-fn check_names(review: &mut Review, pairs: &Pairs, kind: &str) {
-    for (name, _) in pairs.iter() {
+fn check_labels(review: &mut Review, labels: &Pairs) {
+    for (name, _) in labels.iter() {
         if name.value.is_empty() || name.value == METRIC_NAME {
-            review.error(name, format!("{:?} is not a name that a {kind} can have", brief(&name.value)));
+            review.error(name, format!("{:?} is not a name that a label can have", brief(&name.value)));
         }
     }
 }
 
 fn warn_of_duplicates(review: &mut Review, groups: &[Group]) {
     let mut known = HashSet::new();
-    for found in groups.iter().flat_map(|group| &group.rules) {
-        if !found.identity.0.is_empty() && !known.insert(&found.identity) {
-            let message = format!(
-                "another rule {:?} has the same labels; one would overwrite the other",
-                brief(&found.identity.0)
-            );
-            let problem = Problem::at(review.document(), found.place.clone(), message).as_warning();
-            review.add(problem);
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let again = rules.filter(|found| !found.identity.0.is_empty() && !known.insert(&found.identity));
+    let mut more = 0;
+    for (number, found) in again.enumerate() {
+        if number >= MAX_NAMED_DUPLICATES {
+            more += 1;
+            continue;
         }
+        let message = format!(
+            "another rule {:?} has the same labels; one would overwrite the other",
+            brief(&found.identity.0)
+        );
+        let problem = Problem::at(review.document(), found.place.clone(), message).as_warning();
+        review.add(problem);
+    }
+    if more > 0 {
+        let message = format!("{more} more rules have the name and the labels of another");
+        let problem = Problem::about(review.document().path(), message).as_warning();
+        review.add(problem);
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct GroupText {
     /// How far before its time the group looks, so that late samples have arrived. Default 0.
     pub(super) query_offset: Option<Spanned<String>>,
     /// The most alerts or series that one rule may give. Default 0, which is none.
-    pub(super) limit: Option<Spanned<i64>>,
+    pub(super) limit: Option<i64>,
     /// Labels of every rule; a rule's own labels win.
     #[serde(default)]
     pub(super) labels: Pairs,
@@ -48,6 +48,10 @@ pub(super) struct RuleText {
     pub(super) hold_for: Option<Spanned<String>>,
     /// How long the alert goes on firing after that. Default 0.
     pub(super) keep_firing_for: Option<Spanned<String>>,
+    /// Beyond Prometheus: a firing alert goes on until this expression has a sample whose labels it has.
+    pub(super) clear_when: Option<Spanned<String>>,
+    /// Beyond Prometheus: what becomes of alerts when the series are missing: `keep`, `fire` or `clear`. Default `clear`.
+    pub(super) on_missing: Option<Spanned<String>>,
     /// Labels of the alert, as templates, or of the recorded series.
     #[serde(default)]
     pub(super) labels: Pairs,
@@ -92,8 +96,10 @@ impl<'de> Deserialize<'de> for Pairs {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, text)) = map.next_entry::<_, Spanned<Option<String>>>()? {
+                    let Spanned { value, referenced, defined } = text;
+                    // As in Prometheus: nothing is the empty text.
+                    pairs.push((name, Spanned { value: value.unwrap_or_default(), referenced, defined }));
                 }
                 Ok(Pairs(pairs))
             }

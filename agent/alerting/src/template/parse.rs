@@ -1,221 +1,307 @@
-//! Reads a template.
+//! Makes of tokens what a template says, as `parse.go` of Go's text/template does.
+//!
+//! What Go refuses when it parses is refused here, with its place: functions and variables that do not exist, blocks that
+//! do not end. What Go finds out when it expands, such as a field that is not there, is found out then.
 
+mod pipeline;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use documents::nearest;
-
-use super::format::{FUNCTIONS, Verb, verbs};
-use super::{Operand, Part, TemplateError};
+use super::TemplateError;
+use super::ast::{Branch, Invocation, Item, List};
+use super::lex::{self, Kind, Token, error};
+use super::unquote::unquoted;
 use crate::brief::brief;
+
+/// The longest template, in bytes. A page of text is 2 KiB.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// How deep blocks, parentheses and `else if` may stand in one another. People write three or four.
+const MAX_NESTING: usize = 50;
+
+/// What Prometheus declares in front of every template of an alert.
+const VARIABLES: [&str; 5] = ["$", "$labels", "$externalLabels", "$externalURL", "$value"];
+
+const KEYWORDS: [&str; 10] =
+    ["block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"];
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// The longest template that is read, in bytes; published ones stay under 2,000.
-const MAX_LENGTH: usize = 16 * 1024;
+/// A template and those that it defines.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) root: List,
+    pub(super) defined: BTreeMap<String, List>,
+}
 
-/// The most commands in one action, 3 in published ones. Each nests one deeper, so the limit also keeps a hostile text from
-/// exhausting the stack.
-const MAX_COMMANDS: usize = 32;
-
-const VARIABLES: [&str; 2] = ["$labels", "$value"];
-
-pub(super) fn template(text: &str) -> Result<Vec<Part>> {
-    if text.len() > MAX_LENGTH {
-        let rest = text.floor_char_boundary(MAX_LENGTH)..text.len();
-        return Err(error(rest, format!("the template is longer than {MAX_LENGTH} bytes")));
+pub(super) fn template(source: &str) -> Result<Parsed> {
+    if source.len() > MAX_LENGTH {
+        let place = source.floor_char_boundary(MAX_LENGTH)..source.len();
+        return Err(error(place, format!("the template is longer than {MAX_LENGTH} bytes")));
     }
-    let mut parts = Vec::new();
-    let mut at = 0;
-    while let Some(open) = text.get(at..).and_then(|rest| rest.find("{{")).map(|found| at + found) {
-        push_text(&mut parts, text, at..open);
-        let (tokens, end) = tokens(text, open)?;
-        parts.push(Part::Action(pipeline(&tokens, open..end)?));
-        at = end;
+    let tokens = lex::tokens(source)?;
+    let mut parser = Parser {
+        source,
+        tokens: &tokens,
+        next: 0,
+        variables: VARIABLES.map(str::to_owned).to_vec(),
+        ranges: 0,
+        nesting: 0,
+        ended_at: 0..0,
+        defined: BTreeMap::new(),
+    };
+    let root = parser.root()?;
+    Ok(Parsed { root, defined: parser.defined })
+}
+
+struct Parser<'s> {
+    source: &'s str,
+    tokens: &'s [Token],
+    next: usize,
+    /// Those that can be named here.
+    variables: Vec<String>,
+    /// How many `range` are open.
+    ranges: usize,
+    nesting: usize,
+    /// The last `end` or `else`.
+    ended_at: Range<usize>,
+    defined: BTreeMap<String, List>,
+}
+
+/// What ended a list of items.
+#[derive(PartialEq)]
+enum Ended {
+    End,
+    Else,
+    Template,
+}
+
+impl<'s> Parser<'s> {
+    fn peek(&self) -> &'s Token {
+        // The last token is never taken.
+        self.tokens.get(self.next).or(self.tokens.last()).expect("the lexer ends with a token")
     }
-    push_text(&mut parts, text, at..text.len());
-    Ok(parts)
-}
 
-fn push_text(parts: &mut Vec<Part>, text: &str, range: Range<usize>) {
-    if let Some(plain) = text.get(range).filter(|plain| !plain.is_empty()) {
-        parts.push(Part::Text(plain.to_owned()));
+    fn take(&mut self) -> &'s Token {
+        let token = self.peek();
+        self.next += usize::from(token.kind != Kind::End);
+        token
     }
-}
 
-#[derive(Debug)]
-struct Token {
-    kind: Kind,
-    span: Range<usize>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Word(String),
-    Text(String),
-    Pipe,
-}
-
-fn error(span: Range<usize>, message: impl Into<String>) -> TemplateError {
-    TemplateError { span, message: message.into(), hint: None }
-}
-
-fn unsupported(span: Range<usize>, what: &str) -> TemplateError {
-    let functions: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-    let hint = format!("templates have $labels, $labels.NAME, $value, printf, {}", functions.join(", "));
-    TemplateError { span, message: format!("{what} is not supported yet"), hint: Some(hint) }
-}
-
-/// The tokens of the action that opens at `open`, and where it ends.
-fn tokens(text: &str, open: usize) -> Result<(Vec<Token>, usize)> {
-    let mut tokens = Vec::new();
-    let mut at = open + 2;
-    loop {
-        let rest = text.get(at..).unwrap_or("");
-        let Some(first) = rest.chars().next() else {
-            return Err(error(open..open + 2, "the action is not ended; write }} after it"));
-        };
-        if rest.starts_with("}}") {
-            return Ok((tokens, at + 2));
+    fn skip_space(&mut self) {
+        while self.peek().kind == Kind::Space {
+            self.next += 1;
         }
-        if first.is_whitespace() {
-            at += first.len_utf8();
-            continue;
+    }
+
+    fn peek_non_space(&mut self) -> &'s Token {
+        self.skip_space();
+        self.peek()
+    }
+
+    fn take_non_space(&mut self) -> &'s Token {
+        self.skip_space();
+        self.take()
+    }
+
+    fn text(&self, token: &Token) -> &'s str {
+        self.source.get(token.span.clone()).unwrap_or("")
+    }
+
+    fn is_word(&mut self, word: &str) -> bool {
+        let token = self.peek_non_space();
+        token.kind == Kind::Word && self.text(token) == word
+    }
+
+    fn unexpected<T>(&self, token: &Token, wanted: &str) -> Result<T> {
+        Err(error(token.span.clone(), format!("{} cannot stand here; {wanted}", self.shown(token))))
+    }
+
+    fn shown(&self, token: &Token) -> String {
+        match token.kind {
+            Kind::End => "the end of the template".to_owned(),
+            _ => format!("`{}`", brief(self.text(token).trim())),
         }
-        let (kind, length) = match first {
-            '|' => (Kind::Pipe, 1),
-            '"' | '`' => quoted(rest, first)
-                .ok_or_else(|| error(at..at + rest.len(), "the text is not ended, or holds a bad escape"))?,
-            _ => {
-                let ends = |c: char| c.is_whitespace() || matches!(c, '|' | '"' | '`' | '}');
-                let length = rest.find(ends).unwrap_or(rest.len()).max(first.len_utf8());
-                (Kind::Word(rest.get(..length).unwrap_or("").to_owned()), length)
+    }
+
+    fn close(&mut self, after: &str) -> Result<()> {
+        let token = self.take_non_space();
+        if token.kind == Kind::Close {
+            return Ok(());
+        }
+        self.unexpected(token, &format!("}}}} follows `{after}`"))
+    }
+
+    /// One level deeper; each caller goes up again when it is done.
+    fn deeper(&mut self, place: &Range<usize>) -> Result<()> {
+        self.nesting += 1;
+        if self.nesting > MAX_NESTING {
+            return Err(error(place.clone(), format!("this stands more than {MAX_NESTING} levels deep")));
+        }
+        Ok(())
+    }
+
+    fn root(&mut self) -> Result<List> {
+        let (list, ended) = self.list()?;
+        if ended == Ended::Template {
+            return Ok(list);
+        }
+        let word = if ended == Ended::End { "end" } else { "else" };
+        Err(error(self.ended_at.clone(), format!("`{word}` ends nothing here")))
+    }
+
+    /// Items up to `end`, `else` or the end of the template.
+    fn list(&mut self) -> Result<(List, Ended)> {
+        let mut list = List::new();
+        loop {
+            let token = self.take();
+            match token.kind {
+                Kind::End => return Ok((list, Ended::Template)),
+                Kind::Text => list.push(Item::Text(self.text(token).to_owned())),
+                _ => {
+                    if self.is_word("end") {
+                        self.ended_at = self.take().span.clone();
+                        self.close("end")?;
+                        return Ok((list, Ended::End));
+                    }
+                    if self.is_word("else") {
+                        self.ended_at = self.take().span.clone();
+                        return Ok((list, Ended::Else));
+                    }
+                    list.extend(self.action()?);
+                }
             }
+        }
+    }
+
+    fn action(&mut self) -> Result<Option<Item>> {
+        let token = self.peek_non_space();
+        let word = if token.kind == Kind::Word { self.text(token) } else { "" };
+        if !KEYWORDS.contains(&word) {
+            return self.pipeline("action", Kind::Close).map(|pipeline| Some(Item::Action(pipeline)));
+        }
+        self.take();
+        let place = token.span.clone();
+        self.deeper(&place)?;
+        let item = match word {
+            "if" => Some(Item::If(self.branch("if", &place)?)),
+            "with" => Some(Item::With(self.branch("with", &place)?)),
+            "range" => Some(Item::Range(self.branch("range", &place)?)),
+            "template" => Some(Item::Template(self.invocation()?)),
+            "block" => Some(Item::Template(self.block(&place)?)),
+            "define" => {
+                self.definition(&place)?;
+                None
+            }
+            _ => Some(self.leave(word, place)?),
         };
-        tokens.push(Token { kind, span: at..at + length });
-        at += length;
+        self.nesting -= 1;
+        Ok(item)
     }
-}
 
-/// A text in quotes or, without escapes, in backquotes, with its length in the source.
-fn quoted(source: &str, quote: char) -> Option<(Kind, usize)> {
-    let mut text = String::new();
-    let mut characters = source.char_indices().skip(1);
-    while let Some((at, c)) = characters.next() {
-        match c {
-            _ if c == quote => return Some((Kind::Text(text), at + 1)),
-            '\\' if quote == '"' => text.push(match characters.next()?.1 {
-                'n' => '\n',
-                't' => '\t',
-                same @ ('"' | '\\') => same,
-                _ => return None,
-            }),
-            '\n' if quote == '"' => return None,
-            c => text.push(c),
+    fn leave(&mut self, word: &str, place: Range<usize>) -> Result<Item> {
+        self.close(word)?;
+        if self.ranges == 0 {
+            return Err(error(place, format!("`{word}` is for the inside of `range`")));
         }
+        Ok(if word == "break" { Item::Break } else { Item::Continue })
     }
-    None
-}
 
-/// Commands joined by pipes: each gets the one before it as its last argument.
-fn pipeline(tokens: &[Token], whole: Range<usize>) -> Result<Operand> {
-    let mut piped: Option<Operand> = None;
-    let commands = tokens.split(|token| matches!(token.kind, Kind::Pipe));
-    for (number, command) in commands.enumerate() {
-        if number == MAX_COMMANDS {
-            let start = command.first().map_or(whole.start, |token| token.span.start);
-            let message = format!("the action has more than {MAX_COMMANDS} commands");
-            return Err(error(start..whole.end, message));
-        }
-        piped = Some(self::command(command, piped, whole.clone())?);
-    }
-    piped.ok_or_else(|| error(whole, "the action is empty"))
-}
-
-fn command(tokens: &[Token], piped: Option<Operand>, whole: Range<usize>) -> Result<Operand> {
-    let Some((first, rest)) = tokens.split_first() else {
-        return Err(error(whole, "a value or a function is missing here"));
-    };
-    let name = match &first.kind {
-        Kind::Word(name) if !name.starts_with('$') => name.as_str(),
-        _ => {
-            return match (rest.first(), piped) {
-                (None, None) => operand(first),
-                (Some(more), _) => Err(error(more.span.clone(), "a value takes no arguments")),
-                (None, Some(_)) => Err(error(first.span.clone(), "a value cannot follow a pipe")),
-            };
-        }
-    };
-    let function = FUNCTIONS.iter().find(|(known, _)| *known == name);
-    if function.is_none() && name != "printf" {
-        return Err(unsupported(first.span.clone(), &format!("`{}`", brief(name))));
-    }
-    let mut arguments = rest.iter().map(operand).collect::<Result<Vec<Operand>>>()?;
-    arguments.extend(piped);
-    let Some((name, function)) = function else {
-        return printf(rest, arguments, first.span.clone());
-    };
-    match <[Operand; 1]>::try_from(arguments) {
-        Ok([Operand::Labels]) => {
-            Err(error(first.span.clone(), format!("`{name}` needs a number, not $labels")))
-        }
-        Ok([number]) => Ok(Operand::Number(*function, Box::new(number))),
-        Err(arguments) => {
-            let message = format!("`{name}` needs one number, found {} values", arguments.len());
-            Err(error(first.span.clone(), message))
-        }
-    }
-}
-
-fn operand(token: &Token) -> Result<Operand> {
-    let word = match &token.kind {
-        Kind::Text(text) => return Ok(Operand::Text(text.clone())),
-        Kind::Pipe => return Err(error(token.span.clone(), "a value is missing before the pipe")),
-        Kind::Word(word) => word.as_str(),
-    };
-    match word {
-        "$value" => return Ok(Operand::Value),
-        "$labels" => return Ok(Operand::Labels),
-        _ => {}
-    }
-    if let Some(name) = word.strip_prefix("$labels.") {
-        let plain = name.chars().all(|c| c == '_' || c.is_alphanumeric())
-            && name.chars().next().is_some_and(|c| !c.is_numeric());
-        return if plain {
-            Ok(Operand::Label(name.to_owned()))
-        } else {
-            let message = format!("{:?} is not a label name that a template can read", brief(name));
-            let hint = "letters, digits and _ are; use the label's Prometheus name".to_owned();
-            Err(TemplateError { span: token.span.clone(), message, hint: Some(hint) })
+    fn branch(&mut self, word: &'static str, place: &Range<usize>) -> Result<Branch> {
+        let variables = self.variables.len();
+        let pipeline = self.pipeline(word, Kind::Close)?;
+        self.ranges += usize::from(word == "range");
+        let (body, ended) = self.list()?;
+        self.ranges -= usize::from(word == "range");
+        let otherwise = match ended {
+            Ended::Else => self.otherwise(word, place)?,
+            Ended::End => List::new(),
+            Ended::Template => return Err(not_ended(word, place)),
         };
+        self.variables.truncate(variables);
+        Ok(Branch { pipeline, body, otherwise })
     }
-    if word.starts_with('$') {
-        let variable = word.split('.').next().unwrap_or(word);
-        let hint = nearest(variable, VARIABLES).map(|meant| format!("did you mean `{meant}`?"));
-        if variable == "$externalURL" || variable == "$externalLabels" {
-            return Err(unsupported(token.span.clone(), &format!("`{variable}`")));
+
+    /// What follows `else`, which may be `else if` and `else with`.
+    fn otherwise(&mut self, word: &'static str, place: &Range<usize>) -> Result<List> {
+        if word != "range" && self.is_word(word) {
+            let place = self.take().span.clone();
+            self.deeper(&place)?;
+            let branch = self.branch(word, &place)?;
+            self.nesting -= 1;
+            return Ok(vec![if word == "if" { Item::If(branch) } else { Item::With(branch) }]);
         }
-        let message = format!("there is no variable `{}`", brief(variable));
-        return Err(TemplateError { span: token.span.clone(), message, hint });
+        self.close("else")?;
+        let (list, ended) = self.list()?;
+        if ended == Ended::End { Ok(list) } else { Err(not_ended(word, place)) }
     }
-    Err(unsupported(token.span.clone(), &format!("`{}`", brief(word))))
+
+    fn name(&mut self, before: &str) -> Result<(usize, String)> {
+        let token = self.take_non_space();
+        if token.kind != Kind::Quoted {
+            return self.unexpected(token, &format!("a name in quotes follows `{before}`"));
+        }
+        Ok((token.span.start, self.quoted(token)?))
+    }
+
+    fn quoted(&self, token: &Token) -> Result<String> {
+        unquoted(self.text(token)).ok_or_else(|| error(token.span.clone(), "the text holds a bad escape"))
+    }
+
+    fn invocation(&mut self) -> Result<Invocation> {
+        let (at, name) = self.name("template")?;
+        let pipeline = match self.peek_non_space().kind {
+            Kind::Close => {
+                self.take();
+                None
+            }
+            _ => Some(self.pipeline("template", Kind::Close)?),
+        };
+        Ok(Invocation { at, name, pipeline })
+    }
+
+    fn block(&mut self, place: &Range<usize>) -> Result<Invocation> {
+        let (at, name) = self.name("block")?;
+        let pipeline = Some(self.pipeline("block", Kind::Close)?);
+        self.define(name.clone(), "block", place)?;
+        Ok(Invocation { at, name, pipeline })
+    }
+
+    fn definition(&mut self, place: &Range<usize>) -> Result<()> {
+        if self.nesting > 1 {
+            return Err(error(place.clone(), "`define` cannot stand within another block"));
+        }
+        let (_, name) = self.name("define")?;
+        self.close("define")?;
+        self.define(name, "define", place)
+    }
+
+    /// Reads the body of a template of its own: it sees no variables and is in no `range` of its surroundings.
+    fn define(&mut self, name: String, word: &str, place: &Range<usize>) -> Result<()> {
+        let variables = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
+        let ranges = std::mem::take(&mut self.ranges);
+        let (list, ended) = self.list()?;
+        if ended != Ended::End {
+            return Err(not_ended(word, place));
+        }
+        self.variables = variables;
+        self.ranges = ranges;
+        if !is_blank(&list) && self.defined.get(&name).is_some_and(|before| !is_blank(before)) {
+            return Err(error(place.clone(), format!("the template {:?} is defined twice", brief(&name))));
+        }
+        if !is_blank(&list) || !self.defined.contains_key(&name) {
+            self.defined.insert(name, list);
+        }
+        Ok(())
+    }
 }
 
-fn printf(tokens: &[Token], mut arguments: Vec<Operand>, span: Range<usize>) -> Result<Operand> {
-    let (Some(Token { kind: Kind::Text(format), span: format_span }), false) =
-        (tokens.first(), arguments.is_empty())
-    else {
-        return Err(error(span, "`printf` needs a format first, as in printf \"%.2f\" $value"));
-    };
-    arguments.remove(0);
-    let verbs = verbs(format).map_err(|verb| {
-        let hint = "formats have %f, %.2f, %g, %.4g, %s, %v and %%".to_owned();
-        let message = format!("`{}` is not supported yet", brief(&verb));
-        TemplateError { span: format_span.clone(), message, hint: Some(hint) }
-    })?;
-    let wanted = verbs.iter().filter(|verb| !matches!(verb, Verb::Plain(_))).count();
-    if wanted != arguments.len() {
-        let message = format!("the format needs {wanted} values, found {}", arguments.len());
-        return Err(error(format_span.clone(), message));
-    }
-    Ok(Operand::Printf(verbs, arguments))
+fn not_ended(word: &str, place: &Range<usize>) -> TemplateError {
+    error(place.clone(), format!("`{word}` is not ended; write {{{{ end }}}} after it"))
+}
+
+/// Whether there is nothing but space in it. Such a definition gives way to another.
+fn is_blank(list: &List) -> bool {
+    list.iter().all(|item| matches!(item, Item::Text(text) if text.trim().is_empty()))
 }

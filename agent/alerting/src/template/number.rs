@@ -1,96 +1,10 @@
 //! Numbers as Go prints them, and Prometheus' functions that print them for people.
 
-use super::Expanded;
 use crate::brief::brief;
-
-/// Prints a number.
-pub(super) type Print = fn(f64) -> String;
-
-/// The functions of one number.
-pub(super) const FUNCTIONS: [(&str, Print); 4] = [
-    ("humanize", humanize),
-    ("humanize1024", humanize1024),
-    ("humanizeDuration", humanize_duration),
-    ("humanizePercentage", humanize_percentage),
-];
 
 const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
 const BINARY: [&str; 8] = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
 const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
-
-/// The most digits after the point that a format may ask for.
-const MAX_PRECISION: usize = 30;
-
-/// One piece of a `printf` format.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verb {
-    /// Text between the verbs.
-    Plain(String),
-    /// `%f`, `%.2f`
-    Fixed(usize),
-    /// `%g`, `%.4g`
-    General(Option<usize>),
-    /// `%s`
-    Text,
-    /// `%v`
-    Any,
-}
-
-impl Verb {
-    pub(super) fn print(&self, operand: Expanded<'_>) -> Result<String, String> {
-        Ok(match (self, operand) {
-            (Self::Plain(text), _) => text.clone(),
-            (Self::Text, Expanded::Number(_)) => return Err("%s prints no number; use %v".to_owned()),
-            (Self::Text | Self::Any, operand) => operand.into_text(),
-            (Self::Fixed(_) | Self::General(_), Expanded::Text(text)) => {
-                return Err(format!("{:?} is a text; use %s or %v", brief(&text)));
-            }
-            (Self::Fixed(precision), Expanded::Number(number)) => fixed(number, *precision),
-            (Self::General(precision), Expanded::Number(number)) => general(number, *precision),
-        })
-    }
-}
-
-/// The pieces of a format, or the verb that is not supported.
-pub(super) fn verbs(format: &str) -> Result<Vec<Verb>, String> {
-    let mut verbs = Vec::new();
-    let mut rest = format;
-    while let Some((plain, tail)) = rest.split_once('%') {
-        if !plain.is_empty() {
-            verbs.push(Verb::Plain(plain.to_owned()));
-        }
-        let end = tail
-            .char_indices()
-            .find(|(_, c)| !(c.is_ascii_digit() || *c == '.'))
-            .map_or(tail.len(), |(at, c)| at + c.len_utf8());
-        let (inside, after) = tail.split_at(end);
-        verbs.push(verb(inside).ok_or_else(|| format!("%{inside}"))?);
-        rest = after;
-    }
-    if !rest.is_empty() {
-        verbs.push(Verb::Plain(rest.to_owned()));
-    }
-    Ok(verbs)
-}
-
-fn verb(text: &str) -> Option<Verb> {
-    let precision = |digits: &str| -> Option<usize> {
-        let digits = digits.strip_prefix('.')?;
-        let precision = if digits.is_empty() { 0 } else { digits.parse().ok()? };
-        (precision <= MAX_PRECISION).then_some(precision)
-    };
-    match text {
-        "%" => Some(Verb::Plain("%".to_owned())),
-        "s" => Some(Verb::Text),
-        "v" => Some(Verb::Any),
-        "f" => Some(Verb::Fixed(6)),
-        "g" => Some(Verb::General(None)),
-        _ => match text.strip_suffix('f') {
-            Some(digits) => precision(digits).map(Verb::Fixed),
-            None => precision(text.strip_suffix('g')?).map(|precision| Verb::General(Some(precision))),
-        },
-    }
-}
 
 fn special(number: f64) -> Option<&'static str> {
     if number.is_nan() {
@@ -103,8 +17,22 @@ fn special(number: f64) -> Option<&'static str> {
 }
 
 /// Go's `%.Nf`.
-fn fixed(number: f64, precision: usize) -> String {
+pub(super) fn fixed(number: f64, precision: usize) -> String {
     special(number).map_or_else(|| format!("{number:.precision$}"), str::to_owned)
+}
+
+/// Go's `%.Ne`.
+pub(super) fn scientific(number: f64, precision: usize) -> String {
+    if let Some(text) = special(number) {
+        return text.to_owned();
+    }
+    let text = format!("{number:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').expect("Rust's `e` format writes an exponent");
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 /// Go's `%.Ng`, and without a precision `%g` and `%v`: the fewest digits that read back as the same number.
@@ -137,12 +65,38 @@ fn trim_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
+/// Reads a number as Prometheus' functions do, with Go's words for what is none.
+pub(super) fn parse_float(text: &str) -> Result<f64, String> {
+    let failed =
+        |why: &str| format!("strconv.ParseFloat: parsing {}: {why}", super::print::quote(&brief(text)));
+    let signed_nan = text.starts_with(['+', '-']) && text.to_ascii_lowercase().ends_with("nan");
+    let digits = if is_separated(text) { text.replace('_', "") } else { text.to_owned() };
+    match digits.parse::<f64>() {
+        Ok(_) if signed_nan => Err(failed("invalid syntax")),
+        Ok(number) if number.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) => {
+            Err(failed("value out of range"))
+        }
+        Ok(number) => Ok(number),
+        Err(_) => Err(failed("invalid syntax")),
+    }
+}
+
+/// Whether every `_` stands between two digits.
+fn is_separated(text: &str) -> bool {
+    let between = |(at, _): (usize, &str)| {
+        let bytes = text.as_bytes();
+        let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+        digit(at.checked_sub(1)) && digit(at.checked_add(1))
+    };
+    text.match_indices('_').all(between)
+}
+
 /// `%.4g`, as all of Prometheus' functions print.
-fn short(number: f64) -> String {
+pub(super) fn short(number: f64) -> String {
     general(number, Some(4))
 }
 
-fn humanize(number: f64) -> String {
+pub(super) fn humanize(number: f64) -> String {
     if number == 0.0 || !number.is_finite() {
         short(number)
     } else if number.abs() >= 1.0 {
@@ -152,15 +106,15 @@ fn humanize(number: f64) -> String {
     }
 }
 
-fn humanize1024(number: f64) -> String {
+pub(super) fn humanize1024(number: f64) -> String {
     if number.abs() <= 1.0 || !number.is_finite() { short(number) } else { divided(number, 1024.0, &BINARY) }
 }
 
-fn humanize_percentage(number: f64) -> String {
+pub(super) fn humanize_percentage(number: f64) -> String {
     format!("{}%", short(number * 100.0))
 }
 
-fn humanize_duration(seconds: f64) -> String {
+pub(super) fn humanize_duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return short(seconds);
     }
@@ -247,26 +201,25 @@ mod tests {
     #[test]
     fn numbers_are_humanized_as_in_prometheus() {
         for (function, number, expected) in [
-            ("humanize", 1_048_576.0, "1.049M"),
-            ("humanize", 0.00042, "420u"),
-            ("humanize", 0.0, "0"),
-            ("humanize", -1500.0, "-1.5k"),
-            ("humanize", 1e30, "1e+06Y"),
-            ("humanize", f64::INFINITY, "+Inf"),
-            ("humanize1024", 1_048_576.0, "1Mi"),
-            ("humanize1024", 0.5, "0.5"),
-            ("humanizeDuration", 0.0, "0s"),
-            ("humanizeDuration", 135.3563, "2m 15s"),
-            ("humanizeDuration", 59.99999, "60s"),
-            ("humanizeDuration", -3661.0, "-1h 1m 1s"),
-            ("humanizeDuration", 90_061.0, "1d 1h 1m 1s"),
-            ("humanizeDuration", 0.0425, "42.5ms"),
-            ("humanizeDuration", f64::NAN, "NaN"),
-            ("humanizePercentage", 0.959, "95.9%"),
-            ("humanizePercentage", 0.123_456, "12.35%"),
+            (humanize as fn(f64) -> String, 1_048_576.0, "1.049M"),
+            (humanize as fn(f64) -> String, 0.00042, "420u"),
+            (humanize as fn(f64) -> String, 0.0, "0"),
+            (humanize as fn(f64) -> String, -1500.0, "-1.5k"),
+            (humanize as fn(f64) -> String, 1e30, "1e+06Y"),
+            (humanize as fn(f64) -> String, f64::INFINITY, "+Inf"),
+            (humanize1024, 1_048_576.0, "1Mi"),
+            (humanize1024, 0.5, "0.5"),
+            (humanize_duration, 0.0, "0s"),
+            (humanize_duration, 135.3563, "2m 15s"),
+            (humanize_duration, 59.99999, "60s"),
+            (humanize_duration, -3661.0, "-1h 1m 1s"),
+            (humanize_duration, 90_061.0, "1d 1h 1m 1s"),
+            (humanize_duration, 0.0425, "42.5ms"),
+            (humanize_duration, f64::NAN, "NaN"),
+            (humanize_percentage, 0.959, "95.9%"),
+            (humanize_percentage, 0.123_456, "12.35%"),
         ] {
-            let (_, print) = FUNCTIONS.iter().find(|(name, _)| *name == function).unwrap();
-            assert_eq!(print(number), expected, "{function} {number}");
+            assert_eq!(function(number), expected, "{number}");
         }
     }
 }

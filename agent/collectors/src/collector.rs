@@ -9,6 +9,7 @@ use telemetry::{MetricSpec, SampleBuffer};
 use crate::error::CollectError;
 use crate::events::WatchedProcess;
 use crate::host::HostRoot;
+use crate::unit_states::UnitSignals;
 use crate::{
     clock, conntrack, cpu, directories, disk, entropy, filesystem, hardware, load, locks, memory, network,
     nfs, open_files, paging, pressure, processes, processors, protocols, sockets, softnet, unit_states,
@@ -32,6 +33,11 @@ pub trait Collector: Send {
     /// The processes that it last saw and whose end should be noticed at once.
     fn watched(&self) -> &[WatchedProcess] {
         &[]
+    }
+
+    /// What tells of changes of units, once it is there; from then on it is the caller's.
+    fn signals(&mut self) -> Option<UnitSignals> {
+        None
     }
 }
 

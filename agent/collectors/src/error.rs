@@ -92,6 +92,11 @@ impl Found {
         const SHOWN_CHARS: usize = 120;
         Self(text.chars().take(SHOWN_CHARS).collect())
     }
+
+    /// A text of our own, which is not shortened.
+    pub(crate) fn whole(text: String) -> Self {
+        Self(text)
+    }
 }
 
 impl PartialEq for Found {

@@ -1,7 +1,9 @@
-//! What of the host need not wait for the next collection: pressure beyond a threshold, and the end of a watched process.
+//! What of the host need not wait for the next collection: pressure beyond a threshold, the end of a watched process, and
+//! another state of a service.
 //!
-//! The kernel tells of both by descriptors that become ready. They are opened here, because here is known what may be
-//! opened and what lacks; [`Events`] waits for them, on whatever thread. It knows neither what time it is nor what an event
+//! The kernel tells of the first two by descriptors that become ready, systemd of the third by a socket that does. They are
+//! opened in this crate, because here is known what may be opened and what lacks; [`Events`] waits for them, on whatever
+//! thread. It knows neither what time it is nor what an event
 //! leads to. What would surprise: a process that ended before it could be waited for is an event, too.
 
 use std::collections::BTreeSet;
@@ -17,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::error::Lack;
 use crate::host::HostRoot;
 use crate::processes::files::ProcFiles;
+use crate::unit_states::UnitSignals;
 
 /// Processes that are waited for at most, a descriptor each. That others have ended is seen at the next collection.
 const MOST_WATCHED: usize = 256;
@@ -48,11 +51,14 @@ pub enum EventSource {
     IoPressure,
     /// A process that a watch matched has ended.
     Exit,
+    /// A service of systemd is in another state.
+    UnitState,
 }
 
 impl EventSource {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::CpuPressure, Self::MemoryPressure, Self::IoPressure, Self::Exit];
+    pub const ALL: [Self; 5] =
+        [Self::CpuPressure, Self::MemoryPressure, Self::IoPressure, Self::Exit, Self::UnitState];
 
     /// The value of `hostmend.event.source`.
     pub fn as_str(self) -> &'static str {
@@ -61,6 +67,7 @@ impl EventSource {
             Self::MemoryPressure => "memory_pressure",
             Self::IoPressure => "io_pressure",
             Self::Exit => "exit",
+            Self::UnitState => "unit_state",
         }
     }
 
@@ -69,6 +76,7 @@ impl EventSource {
         match self {
             Self::CpuPressure | Self::MemoryPressure | Self::IoPressure => crate::pressure::SPEC.name,
             Self::Exit => crate::watch::SPEC.name,
+            Self::UnitState => crate::unit_states::SPEC.name,
         }
     }
 }
@@ -121,7 +129,7 @@ pub(crate) fn pressure_triggers(host: &HostRoot, thresholds: &PressureThresholds
             EventSource::CpuPressure => "proc/pressure/cpu",
             EventSource::MemoryPressure => "proc/pressure/memory",
             EventSource::IoPressure => "proc/pressure/io",
-            EventSource::Exit => return None,
+            EventSource::Exit | EventSource::UnitState => return None,
         };
         let text = format!("some {} {}\0", stall.as_micros(), thresholds.window.as_micros());
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -215,6 +223,7 @@ pub struct Events {
     wake: Arc<OwnedFd>,
     triggers: Vec<PressureTrigger>,
     exits: Vec<(WatchedProcess, OwnedFd)>,
+    units: Option<UnitSignals>,
 }
 
 impl Events {
@@ -225,7 +234,7 @@ impl Events {
     /// There is no descriptor left.
     pub fn new() -> Result<Self, Errno> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        Ok(Self { wake, triggers: Vec::new(), exits: Vec::new() })
+        Ok(Self { wake, triggers: Vec::new(), exits: Vec::new(), units: None })
     }
 
     /// By which others wake it.
@@ -246,6 +255,11 @@ impl Events {
         exits.ended
     }
 
+    /// Waits for this instead of the one before. One that ends is dropped.
+    pub fn set_units(&mut self, units: Option<UnitSignals>) {
+        self.units = units;
+    }
+
     /// What happened within at most `within`, each source once; nothing also if it was woken.
     ///
     /// # Errors
@@ -256,6 +270,7 @@ impl Events {
         descriptors
             .extend(self.triggers.iter().map(|trigger| PollFd::new(&trigger.descriptor, PollFlags::PRI)));
         descriptors.extend(self.exits.iter().map(|(_, process)| PollFd::new(process, PollFlags::IN)));
+        descriptors.extend(self.units.iter().map(|units| PollFd::new(units, PollFlags::IN)));
         let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
         match poll(&mut descriptors, Some(&within)) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -280,6 +295,13 @@ impl Events {
             }
             !has_ended
         });
+        if ready.next().is_some_and(|ready| !ready.is_empty()) {
+            match self.units.as_mut().map(UnitSignals::read) {
+                Some(Ok(true)) => drop(happened.insert(EventSource::UnitState)),
+                Some(Ok(false)) | None => {}
+                Some(Err(_)) => self.units = None,
+            }
+        }
         Ok(happened)
     }
 }

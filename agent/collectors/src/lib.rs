@@ -59,7 +59,12 @@ mod hostile_input_tests;
 #[cfg(test)]
 mod plausibility_tests;
 
-pub use ask::{FoundProcess, directory_usage, find_processes};
+pub use ask::{
+    CgroupLimits, FoundProcess, ListedFile, Listener, LockWatch, Moments, NO_LIMIT, Release, ServiceFacts,
+    Sought, Space, TcpSockets, Waiting, cgroup_limits, conntrack, container_keeper, directory_usage, files,
+    find_processes, heaviest, live_processes, open_file_limit, package_work, pressure, process_maps,
+    process_stack, releases, service, sessions, space, sysctl, tcp_sockets,
+};
 pub use budget::{Budget, Stretch, Usage, own_memory};
 pub use collector::{COLLECTORS, Collector, CollectorSpec, Open, Options, Watch, WatchTarget};
 pub use error::{CollectError, Found, Lack};
@@ -75,3 +80,4 @@ pub use schedule::{Collection, CollectorFailure, SCHEDULE_METRICS};
 pub use textfile::{
     MOST_TEXTFILE_SERIES, TextError, TextfileError, Textfiles, parse as parse_exposition, read_textfiles,
 };
+pub use unit_states::UnitSignals;

@@ -88,6 +88,19 @@ pub(crate) struct Stall {
     percent: [Option<f64>; 3],
 }
 
+impl Stall {
+    /// Whether it is of this kind.
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.kind == kind
+    }
+
+    /// Percent of the last 10 seconds.
+    pub(crate) fn last_10_seconds(&self) -> Option<f64> {
+        let [last, ..] = self.percent;
+        last
+    }
+}
+
 /// Parses `some avg10=0.00 avg60=0.52 avg300=1.03 total=10330924`, the total in microseconds, and the same of `full`.
 pub(crate) fn parse(file: &HostFile<'_>) -> Result<Vec<Stall>, CollectError> {
     file.lines()

@@ -14,6 +14,7 @@ use crate::events::{self, Exits, PressureThresholds, PressureTrigger, WatchedExi
 use crate::host::HostRoot;
 use crate::lane::Lane;
 use crate::names;
+use crate::unit_states::UnitSignals;
 
 /// The metrics that the schedule adds about the collectors.
 pub static SCHEDULE_METRICS: &[&MetricSpec] = &[&names::COLLECTOR_SUCCESS, &names::COLLECTOR_DURATION];
@@ -150,6 +151,11 @@ impl Collection {
         let collectors = self.slots.iter().filter_map(|slot| slot.collector.as_ref());
         let watched = collectors.flat_map(|collector| collector.watched().iter().copied());
         self.exits.change(&self.host, watched)
+    }
+
+    /// What tells of changes of units, if it was made since it was last asked for.
+    pub fn unit_signals(&mut self) -> Option<UnitSignals> {
+        self.slots.iter_mut().find_map(|slot| slot.collector.as_mut()?.signals())
     }
 
     /// Empties `out` for a collection at `at`.

@@ -3,13 +3,17 @@
 //! systemd and the bus are programs like others and may take their time. So a thread of its own asks them; a collection
 //! waits for the answer for a moment only, and not at all while one is overdue: it then is told with a later collection,
 //! at the time for which it was asked. Any user may ask. Where no bus runs there are no states, and the rest is as ever.
+//! The thread also has systemd say when a state changes, on a second connection, which is handed to whoever waits for
+//! events; while there is none, a change is noticed when it is asked for.
 
 mod book;
 mod bus;
 mod message;
+mod signals;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use telemetry::{SampleBuffer, Timestamp, Value};
@@ -21,7 +25,10 @@ use crate::host::HostRoot;
 use crate::names;
 use crate::node_exporter::{SYSTEMD, tell_services};
 use book::{Book, MOST_SERVICES, Restarts, STATES, Service};
-use bus::{Bus, BusError, socket_of};
+use bus::socket_of;
+pub(crate) use bus::{Bus, BusError};
+pub(crate) use message::Property;
+pub use signals::UnitSignals;
 
 pub(crate) const SPEC: CollectorSpec = CollectorSpec {
     name: "unit_states",
@@ -49,6 +56,9 @@ const FIRST_AWAITED: Duration = Duration::from_millis(500);
 /// An answer is told for so long while none follows it.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 
+/// Signals that could not be had are asked for again after so long.
+const SUBSCRIBE_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
 /// What takes longer is a failure.
 const OVERDUE_AFTER: Duration = Duration::from_secs(15);
 
@@ -62,6 +72,7 @@ struct Answer {
     at: Timestamp,
     /// The services, and how many there are.
     result: Result<(Vec<Service>, usize), BusError>,
+    signals: Option<UnitSignals>,
 }
 
 struct UnitStates {
@@ -72,6 +83,8 @@ struct UnitStates {
     open_question: Option<Timestamp>,
     latest: Option<(Timestamp, Vec<Service>, usize)>,
     failure: Option<CollectError>,
+    /// To be handed on.
+    signals: Option<UnitSignals>,
 }
 
 impl UnitStates {
@@ -80,8 +93,7 @@ impl UnitStates {
         if host.is_captured() || !host.path(BOOTED).exists() {
             return absent("systemd");
         }
-        let address = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_default();
-        let socket = host.path(socket_of(&address).unwrap_or_else(|| SOCKET.into()));
+        let socket = system_bus(host);
         if !socket.exists() {
             host.lacks(&NO_BUS);
             return absent("system bus");
@@ -94,20 +106,26 @@ impl UnitStates {
         let (questions, asked) = sync_channel::<Timestamp>(1);
         let (answer, answers) = sync_channel(1);
         let ask = move || {
-            let mut systemd = Systemd { socket, invocations, bus: None, book: Book::default() };
+            let mut systemd = Systemd::at(socket, invocations);
+            let mut signals = None;
             for at in asked {
-                if answer.send(Answer { at, result: systemd.ask(at) }).is_err() {
+                let result = systemd.ask(at);
+                let is_well = result.is_ok();
+                if answer.send(Answer { at, result, signals: signals.take() }).is_err() {
                     return;
                 }
+                // No answer waits for it.
+                signals = if is_well { systemd.subscribe(at) } else { None };
             }
         };
         let spawned = std::thread::Builder::new().name("unit-states".to_owned()).spawn(ask);
         spawned.map_err(|error| unanswered(&format!("starting a thread: {error}")))?;
-        Ok(Self { boot, questions, answers, open_question: None, latest: None, failure: None })
+        Ok(Self { boot, questions, answers, open_question: None, latest: None, failure: None, signals: None })
     }
 
     fn take(&mut self, answer: Answer) {
         self.open_question = self.open_question.filter(|question| *question != answer.at);
+        self.signals = answer.signals.or(self.signals.take());
         match answer.result {
             Ok((services, count)) => {
                 self.latest = Some((answer.at, services, count));
@@ -116,6 +134,12 @@ impl UnitStates {
             Err(error) => self.failure = Some(unanswered(&error.to_string())),
         }
     }
+}
+
+/// Where the system bus of the host is.
+pub(crate) fn system_bus(host: &HostRoot) -> PathBuf {
+    let address = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or_default();
+    host.path(socket_of(&address).unwrap_or_else(|| SOCKET.into()))
 }
 
 fn unanswered(why: &str) -> CollectError {
@@ -156,6 +180,10 @@ impl Collector for UnitStates {
             (None, None) => Ok(()),
         }
     }
+
+    fn signals(&mut self) -> Option<UnitSignals> {
+        self.signals.take()
+    }
 }
 
 fn report(service: &Service, boot: Timestamp, measured: Timestamp, out: &mut SampleBuffer) {
@@ -181,9 +209,30 @@ struct Systemd {
     invocations: PathBuf,
     bus: Option<Bus>,
     book: Book,
+    /// Whether somebody has the signals still, and when they were last asked for.
+    subscribed: Weak<()>,
+    subscribed_at: Option<Timestamp>,
 }
 
 impl Systemd {
+    fn at(socket: PathBuf, invocations: PathBuf) -> Self {
+        let (bus, book, subscribed, subscribed_at) = (None, Book::default(), Weak::new(), None);
+        Self { socket, invocations, bus, book, subscribed, subscribed_at }
+    }
+
+    /// Has systemd say when a state changes, unless it does or would not a moment ago.
+    fn subscribe(&mut self, at: Timestamp) -> Option<UnitSignals> {
+        let too_soon = |before: Timestamp| at.since(before) < SUBSCRIBE_AGAIN_AFTER && at >= before;
+        if self.subscribed.strong_count() > 0 || self.subscribed_at.is_some_and(too_soon) {
+            return None;
+        }
+        self.subscribed_at = Some(at);
+        let stream = Bus::connect(&self.socket).and_then(Bus::into_signals).ok()?;
+        let lives = Arc::new(());
+        self.subscribed = Arc::downgrade(&lives);
+        Some(UnitSignals::new(stream, lives))
+    }
+
     /// One round. After a failure the connection is made anew with the next.
     fn ask(&mut self, at: Timestamp) -> Result<(Vec<Service>, usize), BusError> {
         let mut bus = match self.bus.take() {

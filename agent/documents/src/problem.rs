@@ -83,6 +83,15 @@ impl Problem {
         self
     }
 
+    /// The same problem in a document whose text has the same length, line by line: one that this one was made from.
+    #[must_use]
+    pub fn in_same_place_of(mut self, document: &Document) -> Self {
+        if let Some((_, range)) = self.inside.take().map(|inside| *inside) {
+            self.inside = Some(Box::new((document.clone(), document.clamp(range))));
+        }
+        self
+    }
+
     /// The file that the problem is in.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,9 +3,10 @@
 //! The library's budget stops alias bombs and deep nesting. It stops at the first structural problem of a file;
 //! everything that a type's constructor finds is collected by [`crate::Review`] and comes at once.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 pub use serde_saphyr::Spanned;
 use serde_saphyr::UserMessageFormatter;
 
@@ -40,10 +41,79 @@ fn problem(document: &Document, error: &serde_saphyr::Error) -> Problem {
         }
         _ => message,
     };
+    // The library names the last key that is there.
+    let range = if message.starts_with("missing field") { opening(document, range.start) } else { range };
     let problem = Problem::at(document, range, plain);
     match unknown_word(message) {
         Some(hint) => problem.with_hint(hint),
         None => problem,
+    }
+}
+
+/// Where the mapping begins that has a key at `key`: its brace, or its first key.
+fn opening(document: &Document, key: usize) -> Range<usize> {
+    let text = document.text();
+    let line_start = |at: usize| text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let start = line_start(key);
+    let mut closed = 0;
+    for (at, c) in text.get(start..key).unwrap_or("").char_indices().rev() {
+        match c {
+            '}' => closed += 1,
+            '{' if closed == 0 => return start + at..start + at + 1,
+            '{' => closed -= 1,
+            _ => {}
+        }
+    }
+    let column = key - start;
+    let (mut first, mut end) = (key, start);
+    while end > 0 {
+        let start = line_start(end - 1);
+        let line = text.get(start..end).unwrap_or("");
+        end = start;
+        let indent = line.len() - line.trim_start().len();
+        if line.trim().is_empty() || line.trim_start().starts_with('#') || indent > column {
+            continue;
+        }
+        let before = line.get(..column).unwrap_or(line);
+        if before.trim_matches([' ', '-']).is_empty() {
+            first = start + column;
+        }
+        if indent < column {
+            break;
+        }
+    }
+    first..first + 1
+}
+
+/// A mapping whose keys keep their places, in the order in which they are written.
+#[derive(Clone, Debug)]
+pub struct Entries<V>(pub Vec<(Spanned<String>, V)>);
+
+impl<V> Default for Entries<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Pairs<V> {
+            type Value = Entries<V>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("keys and values, as in name: web")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<V>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Pairs(PhantomData))
     }
 }
 
@@ -123,6 +193,8 @@ mod tests {
                 "rule.yaml:2:1: unknown field `enabld`, expected one of expr, enabled, max_bytes; did you mean `enabled`?",
             ),
             ("enabled: true\n", "rule.yaml:1:1: missing field `expr`"),
+            ("# a\nenabled: true\n# b\n\nmax_bytes: 1\n", "rule.yaml:2:1: missing field `expr`"),
+            ("{ enabled: true, max_bytes: 1 }\n", "rule.yaml:1:1: missing field `expr`"),
             ("expr: a\nenabled: yes\n", "rule.yaml:2:10: invalid boolean (true or false expected)"),
             ("expr: a\nexpr: b\n", "rule.yaml:2:1: duplicate mapping key: expr not allowed here"),
             (
@@ -132,6 +204,19 @@ mod tests {
             ("expr: [a]\n", "rule.yaml:1:7: expected string scalar"),
         ] {
             assert_eq!(parse::<Rule>(&document(text)).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn of_several_mappings_the_one_that_lacks_a_key_is_named() {
+        for (text, place) in [
+            ("- enabled: true\n  max_bytes: 1\n", "1:3"),
+            ("- expr: a\n- enabled: true\n\n  # b\n  max_bytes: 1\n- expr: a\n", "2:3"),
+            ("-\n  enabled: true\n  max_bytes: 1\n", "2:3"),
+            ("- expr: a\n- { enabled: true, max_bytes: 1 }\n", "2:3"),
+        ] {
+            let problem = parse::<Vec<Rule>>(&document(text)).unwrap_err().to_string();
+            assert_eq!(problem, format!("rule.yaml:{place}: missing field `expr`"), "{text}");
         }
     }
 

@@ -42,10 +42,10 @@ pub use receiver::{
     ServerTls, Sink,
 };
 pub use sender::{
-    Compression, DeadLetter, DeadLetterQueue, Destination, DestinationError, DestinationFigures,
-    DestinationOptions, NewDestinations, NotAccepted, Protocol, QueueLimits, QueueOptions, ReconfigureError,
-    Replay, Secret, SecretError, Sender, SenderFigures, SignalFigures, StartError, Temporality, TlsError,
-    TlsOptions, proxy_from_environment,
+    Backoff, Compression, DeadLetter, DeadLetterQueue, Destination, DestinationError, DestinationFigures,
+    DestinationOptions, NewDestinations, NotAccepted, PostError, PostTarget, Posted, Poster, Protocol,
+    QueueLimits, QueueOptions, ReconfigureError, Replay, Secret, SecretError, Sender, SenderFigures,
+    SignalFigures, StartError, Temporality, TlsError, TlsOptions, proxy_from_environment, random,
 };
 pub use splice::Splice;
 pub use split::{concatenate, split};

@@ -26,6 +26,7 @@ mod http;
 mod lane;
 mod material;
 mod pace;
+mod post;
 mod proxy;
 mod recipient;
 mod roster;
@@ -46,12 +47,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 pub use accept::NotAccepted;
+pub use backoff::{Backoff, random};
 pub use dead_letters::{DeadLetter, DeadLetterQueue};
 pub use destination::{
     Compression, Destination, DestinationError, DestinationOptions, Protocol, Temporality,
 };
 pub use disk::{QueueLimits, QueueOptions};
 pub use figures::{DestinationFigures, SenderFigures, SignalFigures};
+pub use post::{PostError, PostTarget, Posted, Poster};
 pub use proxy::proxy_from_environment;
 pub use roster::{NewDestinations, ReconfigureError};
 pub use secret::{Secret, SecretError};

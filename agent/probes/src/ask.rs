@@ -42,11 +42,39 @@ pub struct ProbeResult {
     pub failure: Option<String>,
 }
 
+/// What a URL answers, whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The status; 0 if no complete answer came in time.
+    pub status: u16,
+    /// The beginning of the body, or why there was no answer.
+    pub body: String,
+    /// From connecting to the end of the answer, or to the failure.
+    pub took: Duration,
+}
+
+/// Asks once for what the service says, at most for the probe's timeout.
+pub async fn fetch(probe: &HttpProbe) -> Fetched {
+    let began = Instant::now();
+    let (mut status, mut body) = (None, Vec::new());
+    let answer = tokio::time::timeout(probe.timeout(), exchange(probe, &mut status, &mut body)).await;
+    let took = began.elapsed();
+    let failure = match answer {
+        Err(_) => format!("timed out after {}", format_duration(probe.timeout())),
+        Ok(Err(failure)) => failure,
+        Ok(Ok(())) => {
+            let body = String::from_utf8_lossy(&body).into_owned();
+            return Fetched { status: status.unwrap_or(0), body, took };
+        }
+    };
+    Fetched { status: 0, body: failure, took }
+}
+
 /// Asks the service once and waits for the whole answer, at most for the probe's timeout.
 pub async fn ask(probe: &HttpProbe) -> ProbeResult {
     let began = Instant::now();
     let mut status = None;
-    let answer = tokio::time::timeout(probe.timeout(), exchange(probe, &mut status)).await;
+    let answer = tokio::time::timeout(probe.timeout(), exchange(probe, &mut status, &mut Vec::new())).await;
     let failure = match answer {
         Err(_) => Some(format!("timed out after {}", format_duration(probe.timeout()))),
         Ok(Err(failure)) => Some(failure),
@@ -57,7 +85,7 @@ pub async fn ask(probe: &HttpProbe) -> ProbeResult {
     ProbeResult { success: failure.is_none(), duration: began.elapsed(), status, failure }
 }
 
-async fn exchange(probe: &HttpProbe, status: &mut Option<u16>) -> Result<(), String> {
+async fn exchange(probe: &HttpProbe, status: &mut Option<u16>, body: &mut Vec<u8>) -> Result<(), String> {
     let stream = TcpStream::connect(probe.address()).await.map_err(|error| unreachable(&error))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
@@ -67,7 +95,7 @@ async fn exchange(probe: &HttpProbe, status: &mut Option<u16>) -> Result<(), Str
     let mut answer = pin!(async {
         let response = sender.send_request(request(probe)?).await.map_err(|error| broken(&error))?;
         *status = Some(response.status().as_u16());
-        read(response).await
+        read(response, body).await
     });
     // The connection may end while parts of the answer still wait in its channel, so its end decides nothing.
     tokio::select! {
@@ -88,13 +116,14 @@ fn request(probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, String> {
         .map_err(|error| format!("request cannot be written: {error}"))
 }
 
-async fn read(response: Response<Incoming>) -> Result<(), String> {
+async fn read(response: Response<Incoming>, into: &mut Vec<u8>) -> Result<(), String> {
     let mut body = response.into_body();
-    let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&error))?;
-        bytes += frame.data_ref().map_or(0, Bytes::len);
-        if bytes >= MAX_BODY_BYTES {
+        let data = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+        let room = MAX_BODY_BYTES.saturating_sub(into.len());
+        into.extend_from_slice(data.get(..data.len().min(room)).unwrap_or_default());
+        if into.len() >= MAX_BODY_BYTES {
             break;
         }
     }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Labels, Timestamp};
+use crate::{Labels, Origins, Timestamp};
 
 /// How far an alert has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// The condition holds, but not yet for as long as the rule's `for`.
@@ -29,6 +31,17 @@ impl fmt::Display for AlertState {
     }
 }
 
+/// The rule that raised an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AlertSource {
+    /// The rule file.
+    pub file: PathBuf,
+    /// The group's name.
+    pub group: String,
+    /// The rule's expression.
+    pub expression: String,
+}
+
 /// One alert: a rule's condition for one label set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
@@ -46,9 +59,29 @@ pub struct Alert {
     pub fired_at: Option<Timestamp>,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
+    /// All that the expression read, since the condition began to hold: how far the alert may be trusted.
+    pub origins: Origins,
+    /// The rule that raised it.
+    pub source: Arc<AlertSource>,
 }
 
 impl Alert {
+    /// An alert of whose rule nothing is known, active since `at`, and firing or resolved since then too if that is its
+    /// state.
+    pub fn new(labels: Labels, state: AlertState, at: Timestamp) -> Self {
+        Self {
+            labels,
+            annotations: BTreeMap::new(),
+            state,
+            value: 0.0,
+            active_at: at,
+            fired_at: (state != AlertState::Pending).then_some(at),
+            resolved_at: (state == AlertState::Resolved).then_some(at),
+            origins: Origins::new(),
+            source: Arc::default(),
+        }
+    }
+
     /// The value of the label `alertname`.
     pub fn name(&self) -> &str {
         self.labels.get("alertname")

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 pub const METRIC_NAME: &str = "__name__";
 
 /// A set of labels, sorted by name, without empty values. Cloning is one reference count.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Labels {
@@ -52,6 +52,12 @@ impl Labels {
     #[must_use]
     pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+
+    /// The same labels, each kept in the memory that `share` gives for its name and value.
+    #[must_use]
+    pub fn sharing(&self, mut share: impl FnMut(&Arc<str>, &Arc<str>) -> (Arc<str>, Arc<str>)) -> Self {
+        Self(self.0.iter().map(|(name, value)| share(name, value)).collect())
     }
 
     /// A builder that starts with these labels.

@@ -20,7 +20,7 @@ mod sample;
 mod spelling;
 mod time;
 
-pub use alert::{Alert, AlertState};
+pub use alert::{Alert, AlertSource, AlertState};
 pub use attribute::{AttributeValue, Attributes};
 pub use batch::{Batch, Signal};
 pub use causes::with_causes;
@@ -29,7 +29,7 @@ pub use family::{Family, FamilyKind, FamilySample};
 pub use labels::{Labels, LabelsBuilder, METRIC_NAME};
 pub use metric::{Aspect, EntitySpec, HOST, Instrument, MetricSpec, Resource, Scope, Shows, ValueType};
 pub use one_line::OneLine;
-pub use origin::Origin;
+pub use origin::{Origin, Origins};
 pub use run::{RunEvent, RunId, RunOutcome, RunStep, Stage};
 pub use sample::{EntityView, LeftOut, Number, PointView, SampleBuffer, Value};
 pub use spelling::{AttributeSpelling, Spelling};

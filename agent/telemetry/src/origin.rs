@@ -1,5 +1,6 @@
 //! Where a series comes from, which decides how far it may be trusted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ pub enum Origin {
     /// Laid down as a file in the directory for it, by whoever may write there.
     Textfile,
 }
+
+/// All that a value was computed from.
+pub type Origins = BTreeSet<Origin>;
 
 impl Origin {
     /// Whether it is neither measured nor computed here, but said by somebody.

@@ -28,14 +28,25 @@ pub enum Stage {
     /// Judge the guards and record what would have been run; run nothing.
     #[default]
     Observe,
+    /// Run the script, and simulate its actions.
+    Shadow,
+    /// Show the plan to a person and wait until they approve it; run nothing without.
+    Ask,
     /// Run the script and perform its actions.
     Auto,
+}
+
+impl Stage {
+    /// All of them, from the most careful on.
+    pub const ALL: [Self; 4] = [Self::Observe, Self::Shadow, Self::Ask, Self::Auto];
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Observe => "observe",
+            Self::Shadow => "shadow",
+            Self::Ask => "ask",
             Self::Auto => "auto",
         })
     }
@@ -68,6 +79,15 @@ pub enum RunStep {
         script: String,
         /// SHA-256 of the script, in hexadecimal.
         script_sha256: String,
+        /// What the run is about, as budgets and guards tell targets apart: its parameters, printed.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        target: String,
+        /// SHA-256 of what the runbook says, in hexadecimal.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        runbook_sha256: String,
+        /// What the run may change, as its grants say: `unit nginx.service`, `path /var/log`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        touches: Vec<String>,
     },
     /// A guard was asked.
     Guard {
@@ -78,17 +98,82 @@ pub enum RunStep {
         /// What it judged by, with values.
         reason: String,
     },
+    /// The run waits for a person.
+    Awaiting {
+        /// What it would do, an action each.
+        plan: Vec<String>,
+        /// When it is given up.
+        until: Timestamp,
+    },
+    /// A person, or the end of the time to decide, has decided.
+    Decided {
+        /// Whether the run may go on.
+        approved: bool,
+        /// Who: a user's name and number, or what decided in their stead.
+        by: String,
+        /// Their words.
+        comment: String,
+    },
+    /// How the host was, before anything was done.
+    Evidence {
+        /// What it shows: `pressure`, `processes`, ...
+        name: String,
+        /// The first of it, or why it could not be had.
+        text: String,
+        /// The file beside the incident that has all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// The script began.
     Started {
         /// Its parameters, printed.
         parameters: String,
     },
+    /// The agent that began the run ended before it did; the next one goes on with it.
+    Resumed {
+        /// What it knows of it.
+        reason: String,
+    },
     /// The script asked for a fact.
     Fact {
-        /// The call, as the script wrote it: `process::find("web")`.
+        /// The call, as the script wrote it: `proc::find("web")`.
         call: String,
         /// The answer, shortened.
         answer: String,
+    },
+    /// A step of the script began, which a crash does not repeat.
+    StepBegun {
+        /// Its name in the script.
+        id: String,
+        /// Whether the script says that what it changes stays, whatever becomes of the run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
+    /// A step of the script is done.
+    StepDone {
+        /// Its name in the script.
+        id: String,
+        /// What it returned, as JSON.
+        result: String,
+    },
+    /// A step of the script failed. The script may go on without it.
+    StepFailed {
+        /// Its name in the script.
+        id: String,
+        /// Why.
+        error: String,
+    },
+    /// The script begins to undo what it did.
+    UndoBegun {
+        /// In which step; None is all that its own `rollback` sees to.
+        id: Option<String>,
+    },
+    /// The script has undone what it did, or could not.
+    UndoEnded {
+        /// In which step; None is all that its own `rollback` sees to.
+        id: Option<String>,
+        /// Whether it is undone as the script wants it.
+        ok: bool,
     },
     /// The script asked for a change to the host. Recorded before it is performed.
     ActionIntended {
@@ -96,6 +181,9 @@ pub enum RunStep {
         number: u32,
         /// The action, printed.
         action: String,
+        /// Whether it is only simulated.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        simulated: bool,
     },
     /// The change was performed, failed or was refused.
     ActionDone {
@@ -105,6 +193,9 @@ pub enum RunStep {
         ok: bool,
         /// What became of it.
         outcome: String,
+        /// What the script was answered, as JSON; None where nothing was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<String>,
         /// How long it took.
         took: Duration,
     },
@@ -129,6 +220,42 @@ pub enum RunStep {
         /// What it gave.
         observed: String,
     },
+    /// What was done was taken back, or that was tried.
+    RolledBack {
+        /// Whether all of it was.
+        ok: bool,
+        /// What was taken back, or why not.
+        result: String,
+    },
+    /// People were told.
+    Paged {
+        /// Who.
+        to: Vec<String>,
+        /// What.
+        text: String,
+    },
+    /// The runbook does less by itself from now on.
+    Demoted {
+        /// From which stage.
+        from: Stage,
+        /// To which.
+        to: Stage,
+        /// What it was judged by, with values.
+        reason: String,
+    },
+    /// What the run was about has been well since, without a break. Comes after the end of the run, the last of those that
+    /// hung together until then.
+    StayedWell {
+        /// For how long, as far as the agent was looking: as long as the runbook asks for.
+        well_for: Duration,
+    },
+    /// A person lets repairs go on that had held themselves back. It belongs to no run, and has an identifier of its own.
+    Released {
+        /// The target over which runbooks were in conflict, as in `unit nginx.service`, or the runbook that was demoted.
+        what: String,
+        /// Who: a user's name and number.
+        by: String,
+    },
     /// The run is over.
     Finished {
         /// How.
@@ -150,6 +277,10 @@ pub enum RunOutcome {
     Refused,
     /// The stage is `observe`; nothing was run.
     Observed,
+    /// The stage is `shadow`; the script ran, and its actions were simulated.
+    Shadowed,
+    /// A person denied it, or nobody approved it in time.
+    Denied,
     /// The script failed or the verification did not hold. A person is needed.
     Escalated,
     /// The agent was stopped before the run was over.
@@ -163,6 +294,8 @@ impl fmt::Display for RunOutcome {
             Self::Skipped => "skipped",
             Self::Refused => "refused",
             Self::Observed => "observed",
+            Self::Shadowed => "shadowed",
+            Self::Denied => "denied",
             Self::Escalated => "escalated",
             Self::Interrupted => "interrupted",
         })

@@ -110,6 +110,14 @@ impl Mount {
         [Value::Str(&self.device), Value::Str(&self.kind), Value::Str(mode), Value::Str(&self.point)]
     }
 
+    pub(crate) fn point(&self) -> &str {
+        &self.point
+    }
+
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     pub(crate) fn question(&self) -> Question<'_> {
         Question { mount: self.id, point: &self.point, is_remote: self.is_remote }
     }

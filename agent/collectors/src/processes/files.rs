@@ -121,6 +121,11 @@ impl ProcFiles {
     ///
     /// [`CollectError::Hidden`] when this user may not look; else what was wrong with the file.
     pub(crate) fn live(&mut self, pid: u32) -> Result<Option<Stat<'_>>, CollectError> {
+        Ok(self.stat(pid)?.filter(Stat::is_alive))
+    }
+
+    /// As [`Self::live`], and of a zombie too.
+    pub(crate) fn stat(&mut self, pid: u32) -> Result<Option<Stat<'_>>, CollectError> {
         let length = match self.fill(pid, "stat") {
             Ok(length) => length,
             Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
@@ -128,7 +133,7 @@ impl ProcFiles {
         };
         let line = self.bytes(length);
         match stat::parse(line) {
-            Some(stat) => Ok(stat.is_alive().then_some(stat)),
+            Some(stat) => Ok(Some(stat)),
             None => Err(CollectError::Malformed {
                 path: self.path_of(pid, "stat"),
                 expected: stat::EXPECTED,

@@ -12,6 +12,8 @@ pub(crate) struct Stat<'a> {
     pub(crate) comm: &'a [u8],
     /// 3: a letter.
     pub(crate) state: u8,
+    /// 4: the number of its parent.
+    pub(crate) parent: u64,
     /// 9: the bit that says that this is a thread of the kernel.
     pub(crate) is_kernel_thread: bool,
     /// 10
@@ -63,6 +65,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<Stat<'_>> {
     Some(Stat {
         comm: line.get(open + 1..close)?,
         state,
+        parent: field(4)?,
         is_kernel_thread: field(9)? & PF_KTHREAD != 0,
         minor_faults: field(10)?,
         major_faults: field(12)?,
@@ -105,6 +108,7 @@ mod tests {
             let expected = Stat {
                 comm: name.as_bytes(),
                 state: b'S',
+                parent: 1,
                 is_kernel_thread: false,
                 minor_faults: 10,
                 major_faults: 12,

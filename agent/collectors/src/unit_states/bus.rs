@@ -3,12 +3,13 @@
 //! Plain blocking reads and writes with a deadline each, so it belongs on a thread of its own. Nothing is asked that
 //! changes anything, and what the bus sends unasked is passed over.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::message::{Body, Call, HEAD_BYTES, Incoming, Reader, parse, rest_length};
+use super::message::{Body, Call, HEAD_BYTES, Incoming, Property, Reader, parse, rest_length};
 
 /// How long the bus may take for each piece of an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
@@ -21,11 +22,24 @@ const LONGEST_GREETING: usize = 512;
 
 const BUS: &str = "org.freedesktop.DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER: &str = "/org/freedesktop/systemd1";
+
+/// To be completed by what is asked of systemd as a whole.
+const MANAGER_CALL: Call<'static> = Call {
+    destination: SYSTEMD,
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+    member: "",
+    signature: "",
+};
+
+/// Signals that are wanted: those of what all units have, where the states are.
+const CHANGES_OF_UNITS: &str = "type='signal',sender='org.freedesktop.systemd1',\
+    interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',\
+    path_namespace='/org/freedesktop/systemd1/unit',arg0='org.freedesktop.systemd1.Unit'";
 
 /// Why systemd could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BusError {
+pub(crate) enum BusError {
     /// The connection cannot be made, is broken, or takes too long.
     #[error("{doing}: {source}")]
     Connection { doing: &'static str, source: std::io::Error },
@@ -49,7 +63,7 @@ pub(super) struct Listed {
 }
 
 /// A connection to a bus.
-pub(super) struct Bus {
+pub(crate) struct Bus {
     stream: UnixStream,
     serial: u32,
     message: Vec<u8>,
@@ -57,7 +71,7 @@ pub(super) struct Bus {
 
 impl Bus {
     /// Connects, and says hello.
-    pub(super) fn connect(socket: &Path) -> Result<Self, BusError> {
+    pub(crate) fn connect(socket: &Path) -> Result<Self, BusError> {
         let doing = "connecting to the system bus";
         let failed = |source| BusError::Connection { doing, source };
         let mut stream = UnixStream::connect(socket).map_err(failed)?;
@@ -89,13 +103,7 @@ impl Bus {
         let mut body = Body::default();
         body.texts(&[]);
         body.texts(&["*.service"]);
-        let call = Call {
-            destination: SYSTEMD,
-            path: MANAGER,
-            interface: "org.freedesktop.systemd1.Manager",
-            member: "ListUnitsByPatterns",
-            signature: "asas",
-        };
+        let call = Call { member: "ListUnitsByPatterns", signature: "asas", ..MANAGER_CALL };
         self.ask(&call, &body, "a(ssssssouso)", |body| {
             body.structures(|unit| {
                 let (name, _description) = (unit.text()?, unit.text()?);
@@ -105,6 +113,34 @@ impl Bus {
                 let [name, load, active, sub, path] = [name, load, active, sub, path].map(str::to_owned);
                 Some(Listed { name, load, active, sub, path })
             })
+        })
+    }
+
+    /// The object of the unit of this name, which systemd loads if it has not.
+    pub(crate) fn load_unit(&mut self, name: &str) -> Result<String, BusError> {
+        let mut body = Body::default();
+        body.text(name);
+        let call = Call { member: "LoadUnit", signature: "s", ..MANAGER_CALL };
+        self.ask(&call, &body, "o", |body| body.text().map(str::to_owned))
+    }
+
+    /// The properties of an object, by name.
+    pub(crate) fn properties(
+        &mut self,
+        path: &str,
+        interface: &str,
+    ) -> Result<BTreeMap<String, Property>, BusError> {
+        let mut body = Body::default();
+        body.text(interface);
+        let (interface, member) = ("org.freedesktop.DBus.Properties", "GetAll");
+        let call = Call { destination: SYSTEMD, path, interface, member, signature: "s" };
+        self.ask(&call, &body, "a{sv}", |body| {
+            let mut properties = BTreeMap::new();
+            body.entries(|value, name, of| {
+                properties.insert(name.to_owned(), value.property(of)?);
+                Some(())
+            })?;
+            Some(properties)
         })
     }
 
@@ -121,6 +157,21 @@ impl Bus {
             signature: "ss",
         };
         self.ask(&call, &body, "v", |body| if body.signature()? == "u" { body.number() } else { None })
+    }
+
+    /// From now on it is said when a property of a service's unit changes. What comes is read from the socket that this
+    /// returns, without waiting.
+    pub(super) fn into_signals(mut self) -> Result<UnixStream, BusError> {
+        let mut body = Body::default();
+        body.text(CHANGES_OF_UNITS);
+        let path = "/org/freedesktop/DBus";
+        let call = Call { destination: BUS, path, interface: BUS, member: "AddMatch", signature: "s" };
+        self.ask(&call, &body, "", |_| Some(()))?;
+        let call = Call { member: "Subscribe", signature: "", ..MANAGER_CALL };
+        self.ask(&call, &Body::default(), "", |_| Some(()))?;
+        let failed = |source| BusError::Connection { doing: "waiting for signals of systemd", source };
+        self.stream.set_nonblocking(true).map_err(failed)?;
+        Ok(self.stream)
     }
 
     /// Asks, and waits for the answer, which has to have this signature.
@@ -152,7 +203,8 @@ impl Bus {
     }
 
     fn receive(&mut self) -> Result<(), BusError> {
-        let failed = |source| BusError::Connection { doing: "waiting for systemd's answer", source };
+        let failed =
+            |source| BusError::Connection { doing: "waiting for systemd's answer", source: late(source) };
         let mut head = [0; HEAD_BYTES];
         self.stream.read_exact(&mut head).map_err(failed)?;
         let rest = rest_length(&head).ok_or(BusError::Malformed { expected: "header" })?;
@@ -162,6 +214,15 @@ impl Bus {
         let (_, place) = self.message.split_at_mut(HEAD_BYTES);
         self.stream.read_exact(place).map_err(failed)
     }
+}
+
+/// What a read says that has waited for [`ANSWERED_WITHIN`] in vain, in words.
+fn late(error: std::io::Error) -> std::io::Error {
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        let within = telemetry::format_duration(ANSWERED_WITHIN);
+        return std::io::Error::new(std::io::ErrorKind::TimedOut, format!("none within {within}"));
+    }
+    error
 }
 
 /// Reads one line, byte by byte, as messages may follow at once.

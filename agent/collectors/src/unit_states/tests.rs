@@ -1,10 +1,14 @@
 //! systemd and the bus are played by another implementation of D-Bus.
 
-use std::os::unix::net::UnixListener;
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
+use zbus::Variant;
 use zbus::connection::Builder;
 use zbus::{OwnedObjectPath, fdo, interface};
+
+use crate::events::{EventSource, Events};
 
 use super::*;
 
@@ -15,11 +19,15 @@ struct Play {
     restarts: u32,
     refuses: bool,
     hangs: bool,
+    refuses_signals: bool,
 }
 
-const RUNS: Play = Play { state: "active", restarts: 2, refuses: false, hangs: false };
+const RUNS: Play =
+    Play { state: "active", restarts: 2, refuses: false, hangs: false, refuses_signals: false };
 
 type Shared = Arc<Mutex<Play>>;
+
+const UNIT: &str = "/org/freedesktop/systemd1/unit/web_2eservice";
 
 /// Gives its clients this name.
 struct PlayedBus(&'static str);
@@ -29,9 +37,17 @@ impl PlayedBus {
     fn hello(&self) -> String {
         self.0.to_owned()
     }
+
+    #[expect(clippy::unused_self, clippy::needless_pass_by_value, reason = "as the interface wants it")]
+    fn add_match(&self, rule: String) {
+        assert!(rule.contains("PropertiesChanged") && !rule.contains('\n'), "{rule}");
+    }
 }
 
-struct PlayedSystemd(Shared);
+/// Says to those that have subscribed that the service failed, whenever it is asked for states.
+struct PlayedSystemd(Shared, Subscribers);
+
+type Subscribers = Arc<Mutex<Vec<zbus::Connection>>>;
 
 type Unit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
@@ -50,13 +66,34 @@ impl PlayedSystemd {
         if play.refuses {
             return Err(fdo::Error::AccessDenied("not today".to_owned()));
         }
+        self.say_failed().await;
         let unit = |name: &str, state: &str| {
             let [name, load, state, sub] = [name, "loaded", state, "whatever"].map(str::to_owned);
-            let path = OwnedObjectPath::try_from("/org/freedesktop/systemd1/unit/web_2eservice").unwrap();
+            let path = OwnedObjectPath::try_from(UNIT).unwrap();
             let description = "Täglich — ein Dienst".to_owned();
             (name, description, load, state, sub, String::new(), path.clone(), 0, String::new(), path)
         };
         Ok(vec![unit("web.service", play.state), unit("idle.service", "inactive")])
+    }
+
+    fn subscribe(&self, #[zbus(connection)] connection: &zbus::Connection) -> fdo::Result<()> {
+        if self.0.lock().unwrap().refuses_signals {
+            return Err(fdo::Error::AccessDenied("not to you".to_owned()));
+        }
+        self.1.lock().unwrap().push(connection.clone());
+        Ok(())
+    }
+}
+
+impl PlayedSystemd {
+    async fn say_failed(&self) {
+        let states = HashMap::from([("ActiveState", Variant::from("failed"))]);
+        let said = ("org.freedesktop.systemd1.Unit", states, Vec::<&str>::new());
+        let interface = "org.freedesktop.DBus.Properties";
+        let subscribers = self.1.lock().unwrap().clone();
+        for connection in subscribers {
+            let _ = connection.emit_signal(None::<&str>, UNIT, interface, "PropertiesChanged", &said).await;
+        }
     }
 }
 
@@ -70,42 +107,39 @@ impl PlayedService {
     }
 }
 
-/// Plays a bus at a socket, for one connection after the other.
+/// Plays a bus at a socket.
 fn play(play: Play) -> (tempfile::TempDir, Shared) {
     let directory = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(directory.path().join("bus")).unwrap();
     let shared = Arc::new(Mutex::new(play));
-    let played = Arc::clone(&shared);
+    let (played, subscribers) = (Arc::clone(&shared), Subscribers::default());
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         while let Ok((stream, _)) = listener.accept() {
-            runtime.block_on(async {
-                let connection = Builder::unix_stream(stream)
-                    .server(zbus::Guid::generate())
-                    .p2p()
-                    .serve_at("/org/freedesktop/DBus", PlayedBus(":1.42"))
-                    .serve_at("/org/freedesktop/systemd1", PlayedSystemd(Arc::clone(&played)))
-                    .serve_at(
-                        "/org/freedesktop/systemd1/unit/web_2eservice",
-                        PlayedService(Arc::clone(&played)),
-                    )
-                    .build()
-                    .await
-                    .unwrap();
-                connection.closed().await;
-            });
+            let (played, subscribers) = (Arc::clone(&played), Arc::clone(&subscribers));
+            std::thread::spawn(move || serve(stream, &played, &subscribers));
         }
     });
     (directory, shared)
 }
 
+fn serve(stream: UnixStream, played: &Shared, subscribers: &Subscribers) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = Builder::unix_stream(stream)
+            .server(zbus::Guid::generate())
+            .p2p()
+            .serve_at("/org/freedesktop/DBus", PlayedBus(":1.42"))
+            .serve_at("/org/freedesktop/systemd1", PlayedSystemd(Arc::clone(played), Arc::clone(subscribers)))
+            .serve_at(UNIT, PlayedService(Arc::clone(played)))
+            .build()
+            .await
+            .unwrap();
+        connection.closed().await;
+    });
+}
+
 fn systemd(directory: &tempfile::TempDir) -> Systemd {
-    Systemd {
-        socket: directory.path().join("bus"),
-        invocations: directory.path().join("invocation:"),
-        bus: None,
-        book: Book::default(),
-    }
+    Systemd::at(directory.path().join("bus"), directory.path().join("invocation:"))
 }
 
 fn told(systemd: &mut Systemd, second: i64) -> Vec<(String, &'static str, Option<u32>)> {
@@ -190,6 +224,46 @@ fn a_bus_that_hangs_costs_its_own_answer_only_and_is_said_to() {
     );
     assert_eq!(collector.open_question, Some(question));
     assert_eq!(collect(&mut collector, asked + 70).0, "");
+}
+
+#[test]
+fn a_service_whose_state_changes_is_an_event_and_one_connection_tells_of_all() {
+    let (directory, _shared) = play(RUNS);
+    let mut systemd = systemd(&directory);
+    let mut events = Events::new().unwrap();
+    let signals = systemd.subscribe(Timestamp::EPOCH);
+    assert!(signals.is_some());
+    events.set_units(signals);
+    assert_eq!(events.wait(Duration::ZERO), Ok(BTreeSet::new()));
+    systemd.ask(Timestamp::EPOCH).unwrap();
+    assert_eq!(events.wait(Duration::from_secs(20)), Ok(BTreeSet::from([EventSource::UnitState])));
+    assert_eq!(events.wait(Duration::ZERO), Ok(BTreeSet::new()));
+    let later = Timestamp::from_secs(100);
+    assert!(systemd.subscribe(later).is_none(), "somebody has them");
+    events.set_units(None);
+    assert!(systemd.subscribe(later).is_some() && systemd.subscribe(later).is_none(), "not at once again");
+}
+
+#[test]
+fn without_signals_states_are_asked_for_as_ever() {
+    let (directory, _shared) = play(Play { refuses_signals: true, ..RUNS });
+    let mut collector = collector(&directory);
+    for _ in 0..3 {
+        collect_until(&mut collector, |text| text.contains("restarts"));
+        assert!(collector.signals().is_none());
+    }
+}
+
+#[test]
+fn a_collector_hands_on_the_signals_once() {
+    let (directory, _shared) = play(RUNS);
+    let mut collector = collector(&directory);
+    let mut handed = 0;
+    for second in 1_000..1_200 {
+        let _ = collect(&mut collector, second);
+        handed += usize::from(collector.signals().map(std::mem::forget).is_some());
+    }
+    assert_eq!(handed, 1);
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn read_duration(duration: &[u8]) -> Result<Duration, Malformed> {
 
 /// `Retry-After` in seconds or as a date. A date is measured against the answer's own `Date`, so that neither side's
 /// clock must be right.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -294,7 +294,7 @@ fn status_name(code: Code) -> String {
 const LONGEST_TEXT: usize = 300;
 
 /// The beginning of a text from the other side, on one line.
-fn printable(text: &[u8]) -> String {
+pub(crate) fn printable(text: &[u8]) -> String {
     let text = text.get(..LONGEST_TEXT * 4).unwrap_or(text);
     let text: String = String::from_utf8_lossy(text).trim().chars().take(LONGEST_TEXT).collect();
     text.replace(char::is_control, " ")

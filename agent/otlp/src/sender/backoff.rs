@@ -3,6 +3,7 @@
 //! Doubles from a second to ten and forgets after a success. A destination that names its own delay is left
 //! alone for at least that long. The jitter spreads agents that lost the same collector at the same moment.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -17,7 +18,7 @@ const LONGEST_IN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The delays between failures that follow one another.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     last: Duration,
     is_patient: bool,
 }
@@ -25,7 +26,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// The delay after one more failure. `jitter` is a random number from 0 to 1; without an answer from the
     /// destination it picks from the upper half of the delay, with one it adds up to a tenth.
-    pub(crate) fn after_failure(&mut self, retry_after: Option<Duration>, jitter: f64) -> Duration {
+    pub fn after_failure(&mut self, retry_after: Option<Duration>, jitter: f64) -> Duration {
         if let Some(asked) = retry_after.filter(|asked| !asked.is_zero()) {
             (self.last, self.is_patient) = (asked.min(LONGEST_ASKED), true);
             return self.last.mul_f64(1.0 + jitter / 10.0);
@@ -36,13 +37,19 @@ impl Backoff {
     }
 
     /// Lets delays grow longer until a success.
-    pub(crate) fn be_patient(&mut self) {
+    pub fn be_patient(&mut self) {
         self.is_patient = true;
     }
 
-    pub(crate) fn after_success(&mut self) {
+    /// Starts over.
+    pub fn after_success(&mut self) {
         *self = Self::default();
     }
+}
+
+/// From 0 to 1. The standard library's hash keys are random enough to spread retries.
+pub fn random() -> f64 {
+    RandomState::new().hash_one(0_u8) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

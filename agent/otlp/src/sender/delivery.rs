@@ -6,7 +6,6 @@
 mod answers;
 mod setup;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
+use crate::sender::backoff::random;
 use crate::sender::dead_letters::DeadLetter;
 use crate::sender::deltas::Deltas;
 use crate::sender::feed::Feed;
@@ -312,11 +312,6 @@ fn part(record: queue::Record, dead: bool) -> Part {
         (payload, Source::Disk(position))
     };
     Part { payload, items: u64::from(items), received, source }
-}
-
-/// From 0 to 1. The standard library's hash keys are random enough to spread retries.
-fn random() -> f64 {
-    RandomState::new().hash_one(0_u8) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

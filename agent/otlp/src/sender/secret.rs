@@ -46,7 +46,12 @@ impl Secret {
         }
     }
 
-    pub(crate) fn read(&self) -> Result<String, SecretError> {
+    /// The value.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be read, or is no secret.
+    pub fn read(&self) -> Result<String, SecretError> {
         let path = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::File(path) => path,

@@ -13,6 +13,9 @@ use telemetry::{Timestamp, format_duration, parse_duration};
 /// The largest count in a budget: each spent entry is kept, and more than this per window is no limit.
 const MAX_COUNT: u32 = 10_000;
 
+/// How long what was spent counts where no window stands beside it.
+const UNWRITTEN_WINDOW: Duration = Duration::from_hours(24);
+
 /// At most so many within any window of a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
@@ -53,13 +56,29 @@ impl fmt::Display for Budget {
 ///
 /// The latest by their time, not by their order: with these alone no window can be overfilled, however the clock jumps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Timestamp>")]
-pub(crate) struct Spent(Vec<Timestamp>);
+#[serde(from = "Written")]
+pub(crate) struct Spent {
+    moments: Vec<Timestamp>,
+    /// The longest window of those that it was spent under.
+    per: Duration,
+}
 
-impl From<Vec<Timestamp>> for Spent {
-    fn from(mut moments: Vec<Timestamp>) -> Self {
+/// As it may stand in a file: the moments alone, as they once did, or all of it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Moments(Vec<Timestamp>),
+    All { moments: Vec<Timestamp>, per: Duration },
+}
+
+impl From<Written> for Spent {
+    fn from(written: Written) -> Self {
+        let (mut moments, per) = match written {
+            Written::Moments(moments) => (moments, UNWRITTEN_WINDOW),
+            Written::All { moments, per } => (moments, per),
+        };
         moments.sort_unstable_by(|a, b| b.cmp(a));
-        Self(moments)
+        Self { moments, per }
     }
 }
 
@@ -67,13 +86,35 @@ impl Spent {
     /// Counts one deed, unless the budget is used up.
     pub(crate) fn spend(&mut self, budget: Budget, now: Timestamp) -> bool {
         let limit = budget.at_most as usize;
-        if self.0.iter().filter(|at| at.plus(budget.per) > now).count() >= limit {
+        if self.moments.iter().filter(|at| at.plus(budget.per) > now).count() >= limit {
             return false;
         }
-        let place = self.0.partition_point(|at| *at > now);
-        self.0.insert(place, now);
-        self.0.truncate(limit);
+        let place = self.moments.partition_point(|at| *at > now);
+        self.moments.insert(place, now);
+        self.moments.truncate(limit);
+        self.per = self.per.max(budget.per);
         true
+    }
+
+    /// Whether anything of it still counts.
+    pub(crate) fn counts(&self, now: Timestamp) -> bool {
+        self.latest().is_some_and(|at| at.plus(self.per) > now)
+    }
+
+    /// All of a budget spent at one moment.
+    #[cfg(test)]
+    pub(crate) fn full(budget: Budget, at: Timestamp) -> Self {
+        Self { moments: vec![at; budget.at_most as usize], per: budget.per }
+    }
+
+    /// When something was last spent.
+    pub(crate) fn latest(&self) -> Option<Timestamp> {
+        self.moments.first().copied()
+    }
+
+    /// How many moments it takes to know it.
+    pub(crate) fn len(&self) -> usize {
+        self.moments.len()
     }
 }
 

@@ -46,7 +46,12 @@ impl From<std::io::Error> for FrameError {
 
 /// Receives one message.
 pub(crate) fn receive<T: DeserializeOwned>(stream: &UnixStream, until: Deadline) -> Result<T, FrameError> {
-    let line = read_line(Timed { stream, until })?;
+    read(Timed { stream, until })
+}
+
+/// Reads one message.
+pub(crate) fn read<T: DeserializeOwned>(from: impl Read) -> Result<T, FrameError> {
+    let line = read_line(from)?;
     serde_json::from_slice(&line).map_err(FrameError::NotAMessage)
 }
 

@@ -5,16 +5,30 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod action;
+mod beneath;
 mod budget;
+mod changes;
 mod children;
+mod command;
+mod drop_ins;
 mod executor;
+mod flag_file;
 mod frame;
+mod freeze;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod hostile_input;
+mod journal_files;
+mod kernel_files;
+mod link;
 mod outcome;
+mod pattern;
 mod policy;
 mod preparation;
 mod process;
 mod protected;
+mod quarantine;
 mod replacement;
 mod restart;
 mod server;
@@ -23,13 +37,23 @@ mod spending;
 mod sweep;
 mod systemd;
 mod thread;
+mod truncation;
 mod unit_name;
 
-pub use action::{Action, ByteCount, ProcessId, ProcessName, Signal, UnknownSignal};
+pub use action::{
+    Action, ByteCount, ChangeId, Limits, ProcessId, ProcessName, Selection, Signal, UnitVerb, UnknownSignal,
+};
 pub use budget::{Budget, BudgetError};
+pub use drop_ins::DropIn;
 pub use executor::Executor;
+pub use flag_file::{FlagError, FlagState};
+pub use freeze::{FREEZE_FILE, Freeze};
 pub use outcome::{ActionError, Cause, Outcome, UnitState};
-pub use policy::{DirectoryRule, Policy, ProcessRule, SignalRule, Subject, UnitRule};
+pub use pattern::name_matches;
+pub use policy::{
+    CgroupRule, CommandRule, DirectoryRule, FlagRule, JournalRule, LimitBounds, LinkRule, Policy,
+    ProcessRule, QuarantineRule, Range, SignalRule, Subject, SysctlRule, TruncatableRule, UnitRule,
+};
 pub use protected::is_plain_path;
 pub use server::{ExecutorServer, ServerOptions, Stopped};
 pub use socket::ExecutorSocket;

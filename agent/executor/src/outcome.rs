@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use telemetry::{OneLine, format_duration};
 
-use crate::{ByteCount, ProcessId, ProcessName, Signal, UnitName};
+use crate::{ByteCount, ChangeId, ProcessId, ProcessName, Signal, UnitName, UnitVerb};
 
 /// The longest text of an error: a command line in it can be megabytes, and an answer has to fit into a frame.
 const MAX_TEXT_BYTES: usize = 4096;
@@ -28,9 +28,11 @@ pub enum Outcome {
         /// The pid file, if it does not name the new one, so that whoever asks by it finds nothing.
         unnamed_by: Option<PathBuf>,
     },
-    /// systemd has restarted a service.
-    UnitRestarted {
-        /// Which one.
+    /// systemd has done with a unit what it was asked for.
+    UnitChanged {
+        /// What.
+        verb: UnitVerb,
+        /// With which one.
         unit: UnitName,
         /// How it was before.
         before: UnitState,
@@ -46,8 +48,12 @@ pub enum Outcome {
         /// Which signal.
         signal: Signal,
     },
-    /// Files were deleted.
-    Deleted {
+    /// Files were removed.
+    Removed {
+        /// Whether they wait in quarantine; otherwise they are gone.
+        quarantined: bool,
+        /// By which they can be had back from there.
+        change: Option<ChangeId>,
         /// How many.
         files: u64,
         /// The disk space they took.
@@ -60,6 +66,50 @@ pub enum Outcome {
         first_failure: Option<String>,
         /// Whether the directory was too large or too deep to be seen whole.
         incomplete: bool,
+    },
+    /// Something has another value than before: a limit, a link, a parameter of the kernel, a flag.
+    Set {
+        /// What.
+        what: String,
+        /// Its value before.
+        before: String,
+        /// Its value now.
+        after: String,
+        /// By which it can be taken back; None where nothing has changed.
+        change: Option<ChangeId>,
+    },
+    /// A file was emptied, but for its end.
+    Truncated {
+        /// The disk space that is free now.
+        bytes: ByteCount,
+    },
+    /// The journal has begun new files.
+    JournalRotated,
+    /// Archived files of the journal were deleted.
+    JournalVacuumed {
+        /// How many.
+        files: u64,
+        /// The disk space they took.
+        bytes: ByteCount,
+    },
+    /// The kernel took memory back.
+    Reclaimed {
+        /// How much less is used.
+        bytes: ByteCount,
+    },
+    /// A command has ended.
+    Ran {
+        /// Its exit code; None if a signal ended it.
+        status: Option<i32>,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// A change was taken back.
+    Undone {
+        /// What has its old value again.
+        what: String,
+        /// That value.
+        value: String,
     },
 }
 
@@ -98,14 +148,24 @@ impl fmt::Display for Outcome {
                 }
                 if ended.is_none() { f.write_str("; none was running") } else { Ok(()) }
             }
-            Self::UnitRestarted { unit, before, after } => {
-                write!(f, "restarted {unit}: it was {before} and is {after}")
+            Self::UnitChanged { verb, unit, before, after } => {
+                write!(f, "{} {unit}: it was {before} and is {after}", done(*verb))
             }
             Self::Signalled { process, command, signal } => {
                 write!(f, "sent {signal} to {}, process {}", OneLine(command), process.pid)
             }
-            Self::Deleted { files, bytes, too_large, failed, first_failure, incomplete } => {
-                write!(f, "deleted {files} files, {bytes}")?;
+            Self::Removed {
+                quarantined,
+                change: _,
+                files,
+                bytes,
+                too_large,
+                failed,
+                first_failure,
+                incomplete,
+            } => {
+                let how = if *quarantined { "put into quarantine" } else { "deleted" };
+                write!(f, "{how} {files} files, {bytes}")?;
                 if *too_large > 0 {
                     write!(f, "; {too_large} more would have gone beyond the limit")?;
                 }
@@ -117,7 +177,34 @@ impl fmt::Display for Outcome {
                 }
                 Ok(())
             }
+            Self::Set { what, before, after, .. } => {
+                write!(f, "{} is {}; it was {}", OneLine(what), OneLine(after), OneLine(before))
+            }
+            Self::Truncated { bytes } => write!(f, "emptied it: {bytes} are free"),
+            Self::JournalRotated => f.write_str("the journal has begun new files"),
+            Self::JournalVacuumed { files, bytes } => {
+                write!(f, "deleted {files} archived files of the journal, {bytes}")
+            }
+            Self::Reclaimed { bytes } => write!(f, "took {bytes} of memory back"),
+            Self::Ran { status: Some(status), output } => {
+                write!(f, "it ended with {status}: {}", OneLine(output))
+            }
+            Self::Ran { status: None, output } => write!(f, "a signal ended it: {}", OneLine(output)),
+            Self::Undone { what, value } => write!(f, "{} is {} again", OneLine(what), OneLine(value)),
         }
+    }
+}
+
+/// What was done, as the word before the unit's name.
+const fn done(verb: UnitVerb) -> &'static str {
+    match verb {
+        UnitVerb::Restart => "restarted",
+        UnitVerb::Reload => "reloaded",
+        UnitVerb::Start => "started",
+        UnitVerb::Stop => "stopped",
+        UnitVerb::ResetFailed => "forgot the failure of",
+        UnitVerb::Freeze => "froze",
+        UnitVerb::Thaw => "thawed",
     }
 }
 
@@ -130,6 +217,12 @@ pub enum ActionError {
     Refused {
         /// Why, and which line of the policy would allow it.
         reason: String,
+    },
+    /// The change is taken back already. The host is unchanged.
+    #[error("change {change} was taken back already")]
+    TakenBack {
+        /// Which.
+        change: ChangeId,
     },
     /// The operating system did not do it. What was done before is in the text.
     #[error("{} failed", OneLine(doing))]
@@ -201,7 +294,9 @@ mod tests {
 
     #[test]
     fn an_outcome_says_what_changed() {
-        let deleted = Outcome::Deleted {
+        let deleted = Outcome::Removed {
+            quarantined: false,
+            change: None,
             files: 3,
             bytes: ByteCount(12288),
             too_large: 1,

@@ -3,24 +3,46 @@
 //! The policy is the executor's, not the agent's: whoever has taken over the agent can do no more than stands here.
 //! What the host cannot live without is refused when the file is read, so the operator learns of it before the night.
 
-use std::collections::BTreeMap;
+mod budgeted;
+mod commands;
+mod files;
+mod flags;
+mod journal;
+mod kernel;
+mod limits;
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use documents::{Document, Problem, Review, Spanned, nearest, yaml};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use telemetry::format_duration;
 
-use crate::{Budget, ByteCount, ProcessName, Signal, UnitName, protected};
+pub(crate) use self::budgeted::Budgeted;
+use self::commands::CommandEntry;
+pub use self::commands::CommandRule;
+use self::files::{DirectoryEntry, LinkEntry, TruncatableEntry};
+pub use self::files::{DirectoryRule, LinkRule, QuarantineRule, TruncatableRule};
+use self::flags::FlagEntry;
+pub use self::flags::FlagRule;
+use self::journal::JournalEntry;
+pub use self::journal::JournalRule;
+use self::kernel::{CgroupEntry, SysctlEntry};
+pub use self::kernel::{CgroupRule, SysctlRule};
+pub use self::limits::{LimitBounds, Range};
+use self::units::UnitEntry;
+pub use self::units::UnitRule;
+use crate::{Budget, ProcessName, Signal, protected};
 
 /// The longest that a process may be given to end by itself: whoever waits for the repair waits for this too.
 const MAX_STOP_TIMEOUT: Duration = Duration::from_mins(5);
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// systemd gives a service 90 s to stop and 90 s to start, unless its unit says otherwise.
-const DEFAULT_RESTART_TIMEOUT: Duration = Duration::from_mins(3);
-/// The same limit as for a process.
-const MAX_RESTART_TIMEOUT: Duration = MAX_STOP_TIMEOUT;
+/// A file that is being written, or was cut off, is no policy.
+const EMPTY: &str = "it says nothing; a policy that allows nothing is `units: []`";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +55,19 @@ struct PolicyFile {
     signals: Vec<SignalEntry>,
     #[serde(default)]
     directories: Vec<DirectoryEntry>,
+    #[serde(default)]
+    truncatable: Vec<TruncatableEntry>,
+    #[serde(default)]
+    links: Vec<LinkEntry>,
+    journal: Option<JournalEntry>,
+    #[serde(default)]
+    flags: Vec<FlagEntry>,
+    #[serde(default)]
+    commands: Vec<CommandEntry>,
+    #[serde(default)]
+    cgroups: Vec<CgroupEntry>,
+    #[serde(default)]
+    sysctls: Vec<SysctlEntry>,
 }
 
 #[derive(Deserialize)]
@@ -56,27 +91,10 @@ struct ProcessEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct UnitEntry {
-    name: Spanned<String>,
-    restart_timeout: Option<Spanned<String>>,
-    at_most: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SignalEntry {
     command: Option<Spanned<String>>,
     process: Option<Spanned<String>>,
     signals: Vec<Spanned<String>>,
-    at_most: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DirectoryEntry {
-    path: Spanned<String>,
-    at_least_age: Spanned<String>,
-    at_most_bytes: Spanned<String>,
     at_most: Spanned<String>,
 }
 
@@ -109,17 +127,6 @@ pub struct ProcessRule {
     pub at_most: Budget,
 }
 
-/// A service of systemd that may be restarted.
-#[derive(Clone, Debug)]
-pub struct UnitRule {
-    /// Its exact name.
-    pub name: UnitName,
-    /// How long systemd is given to stop and start it before the outcome is not waited for any longer.
-    pub restart_timeout: Duration,
-    /// How often.
-    pub at_most: Budget,
-}
-
 /// Which processes a signal rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -140,19 +147,6 @@ pub struct SignalRule {
     pub at_most: Budget,
 }
 
-/// A directory below which old files may be deleted.
-#[derive(Clone, Debug)]
-pub struct DirectoryRule {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Younger files always stay.
-    pub at_least_age: Duration,
-    /// The most that one action may delete.
-    pub at_most_bytes: ByteCount,
-    /// How often.
-    pub at_most: Budget,
-}
-
 /// All that may be done to this host.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -160,12 +154,26 @@ pub struct Policy {
     pub file: PathBuf,
     /// Processes that may be restarted.
     pub processes: Vec<ProcessRule>,
-    /// Services that may be restarted.
+    /// Services, and what may be done with them.
     pub units: Vec<UnitRule>,
     /// Signals that may be sent.
     pub signals: Vec<SignalRule>,
     /// Directories that may be cleaned.
     pub directories: Vec<DirectoryRule>,
+    /// Files that may be emptied.
+    pub truncatable: Vec<TruncatableRule>,
+    /// Links that may point to another release.
+    pub links: Vec<LinkRule>,
+    /// What may be done with the journal.
+    pub journal: Option<JournalRule>,
+    /// Feature flags that may be set.
+    pub flags: Vec<FlagRule>,
+    /// Commands that may be run.
+    pub commands: Vec<CommandRule>,
+    /// Control groups, and what may be done with them.
+    pub cgroups: Vec<CgroupRule>,
+    /// Parameters of the kernel that may be set.
+    pub sysctls: Vec<SysctlRule>,
 }
 
 impl Policy {
@@ -177,6 +185,10 @@ impl Policy {
     pub fn read(document: &Document) -> Result<Self, Vec<Problem>> {
         let file: PolicyFile = yaml::parse(document).map_err(|problem| vec![problem])?;
         let mut review = Review::new(document);
+        let keys = yaml::parse::<Option<yaml::Entries<IgnoredAny>>>(document);
+        if keys.map_err(|problem| vec![problem])?.is_none_or(|keys| keys.0.is_empty()) {
+            return Err(vec![Problem::about(document.path(), EMPTY)]);
+        }
         let policy = Self::review(&file, &mut review);
         if review.has_errors() { Err(review.into_problems()) } else { Ok(policy) }
     }
@@ -188,17 +200,26 @@ impl Policy {
                 review.error(&entry.name, format!("process `{}` is defined twice", entry.name.value));
             }
         }
-        for (at, entry) in file.units.iter().enumerate() {
-            if file.units.iter().take(at).any(|earlier| earlier.name.value == entry.name.value) {
-                review.error(&entry.name, format!("unit `{}` is named twice", entry.name.value));
-            }
-        }
+        once(file.units.iter().map(|entry| &entry.name), "unit", review);
+        once(file.truncatable.iter().map(|entry| &entry.path), "file", review);
+        once(file.links.iter().map(|entry| &entry.path), "link", review);
+        once(file.flags.iter().map(|entry| &entry.name), "flag", review);
+        once(file.commands.iter().map(|entry| &entry.name), "command", review);
+        once(file.cgroups.iter().map(|entry| &entry.path), "control group", review);
+        once(file.sysctls.iter().map(|entry| &entry.name), "parameter", review);
         Self {
             file: review.document().path().to_owned(),
             processes: file.processes.iter().filter_map(|entry| process(entry, review)).collect(),
-            units: file.units.iter().filter_map(|entry| unit(entry, review)).collect(),
+            units: file.units.iter().filter_map(|entry| entry.read(review)).collect(),
             signals: file.signals.iter().filter_map(|entry| signal(entry, &names, review)).collect(),
-            directories: file.directories.iter().filter_map(|entry| directory(entry, review)).collect(),
+            directories: files::directories(&file.directories, review),
+            truncatable: file.truncatable.iter().filter_map(|entry| entry.read(review)).collect(),
+            links: file.links.iter().filter_map(|entry| entry.read(review)).collect(),
+            journal: file.journal.as_ref().and_then(|entry| entry.read(review)),
+            flags: file.flags.iter().filter_map(|entry| entry.read(review)).collect(),
+            commands: file.commands.iter().filter_map(|entry| entry.read(review)).collect(),
+            cgroups: file.cgroups.iter().filter_map(|entry| entry.read(review)).collect(),
+            sysctls: file.sysctls.iter().filter_map(|entry| entry.read(review)).collect(),
         }
     }
 
@@ -209,7 +230,7 @@ impl Policy {
 
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.processes.len() + self.units.len() + self.signals.len() + self.directories.len()
+        self.rule_names().count()
     }
 
     /// Whether it allows nothing.
@@ -220,6 +241,16 @@ impl Policy {
     /// The process defined under this name.
     pub fn process(&self, name: &ProcessName) -> Option<&ProcessRule> {
         self.processes.iter().find(|rule| rule.name == *name)
+    }
+}
+
+/// Two rules for one thing would leave open which of them holds.
+fn once<'a>(names: impl Iterator<Item = &'a Spanned<String>>, what: &str, review: &mut Review) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.value.as_str()) {
+            review.error(name, format!("{what} `{}` is named twice", name.value));
+        }
     }
 }
 
@@ -260,19 +291,6 @@ fn process(entry: &ProcessEntry, review: &mut Review) -> Option<ProcessRule> {
     })
 }
 
-fn unit(entry: &UnitEntry, review: &mut Review) -> Option<UnitRule> {
-    let name: Option<UnitName> = review.read(&entry.name, str::parse);
-    if let Some(reason) = name.as_ref().and_then(protected::unit) {
-        review.error(&entry.name, reason);
-    }
-    let restart_timeout = review.duration_or(entry.restart_timeout.as_ref(), DEFAULT_RESTART_TIMEOUT);
-    if let Some(written) = entry.restart_timeout.as_ref().filter(|_| restart_timeout > MAX_RESTART_TIMEOUT) {
-        review.error(written, format!("at most {} can be waited", format_duration(MAX_RESTART_TIMEOUT)));
-    }
-    let at_most = review.read(&entry.at_most, str::parse);
-    Some(UnitRule { name: name?, restart_timeout, at_most: at_most? })
-}
-
 fn signal(entry: &SignalEntry, processes: &[&str], review: &mut Review) -> Option<SignalRule> {
     let subject = match (&entry.command, &entry.process) {
         (Some(command), None) => {
@@ -299,22 +317,6 @@ fn signal(entry: &SignalEntry, processes: &[&str], review: &mut Review) -> Optio
         entry.signals.iter().filter_map(|written| review.read(written, str::parse)).collect();
     let at_most = review.read(&entry.at_most, str::parse);
     Some(SignalRule { subject: subject?, signals, at_most: at_most? })
-}
-
-fn directory(entry: &DirectoryEntry, review: &mut Review) -> Option<DirectoryRule> {
-    let path = absolute(&entry.path, review);
-    if let Some(reason) = path.as_deref().and_then(protected::directory) {
-        review.error(&entry.path, reason);
-    }
-    let at_least_age = review.duration(&entry.at_least_age);
-    let at_most_bytes = review.read(&entry.at_most_bytes, str::parse);
-    let at_most = review.read(&entry.at_most, str::parse);
-    Some(DirectoryRule {
-        path: path?,
-        at_least_age: at_least_age?,
-        at_most_bytes: at_most_bytes?,
-        at_most: at_most?,
-    })
 }
 
 fn absolute(written: &Spanned<String>, review: &mut Review) -> Option<PathBuf> {

@@ -37,7 +37,7 @@ impl Preparation {
     ///
     /// The process could not be started.
     pub(crate) fn of(rule: &ProcessRule) -> Result<Self, ActionError> {
-        check_program(rule)?;
+        check_program(&rule.program, &|why| not_started(rule, why))?;
         let output = match &rule.log_file {
             Some(path) => open_log(path, rule)?,
             None => [Stdio::null(), Stdio::null()],
@@ -54,32 +54,34 @@ fn not_started(rule: &ProcessRule, why: &str) -> ActionError {
     ActionError::refused(format!("process {} is not started: {why}", rule.name))
 }
 
-fn check_program(rule: &ProcessRule) -> Result<(), ActionError> {
-    check_executable(&rule.program, rule)?;
+/// Whether a program looks like one, and is nobody else's. `not_started` makes the refusal.
+pub(crate) fn check_program(
+    program: &Path,
+    not_started: &dyn Fn(&str) -> ActionError,
+) -> Result<(), ActionError> {
+    check_executable(program, not_started)?;
     // Whoever could replace the program could have the executor run anything.
-    Trust::invoking_user()
-        .check(&rule.program)
-        .map_err(|error| not_started(rule, &telemetry::with_causes(&error)))?;
-    let Some(beginning) = beginning(&rule.program)? else { return Ok(()) };
+    Trust::invoking_user().check(program).map_err(|error| not_started(&telemetry::with_causes(&error)))?;
+    let Some(beginning) = beginning(program)? else { return Ok(()) };
     if beginning.starts_with(b"\x7fELF") {
         return Ok(());
     }
     let Some(line) = beginning.strip_prefix(b"#!") else {
-        let path = rule.program.display();
-        return Err(not_started(rule, &format!("{path} begins neither as an ELF file nor with `#!`")));
+        let path = program.display();
+        return Err(not_started(&format!("{path} begins neither as an ELF file nor with `#!`")));
     };
     let words = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let interpreter = words.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     // A relative one is looked for where the process is started.
-    check_executable(&Path::new("/").join(std::ffi::OsStr::from_bytes(interpreter)), rule)
+    check_executable(&Path::new("/").join(std::ffi::OsStr::from_bytes(interpreter)), not_started)
 }
 
-fn check_executable(path: &Path, rule: &ProcessRule) -> Result<(), ActionError> {
+fn check_executable(path: &Path, not_started: &dyn Fn(&str) -> ActionError) -> Result<(), ActionError> {
     let failed = |error: std::io::Error| {
         ActionError::failed(format!("looking for the program {}", path.display()), error)
     };
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(not_started(rule, &format!("{} is not a regular file", path.display())));
+        return Err(not_started(&format!("{} is not a regular file", path.display())));
     }
     rustix::fs::access(path, Access::EXEC_OK).map_err(|error| failed(error.into()))
 }

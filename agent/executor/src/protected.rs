@@ -12,33 +12,57 @@ use crate::process::Process;
 const PROGRAMS: &[&str] = &[
     "NetworkManager",
     "agetty",
+    "amazon-ssm-agent",
+    "auditd",
     "connmand",
     "dbus-broker",
     "dbus-broker-launch",
     "dbus-daemon",
     "dhclient",
     "dhcpcd",
+    "dmeventd",
     "dropbear",
     "elogind",
+    "fgetty",
+    "getty",
+    "google_guest_agent",
     "init",
+    "iscsid",
     "iwd",
     "login",
+    "mdmon",
+    "mingetty",
+    "multipathd",
+    "nbd-client",
     "netplan",
     "openrc-init",
+    "openvpn",
+    "ovs-vswitchd",
+    "ovsdb-server",
     "polkitd",
+    "pppd",
+    "qemu-ga",
     "runit",
+    "runsv",
     "runsvdir",
+    "s6-supervise",
     "s6-svscan",
+    "sulogin",
+    "supervise-daemon",
     "systemd",
+    "tailscaled",
     "udevd",
+    "waagent",
     "wpa_supplicant",
 ];
 
 /// The same, by the beginning of the name: `sshd-session`, `systemd-journald`.
 const PROGRAM_PREFIXES: &[&str] = &["sshd", "systemd-", "(sd-"];
 
-/// Services that are never restarted, beside those that are called like a protected program: without them nobody can
-/// log in, or the host loses its network, its disks or its bus. A restart of the display ends everybody's work.
+/// Services that are never touched, beside those that are called like a protected program: without them nobody can
+/// log in, or the host loses its network, its disks or its bus. A restart of the display ends everybody's work; a VPN or the
+/// agent of a cloud may be the only way in. What runs containers, cron and time are not among them: a host without them
+/// can be reached and repaired.
 const UNITS: &[&str] = &[
     "auditd",
     "connman",
@@ -49,6 +73,7 @@ const UNITS: &[&str] = &[
     "firewalld",
     "gdm",
     "gdm3",
+    "google-guest-agent",
     "ifupdown-pre",
     "iptables",
     "iscsid",
@@ -60,10 +85,13 @@ const UNITS: &[&str] = &[
     "nftables",
     "open-iscsi",
     "polkit",
+    "qemu-guest-agent",
     "rescue",
     "sddm",
     "ssh",
+    "strongswan",
     "udev",
+    "walinuxagent",
     "wicked",
 ];
 
@@ -83,14 +111,74 @@ const UNIT_PREFIXES: &[&str] = &[
     "ifup@",
     "initrd-",
     "lvm2-",
+    "mdmon@",
     "netplan-",
+    "openvpn-",
+    "openvpn@",
     "openvswitch",
     "ovs",
     "serial-getty",
     "ssh@",
     "user-runtime-dir@",
     "user@",
+    "wg-quick@",
     "wpa_supplicant",
+];
+
+/// Control groups that hold what the host needs, all of it or the most.
+const CGROUPS: &[&str] = &["/", "/init.scope", "/system.slice", "/user.slice", "/machine.slice"];
+
+/// Parameters of the kernel that are never set, by the beginning of their names: those that protect the host from its
+/// users, those that cannot be set back, and those that say what becomes of it when it fails.
+const SYSCTL_PREFIXES: &[&str] = &[
+    "debug.",
+    "dev.cdrom",
+    "fs.binfmt_misc",
+    "fs.mount-max",
+    "fs.protected_",
+    "fs.suid_dumpable",
+    "fs.verity",
+    "kernel.apparmor",
+    "kernel.bpf",
+    "kernel.cap_last_cap",
+    "kernel.core_",
+    "kernel.ctrl-alt-del",
+    "kernel.dmesg_restrict",
+    "kernel.firmware_config",
+    "kernel.ftrace",
+    "kernel.hardlockup_panic",
+    "kernel.hung_task_panic",
+    "kernel.io_uring_",
+    "kernel.kexec",
+    "kernel.keys",
+    "kernel.kptr_restrict",
+    "kernel.modprobe",
+    "kernel.modules_disabled",
+    "kernel.ns_last_pid",
+    "kernel.oops_",
+    "kernel.overflow",
+    "kernel.panic",
+    "kernel.perf_event_paranoid",
+    "kernel.poweroff_cmd",
+    "kernel.randomize_va_space",
+    "kernel.seccomp",
+    "kernel.softlockup_panic",
+    "kernel.stack_tracer",
+    "kernel.sysrq",
+    "kernel.tainted",
+    "kernel.traceoff",
+    "kernel.unknown_nmi_panic",
+    "kernel.unprivileged_",
+    "kernel.usermodehelper",
+    "kernel.warn_limit",
+    "kernel.yama",
+    "net.core.bpf_",
+    "user.",
+    "vm.memory_failure",
+    "vm.mmap_min_addr",
+    "vm.mmap_rnd_",
+    "vm.panic_on_oom",
+    "vm.unprivileged_userfaultfd",
 ];
 
 /// Directories below which nothing is deleted.
@@ -104,6 +192,7 @@ const TREES: &[&str] = &[
     "/lib64",
     "/libx32",
     "/proc",
+    "/run/log/journal",
     "/run/systemd",
     "/sbin",
     "/sys",
@@ -112,6 +201,7 @@ const TREES: &[&str] = &[
     "/var/lib/hostmend",
     "/var/lib/hostmend-executor",
     "/var/lib/rpm",
+    "/var/log/journal",
 ];
 
 /// Directories that are too wide to be swept as a whole; one below them may be.
@@ -123,14 +213,56 @@ pub(crate) fn program(name: &str) -> bool {
     PROGRAMS.contains(&name) || PROGRAM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Why this service is never restarted, if so.
+/// Why this service is never touched, if so.
 pub(crate) fn unit(name: &UnitName) -> Option<String> {
-    let stem = name.stem();
+    unit_of_any_kind(name.as_str())
+}
+
+/// The same for what is no service too: a socket, a scope, a slice.
+pub(crate) fn unit_of_any_kind(name: &str) -> Option<String> {
+    let (stem, kind) = name.rsplit_once('.')?;
     let template = stem.split('@').next().unwrap_or(stem);
-    let needed = program(template)
-        || UNITS.contains(&template)
-        || UNIT_PREFIXES.iter().any(|prefix| stem.starts_with(prefix));
-    needed.then(|| format!("{name} is never restarted: the host cannot be reached or repaired without it"))
+    let needed = match kind {
+        "service" | "socket" => {
+            program(template)
+                || UNITS.contains(&template)
+                || UNIT_PREFIXES.iter().any(|prefix| stem.starts_with(prefix))
+        }
+        "scope" => stem == "init" || stem.starts_with("session-"),
+        "slice" => matches!(stem, "-" | "system" | "user" | "machine"),
+        "mount" => matches!(stem, "-" | "usr" | "var" | "run"),
+        _ => false,
+    };
+    needed.then(|| format!("{name} is never touched: the host cannot be reached or repaired without it"))
+}
+
+/// Why this control group is never touched, if so: by its own name, or that of one above it. It may still hold one that is
+/// protected.
+pub(crate) fn cgroup(path: &str) -> Option<String> {
+    if !is_plain_path(Path::new(path)) || path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
+        let reason =
+            format!("{path:?} is not the path of a control group; write it as in /system.slice/web.service");
+        return Some(reason);
+    }
+    if CGROUPS.contains(&path) {
+        return Some(format!("{path} is never touched: it holds what the host cannot live without"));
+    }
+    let is_slice = |name: &&str| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "slice");
+    path.split('/').skip(1).filter(|name| !is_slice(name)).find_map(unit_of_any_kind)
+}
+
+/// Why this parameter of the kernel is never set, if so.
+pub(crate) fn sysctl(name: &str) -> Option<String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let sound = name.contains('.') && name.split('.').all(|part| !part.is_empty() && part.chars().all(known));
+    if !sound {
+        let reason =
+            format!("{name:?} is not the name of a kernel parameter; write it as in net.core.somaxconn");
+        return Some(reason);
+    }
+    let prefix = SYSCTL_PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
+    let what = prefix.trim_end_matches(['.', '_', '-']);
+    Some(format!("{name} is never set: what begins with {what} protects the host, or cannot be set back"))
 }
 
 /// Why this process is never signalled or stopped, if so.
@@ -154,9 +286,14 @@ fn is_ours(pid: u32) -> bool {
     pid == std::process::id() || pid == std::os::unix::process::parent_id()
 }
 
+/// The protected directory that a path is or lies below.
+pub(crate) fn tree(path: &Path) -> Option<&'static str> {
+    TREES.iter().find(|tree| path.starts_with(tree)).copied()
+}
+
 /// Why nothing is deleted below this directory, if so. The path must be absolute and plain: see [`is_plain_path`].
 pub(crate) fn directory(path: &Path) -> Option<String> {
-    if let Some(tree) = TREES.iter().find(|tree| path.starts_with(tree)) {
+    if let Some(tree) = tree(path) {
         return Some(format!("nothing is ever deleted below {tree}"));
     }
     let wide = TOO_WIDE.iter().any(|wide| path == Path::new(wide));
@@ -177,10 +314,22 @@ mod tests {
 
     #[test]
     fn what_the_host_needs_is_protected_by_name() {
-        for name in ["sshd", "sshd-session", "systemd", "systemd-journald", "dbus-daemon", "init"] {
+        for name in [
+            "sshd",
+            "sshd-session",
+            "systemd",
+            "systemd-journald",
+            "dbus-daemon",
+            "init",
+            "agetty",
+            "getty",
+            "mdmon",
+            "tailscaled",
+            "iscsid",
+        ] {
             assert!(program(name), "{name}");
         }
-        for name in ["nginx", "web", "initdb", "loginctl"] {
+        for name in ["nginx", "web", "initdb", "loginctl", "cron", "containerd", "containerd-shim-runc-v2"] {
             assert!(!program(name), "{name}");
         }
     }
@@ -209,13 +358,63 @@ mod tests {
             "init",
             "polkit",
             "wpa_supplicant@wlan0",
+            "wg-quick@wg0",
+            "openvpn-server@office",
+            "qemu-guest-agent",
+            "mdmon@md127",
         ] {
             let name = format!("{name}.service").parse().unwrap();
-            assert!(unit(&name).unwrap().contains("is never restarted"), "{name}");
+            assert!(unit(&name).unwrap().contains("is never touched"), "{name}");
         }
         for name in ["nginx", "networks-of-ours", "sshfs-home", "postgresql@15-main", "cron", "rsyslog"] {
             let name = format!("{name}.service").parse().unwrap();
             assert_eq!(unit(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn control_groups_that_hold_the_host_are_protected() {
+        for path in [
+            "/",
+            "/init.scope",
+            "/system.slice",
+            "/user.slice",
+            "/system.slice/ssh.service",
+            "/user.slice/user-1000.slice/session-3.scope",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice",
+            "/system.slice/../init.scope",
+            "/system.slice/",
+            "//system.slice",
+            "system.slice/web.service",
+            "/system.slice/hostmend.service",
+            "",
+        ] {
+            assert!(cgroup(path).is_some(), "{path}");
+        }
+        for path in
+            ["/system.slice/web.service", "/batch.slice", "/user.slice/user-1000.slice", "/docker/0123"]
+        {
+            assert_eq!(cgroup(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_protect_the_host_are_never_set() {
+        for name in [
+            "kernel.sysrq",
+            "kernel.modules_disabled",
+            "kernel.yama.ptrace_scope",
+            "fs.protected_symlinks",
+            "net..core",
+            "vm",
+            "../kernel.x",
+            "net/core/somaxconn",
+            "vm.swappiness\n",
+        ] {
+            assert!(sysctl(name).is_some(), "{name}");
+        }
+        for name in ["net.netfilter.nf_conntrack_max", "vm.swappiness", "fs.file-max", "kernel.pid_max"] {
+            assert_eq!(sysctl(name), None, "{name}");
         }
     }
 

@@ -203,7 +203,7 @@ fn tell(policy: &Policy) {
     }
 }
 
-fn read(document: &Document) -> Result<Policy, String> {
+pub(crate) fn read(document: &Document) -> Result<Policy, String> {
     Policy::read(document).map_err(|problems| {
         let more = match problems.len() {
             0 | 1 => String::new(),
@@ -213,7 +213,7 @@ fn read(document: &Document) -> Result<Policy, String> {
     })
 }
 
-fn no_policy(problem: &str) -> ActionError {
+pub(crate) fn no_policy(problem: &str) -> ActionError {
     ActionError::refused(format!(
         "the policy has a problem, and allows nothing until it is mended: {problem}"
     ))

@@ -1,19 +1,22 @@
-//! Deletes old files below one directory.
+//! Removes old files below one directory.
 //!
-//! Every step from the allowed directory downwards is resolved by the kernel with "beneath, no links, same file
-//! system", and what is unlinked is a name in a directory held open, so nobody who can write below the directory can
-//! lead the deletion out of it. Only what a listing saw as a regular file is deleted, the oldest first.
+//! Every step from the allowed directory downwards is taken by [`beneath`](crate::beneath), and what is removed is a name
+//! in a directory held open, so nobody who can write below the directory can lead the removal out of it. Only what a
+//! listing saw as a regular file is removed, the oldest first, and no more once the limit or the goal is reached.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Stat, fstatvfs, unlinkat};
 use rustix::io::Errno;
 use telemetry::Timestamp;
 
-use crate::{ActionError, ByteCount, Outcome};
+use crate::beneath::{disk_space, identity, is_dot, is_regular, look, open_below, open_beneath, written};
+use crate::pattern::name_matches;
+use crate::quarantine::Batch;
+use crate::{ActionError, ByteCount, protected};
 
 /// The most directory entries that are looked at.
 const MAX_ENTRIES: usize = 50_000;
@@ -25,45 +28,57 @@ const MAX_NAME_BYTES: usize = 8 << 20;
 /// How deep the walk goes below the directory.
 const MAX_DEPTH: usize = 16;
 
-/// The size of a unit of `st_blocks`, whatever the file system's block is: stat(2).
-const STAT_BLOCK_BYTES: u64 = 512;
-
 /// What every file counts at least against the limit, in bytes: one block of most file systems. An empty file, or one
 /// name of several, frees nothing and would otherwise be deleted without limit.
 const LEAST_CHARGE_BYTES: u64 = 4096;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
-const BENEATH: ResolveFlags = NO_LINKS.union(ResolveFlags::BENEATH).union(ResolveFlags::NO_XDEV);
-
-/// What a sweep deletes.
+/// What a sweep removes.
 #[derive(Clone, Debug)]
 pub(crate) struct Sweep<'a> {
     /// The directory that the policy allows.
     pub(crate) allowed: &'a Path,
     /// The directory to sweep, the same or one below it.
     pub(crate) under: &'a Path,
+    /// Only names like this.
+    pub(crate) matching: Option<&'a str>,
     /// Only files last written before this.
     pub(crate) written_before: Timestamp,
     /// Never more disk space than this, where each file counts in full, and at least as one block.
     pub(crate) at_most: ByteCount,
+    /// Never more files than this.
+    pub(crate) at_most_files: u64,
+    /// No more once the file system is not fuller than this, in percent.
+    pub(crate) until_used_percent: Option<u8>,
 }
 
 /// A file that is old enough. Device and inode tell whether the name still means the same file later.
 #[derive(Debug)]
-struct Candidate {
+pub(crate) struct Candidate {
     written: Timestamp,
     directory: usize,
     name: CString,
     identity: (u64, u64),
+    /// What it counts against the limit, in bytes.
+    charge: u64,
+    /// The disk space that is free without it, in bytes.
+    frees: u64,
 }
 
-#[derive(Default)]
+/// The files that a sweep may remove, the oldest first.
+#[derive(Debug)]
+pub(crate) struct Found {
+    root: OwnedFd,
+    walk: Walk,
+}
+
+#[derive(Debug, Default)]
 struct Walk {
     directories: Vec<PathBuf>,
     candidates: Vec<Candidate>,
     seen: usize,
     name_bytes: usize,
+    /// How many were found that the limits leave.
+    too_large: u64,
     incomplete: bool,
 }
 
@@ -74,56 +89,119 @@ impl Walk {
         self.incomplete |= self.name_bytes > MAX_NAME_BYTES;
         self.name_bytes <= MAX_NAME_BYTES
     }
+
+    fn directory(&self, candidate: &Candidate) -> &Path {
+        self.directories.get(candidate.directory).expect("a candidate's directory was listed by the walk")
+    }
 }
 
-#[derive(Default)]
-struct Tally {
-    files: u64,
-    freed: u64,
+/// What a sweep has done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    pub(crate) files: u64,
+    /// The disk space they took, in bytes.
+    pub(crate) freed: u64,
     charged: u64,
-    too_large: u64,
-    failed: u64,
-    first_failure: Option<String>,
+    /// Files that stayed because they would have gone beyond a limit.
+    pub(crate) too_large: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: Option<String>,
+    /// Whether there was more than could be seen.
+    pub(crate) incomplete: bool,
+}
+
+impl Found {
+    /// The paths of all files below the swept directory, with what tells them from others.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (PathBuf, (u64, u64))> {
+        let candidates = self.walk.candidates.iter();
+        candidates.map(|candidate| (self.path(candidate), candidate.identity))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.walk.candidates.is_empty()
+    }
+
+    /// What all of them count against the limit, in bytes.
+    pub(crate) fn charge(&self) -> u64 {
+        self.walk.candidates.iter().map(|candidate| candidate.charge).sum()
+    }
+
+    /// The directory that is swept.
+    pub(crate) fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    fn path(&self, candidate: &Candidate) -> PathBuf {
+        self.walk.directory(candidate).join(OsStr::from_bytes(candidate.name.to_bytes()))
+    }
 }
 
 impl Sweep<'_> {
-    /// Deletes.
-    pub(crate) fn run(&self) -> Result<Outcome, ActionError> {
-        let root = self.open_root()?;
+    /// Looks for what can be removed, and removes nothing.
+    pub(crate) fn find(&self) -> Result<Found, ActionError> {
+        let root = open_below(self.allowed, self.under)?;
         let mut walk = self.walk(&root)?;
         walk.candidates.sort_by(|a, b| (a.written, &a.name).cmp(&(b.written, &b.name)));
-        let mut tally = Tally::default();
-        for candidate in &walk.candidates {
-            let directory = walk.directories.get(candidate.directory);
-            let directory = directory.expect("a candidate's directory was listed by the walk");
-            if let Err(error) = self.delete(&root, directory, candidate, &mut tally) {
-                tally.failed += 1;
-                let file = directory.join(OsStr::from_bytes(candidate.name.to_bytes()));
-                tally.first_failure.get_or_insert_with(|| format!("{}: {error}", file.display()));
-            }
-        }
-        Ok(Outcome::Deleted {
-            files: tally.files,
-            bytes: ByteCount(tally.freed),
-            too_large: tally.too_large,
-            failed: tally.failed,
-            first_failure: tally.first_failure,
-            incomplete: walk.incomplete,
-        })
+        Ok(Found { root, walk })
     }
 
-    fn open_root(&self) -> Result<OwnedFd, ActionError> {
-        let failed = |path: &Path, error: Errno| {
-            let doing = format!("opening {} without following links", path.display());
-            ActionError::failed(doing, error)
-        };
-        let allowed = openat2(CWD, self.allowed, DIRECTORY, Mode::empty(), NO_LINKS)
-            .map_err(|error| failed(self.allowed, error))?;
-        let below = self.under.strip_prefix(self.allowed).unwrap_or(self.under);
-        if below.as_os_str().is_empty() {
-            return Ok(allowed);
+    /// Leaves of what was found what would be removed as things are now, by the limits and the goal.
+    pub(crate) fn choose(&self, found: &mut Found) -> Result<(), ActionError> {
+        let goal = self.goal(found)?;
+        let (mut chosen, mut charged, mut freed) = (Vec::new(), 0, 0);
+        for candidate in std::mem::take(&mut found.walk.candidates) {
+            if self.is_reached(goal.as_ref(), found, freed)? {
+                break;
+            }
+            if self.is_beyond(chosen.len() as u64, charged, candidate.charge) {
+                found.walk.too_large += 1;
+                continue;
+            }
+            charged += candidate.charge;
+            freed += candidate.frees;
+            chosen.push(candidate);
         }
-        open_beneath(&allowed, below).map_err(|error| failed(self.under, error))
+        found.walk.candidates = chosen;
+        Ok(())
+    }
+
+    /// Removes what was found: into the batch, in which each has its place in the order as its number, or for good.
+    pub(crate) fn remove(&self, found: &Found, batch: Option<&Batch>) -> Result<Swept, ActionError> {
+        let Walk { too_large, incomplete, .. } = found.walk;
+        let mut swept = Swept { too_large, incomplete, ..Swept::default() };
+        let goal = self.goal(found)?;
+        for (number, candidate) in found.walk.candidates.iter().enumerate() {
+            if self.is_reached(goal.as_ref(), found, swept.freed)? {
+                break;
+            }
+            let place = batch.map(|batch| (batch, number));
+            if let Err(error) = self.remove_one(found, candidate, place, &mut swept) {
+                swept.failed += 1;
+                let file = found.path(candidate);
+                swept.first_failure.get_or_insert_with(|| format!("{}: {error}", file.display()));
+            }
+        }
+        Ok(swept)
+    }
+
+    fn goal(&self, found: &Found) -> Result<Option<Goal>, ActionError> {
+        let goal = self.until_used_percent.map(|percent| Goal::new(&found.root, percent)).transpose();
+        goal.map_err(|error| self.not_measured(error))
+    }
+
+    fn is_reached(&self, goal: Option<&Goal>, found: &Found, freed: u64) -> Result<bool, ActionError> {
+        let reached = goal.map_or(Ok(false), |goal| goal.is_reached(&found.root, freed));
+        reached.map_err(|error| self.not_measured(error))
+    }
+
+    /// Whether one file more would go beyond a limit.
+    fn is_beyond(&self, files: u64, charged: u64, charge: u64) -> bool {
+        files >= self.at_most_files || charge > self.at_most.0.saturating_sub(charged)
+    }
+
+    fn not_measured(&self, error: Errno) -> ActionError {
+        let doing = format!("asking how full the file system of {} is", self.under.display());
+        ActionError::failed(doing, error)
     }
 
     fn walk(&self, root: &OwnedFd) -> Result<Walk, ActionError> {
@@ -148,7 +226,7 @@ impl Sweep<'_> {
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name == c"." || name == c".." {
+            if is_dot(name) {
                 continue;
             }
             if walk.seen >= MAX_ENTRIES {
@@ -158,7 +236,7 @@ impl Sweep<'_> {
             walk.seen += 1;
             let Ok(stat) = look(&directory, name) else { continue };
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile if self.is_old(&stat) => {
+                FileType::RegularFile if self.is_meant(&stat, name.to_bytes()) => {
                     if !walk.keeps(name.count_bytes()) {
                         return Ok(());
                     }
@@ -167,11 +245,16 @@ impl Sweep<'_> {
                         directory: number,
                         name: name.to_owned(),
                         identity: identity(&stat),
+                        charge: charge(&stat),
+                        frees: frees(&stat),
                     });
                 }
                 FileType::Directory if path.components().count() >= MAX_DEPTH => walk.incomplete = true,
                 FileType::Directory => {
                     let below = path.join(OsStr::from_bytes(name.to_bytes()));
+                    if protected::tree(&self.under.join(&below)).is_some() {
+                        continue;
+                    }
                     if !walk.keeps(below.as_os_str().len()) {
                         return Ok(());
                     }
@@ -183,59 +266,85 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn delete(
+    fn remove_one(
         &self,
-        root: &OwnedFd,
-        directory: &Path,
+        found: &Found,
         candidate: &Candidate,
-        tally: &mut Tally,
+        place: Option<(&Batch, usize)>,
+        swept: &mut Swept,
     ) -> Result<(), Errno> {
-        let directory = open_beneath(root, directory)?;
-        let stat = match look(&directory, &candidate.name) {
+        let directory = open_beneath(&found.root, found.walk.directory(candidate))?;
+        let stat = match look(&directory, &*candidate.name) {
             Err(Errno::NOENT) => return Ok(()),
             other => other?,
         };
         if identity(&stat) != candidate.identity || !self.is_old(&stat) {
             return Ok(());
         }
-        let charge = disk_space(&stat).max(LEAST_CHARGE_BYTES);
-        if charge > self.at_most.0.saturating_sub(tally.charged) {
-            tally.too_large += 1;
+        let charge = charge(&stat);
+        if self.is_beyond(swept.files, swept.charged, charge) {
+            swept.too_large += 1;
             return Ok(());
         }
-        unlinkat(&directory, &candidate.name, AtFlags::empty())?;
-        tally.files += 1;
-        tally.charged += charge;
-        tally.freed += if stat.st_nlink > 1 { 0 } else { disk_space(&stat) };
+        match place {
+            Some((batch, number))
+                if !batch.take(&directory, &candidate.name, number, candidate.identity)? =>
+            {
+                return Ok(());
+            }
+            Some(_) => {}
+            None => unlinkat(&directory, &*candidate.name, AtFlags::empty())?,
+        }
+        swept.files += 1;
+        swept.charged += charge;
+        swept.freed += frees(&stat);
         Ok(())
     }
 
+    fn is_meant(&self, stat: &Stat, name: &[u8]) -> bool {
+        let is_like = |pattern: &str| name_matches(pattern, &String::from_utf8_lossy(name));
+        self.is_old(stat) && self.matching.is_none_or(is_like)
+    }
+
     fn is_old(&self, stat: &Stat) -> bool {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && written(stat) < self.written_before
+        is_regular(stat) && written(stat) < self.written_before
     }
 }
 
-fn open_beneath(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    openat2(root, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), BENEATH)
+fn charge(stat: &Stat) -> u64 {
+    disk_space(stat).max(LEAST_CHARGE_BYTES)
 }
 
-fn look(directory: &OwnedFd, name: &CStr) -> Result<Stat, Errno> {
-    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+fn frees(stat: &Stat) -> u64 {
+    if stat.st_nlink > 1 { 0 } else { disk_space(stat) }
 }
 
-#[expect(clippy::unnecessary_cast, reason = "the fields' types differ between architectures")]
-fn written(stat: &Stat) -> Timestamp {
-    Timestamp::from_secs(stat.st_mtime as i64)
-        .plus(std::time::Duration::from_nanos(stat.st_mtime_nsec as u64))
+/// How full the file system shall be at most, as `df` counts: without what is kept for root.
+#[derive(Debug)]
+struct Goal {
+    percent: u64,
+    used_at_first: u64,
 }
 
-fn identity(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
+impl Goal {
+    fn new(root: &OwnedFd, percent: u8) -> Result<Self, Errno> {
+        Ok(Self { percent: percent.into(), used_at_first: used_and_available(root)?.0 })
+    }
+
+    /// Some file systems free the space a while later, and quarantine only when it is purged; so what was removed counts
+    /// as freed.
+    fn is_reached(&self, root: &OwnedFd, freed: u64) -> Result<bool, Errno> {
+        let (used, available) = used_and_available(root)?;
+        let size = u128::from(used) + u128::from(available);
+        let used = used.min(self.used_at_first.saturating_sub(freed));
+        Ok(u128::from(used) * 100 <= u128::from(self.percent) * size)
+    }
 }
 
-fn disk_space(stat: &Stat) -> u64 {
-    stat.st_blocks as u64 * STAT_BLOCK_BYTES
+fn used_and_available(root: &OwnedFd) -> Result<(u64, u64), Errno> {
+    let fill = fstatvfs(root)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(fill.f_frsize);
+    Ok((bytes(fill.f_blocks.saturating_sub(fill.f_bfree)), bytes(fill.f_bavail)))
 }
 
 #[cfg(test)]

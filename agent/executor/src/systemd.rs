@@ -1,10 +1,13 @@
-//! Lets systemd restart a service, over D-Bus.
+//! Lets systemd do something with a service, over D-Bus.
 //!
 //! Root speaks with systemd itself, at its private socket, so that it works where no message bus runs; others ask over the
 //! system bus. systemd answers a request at once with a job; what became of that, a signal tells later. D-Bus here is
-//! asynchronous, so each restart gets a small runtime of its own, on this thread, and for its own time.
+//! asynchronous, so each action gets a small runtime of its own, on this thread, and for its own time.
 
+mod dependants;
+mod limits;
 mod private;
+mod verb;
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -19,7 +22,8 @@ use zbus::{
     Connection, DynamicType, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant,
 };
 
-use crate::{ActionError, Outcome, UnitName, UnitState, protected};
+pub(crate) use self::limits::LimitProperties;
+use crate::{ActionError, Outcome, UnitName, UnitState, UnitVerb, protected};
 
 /// systemd's own socket: `bus_init_private` of its `dbus.c`. Only root can connect.
 const PRIVATE: &str = "/run/systemd/private";
@@ -39,6 +43,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Jobs that may end between the request and the moment at which its answer has been read. A booting host ends some hundreds.
 const MAX_WAITING_SIGNALS: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+
+/// systemd's word for a job that ended well.
+const DONE: &str = "done";
 
 /// What systemd answers where a job of ours would have to end another: `BUS_ERROR_TRANSACTION_IS_DESTRUCTIVE` of its
 /// `bus-common-errors.h`.
@@ -64,36 +71,37 @@ impl Systemd {
         Self { private: "/nowhere/at/all".into(), bus: None, answer_within: ANSWER_WITHIN }
     }
 
-    /// Restarts a service and says how it was and is. Waits until systemd has finished, `within` at most. What must hold
-    /// before anything is done, `permit` says, once systemd would do it.
-    pub(crate) fn restart(
+    /// Has systemd do something with a service, and says how that was and is. Waits until systemd has finished, `within` at
+    /// most. What must hold before anything is done, `permit` says, once systemd would do it.
+    pub(crate) fn perform(
         &self,
+        verb: UnitVerb,
         unit: &UnitName,
         within: Duration,
         permit: impl FnOnce() -> Result<(), ActionError>,
     ) -> Result<Outcome, ActionError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| ActionError::failed("preparing to speak with systemd", error))?;
-        runtime.block_on(async {
+        block_on(async {
             let asking = || format!("asking systemd about {unit}");
-            let mut asked = in_time(self.answer_within, asking, self.ask_about(unit)).await?;
+            let mut asked = in_time(self.answer_within, asking, self.ask_about(verb, unit)).await?;
             permit()?;
             let late = || {
                 format!(
-                    "restarting {unit} (systemd goes on with it; `systemctl list-jobs` shows how far it is)"
+                    "{} {unit} (systemd goes on with it; `systemctl list-jobs` shows how far it is)",
+                    verb.doing()
                 )
             };
-            let result = in_time(within, late, asked.restart(unit)).await?;
-            let looking = || format!("looking at {unit}, which systemd has restarted,");
-            in_time(self.answer_within, looking, asked.outcome(unit, &result)).await
+            let result = in_time(within, late, asked.perform(verb, unit)).await?;
+            let looking = || format!("looking at {unit}, which systemd has {},", verb.done());
+            in_time(self.answer_within, looking, asked.outcome(verb, unit, &result)).await
         })
     }
 
-    /// How a unit is that may be restarted, before it is.
-    async fn ask_about(&self, unit: &UnitName) -> Result<Asked, ActionError> {
+    /// How a unit is with which this may be done, before it is.
+    async fn ask_about(&self, verb: UnitVerb, unit: &UnitName) -> Result<Asked, ActionError> {
         let connected = self.connect().await?;
         let path = connected.load(unit).await?;
+        connected.can(verb, unit, &path).await?;
+        connected.touches_nothing_protected(verb, unit, &path).await?;
         let before = connected.look(unit, &path).await?;
         let ends = connected.job_ends().await;
         let ends = ends.map_err(|error| ActionError::failed("listening to systemd's jobs", error))?;
@@ -114,6 +122,13 @@ impl Systemd {
     }
 }
 
+/// The outcome of a conversation with systemd.
+fn block_on<T>(future: impl Future<Output = Result<T, ActionError>>) -> Result<T, ActionError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ActionError::failed("preparing to speak with systemd", error))?;
+    runtime.block_on(future)
+}
+
 /// The outcome of a future, unless it takes too long.
 async fn in_time<T>(
     within: Duration,
@@ -125,7 +140,7 @@ async fn in_time<T>(
     })
 }
 
-/// systemd, asked about a unit that may be restarted.
+/// systemd, asked about a unit with which something may be done.
 struct Asked {
     connected: Connected,
     path: OwnedObjectPath,
@@ -134,39 +149,45 @@ struct Asked {
 }
 
 impl Asked {
-    /// Has the unit restarted, and returns systemd's word for what became of the job.
-    async fn restart(&mut self, unit: &UnitName) -> Result<String, ActionError> {
+    /// Has it done, and returns systemd's word for what became of the job: `done` where it takes none.
+    async fn perform(&mut self, verb: UnitVerb, unit: &UnitName) -> Result<String, ActionError> {
         let failed = |error| match error {
             zbus::Error::MethodError(name, why, _) if name.as_str() == DESTRUCTIVE => {
-                let why = why.unwrap_or_default();
+                let (why, verb) = (why.unwrap_or_default(), verb.as_str());
                 ActionError::refused(format!(
-                    "another job is under way that a restart of {unit} would cancel, such as a stop that a person has asked \
+                    "another job is under way that a {verb} of {unit} would cancel, such as a stop that a person has asked \
                      for; `systemctl list-jobs` shows it; systemd says: {why}"
                 ))
             }
-            error => ActionError::failed(format!("restarting {unit}"), error),
+            error => ActionError::failed(format!("{} {unit}", verb.doing()), error),
         };
+        if verb.starts() {
+            // A unit that systemd has started too often it would stop and then not start again. How often is the policy's
+            // to say, so systemd counts anew; that it may not know of any failure is no matter.
+            let _ = self.connected.call(OBJECT, MANAGER, "ResetFailedUnit", &unit.as_str()).await;
+        }
+        if !verb.is_a_job() {
+            let answered = self.connected.call(OBJECT, MANAGER, verb.method(), &unit.as_str()).await;
+            return answered.map(|_| DONE.to_owned()).map_err(failed);
+        }
         // systemctl(1), --job-mode: with "fail" only a job that conflicts is in the way. A start, a reload and the restart
         // that Restart= has queued become one with ours; only a stop does not.
-        // A unit that systemd has started too often it would stop and then not start again. How often is the policy's
-        // to say, so systemd counts anew; that it may not know of any failure is no matter.
-        let _ = self.connected.ask(OBJECT, MANAGER, "ResetFailedUnit", &unit.as_str()).await;
         let what = (unit.as_str(), "fail");
-        let job = self.connected.ask(OBJECT, MANAGER, "RestartUnit", &what).await.map_err(failed)?;
+        let job = self.connected.ask(OBJECT, MANAGER, verb.method(), &what).await.map_err(failed)?;
         result_of(&job, &mut self.ends).await.map_err(failed)
     }
 
     /// What has changed, if the job ended well.
-    async fn outcome(self, unit: &UnitName, result: &str) -> Result<Outcome, ActionError> {
+    async fn outcome(self, verb: UnitVerb, unit: &UnitName, result: &str) -> Result<Outcome, ActionError> {
         let after = self.connected.look(unit, &self.path).await?;
-        if result == "done" {
-            return Ok(Outcome::UnitRestarted { unit: unit.clone(), before: self.before, after });
+        if result == DONE {
+            return Ok(Outcome::UnitChanged { verb, unit: unit.clone(), before: self.before, after });
         }
         let why = self.connected.text(self.path.as_str(), UNIT_SERVICE, "Result").await.unwrap_or_default();
         let cause = format!(
             "systemd's job ended with `{result}`, the service with `{why}`; it is {after}; see `journalctl -u {unit}`"
         );
-        Err(ActionError::failed(format!("restarting {unit}"), cause))
+        Err(ActionError::failed(format!("{} {unit}", verb.doing()), cause))
     }
 }
 
@@ -210,7 +231,7 @@ impl Connected {
         self.call(path, interface, method, body).await?.body().deserialize()
     }
 
-    /// The unit's object, if it is one that may be restarted.
+    /// The unit's object, if it is one that may be touched.
     async fn load(&self, unit: &UnitName) -> Result<OwnedObjectPath, ActionError> {
         let failed = |error| ActionError::failed(format!("asking systemd about {unit}"), error);
         let path = self.ask(OBJECT, MANAGER, "LoadUnit", &unit.as_str()).await.map_err(failed)?;
@@ -239,9 +260,12 @@ impl Connected {
     async fn look(&self, unit: &UnitName, path: &ObjectPath<'_>) -> Result<UnitState, ActionError> {
         let read = async {
             let pid: u32 = self.property(path.as_str(), UNIT_SERVICE, "MainPID").await?.try_into()?;
+            // systemd 246 and later know it.
+            let freezer = self.text(path.as_str(), UNIT, "FreezerState").await.unwrap_or_default();
+            let sub = self.text(path.as_str(), UNIT, "SubState").await?;
             Ok::<_, zbus::Error>(UnitState {
                 active: self.text(path.as_str(), UNIT, "ActiveState").await?,
-                sub: self.text(path.as_str(), UNIT, "SubState").await?,
+                sub: if matches!(freezer.as_str(), "" | "running") { sub } else { freezer },
                 main_pid: (pid > 0).then_some(pid),
             })
         };

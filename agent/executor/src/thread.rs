@@ -9,9 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
-use telemetry::Timestamp;
+use documents::{Document, Trust};
+use telemetry::{Timestamp, with_causes};
 
 use crate::children::{Deadline, KILLED_WITHIN};
+use crate::server::{no_policy, read};
 use crate::{Action, ActionError, Executor, Outcome, Policy};
 
 /// Actions waiting while one is performed. One asker waits for its answer, so a second can only follow a deadline
@@ -65,7 +67,8 @@ pub struct ExecutorThread {
 impl ExecutorThread {
     /// Starts the thread. What is spent of the budgets is kept in the file `budgets`, see [`Executor::new`], and counted by
     /// `clock`; no answer is waited for longer than `deadline`, which
-    /// should exceed the longest `stop_timeout` of the policy by more than 5 s.
+    /// should exceed the longest `stop_timeout` of the policy by more than 5 s. With `trust`, the policy's file is read anew
+    /// before each action, as far as that trusts it: what was taken out of it is not done any more.
     ///
     /// # Errors
     ///
@@ -75,11 +78,13 @@ impl ExecutorThread {
         budgets: Option<PathBuf>,
         clock: fn() -> Timestamp,
         deadline: Duration,
+        trust: Option<Trust>,
     ) -> std::io::Result<Self> {
         let (requests, incoming) = bounded(WAITING_ACTIONS);
         let next_policy = PolicyInForce::default();
         let next = next_policy.clone();
-        let serve = move || serve(Executor::new(policy, budgets), &incoming, &next, clock);
+        let file = PolicyFile { path: policy.file.clone(), trust, text: None };
+        let serve = move || serve(Executor::new(policy, budgets), &incoming, (&next, file), clock);
         let thread = std::thread::Builder::new().name("executor".into()).spawn(serve)?;
         Ok(Self { requests: Some(requests), thread: Some(thread), deadline, policy: next_policy })
     }
@@ -137,19 +142,47 @@ impl Drop for ExecutorThread {
     }
 }
 
+/// The policy's file, as it was last read.
+struct PolicyFile {
+    path: PathBuf,
+    trust: Option<Trust>,
+    text: Option<String>,
+}
+
+impl PolicyFile {
+    /// The policy that stands there now, if that is not known to be in force; or what is wrong with it.
+    fn changed(&mut self) -> Result<Option<Policy>, String> {
+        let Some(trust) = self.trust.filter(|_| !self.path.as_os_str().is_empty()) else { return Ok(None) };
+        let document = Document::open(&self.path, trust).map_err(|error| with_causes(&error))?;
+        if self.text.as_deref() == Some(document.text()) {
+            return Ok(None);
+        }
+        let policy = read(&document)?;
+        self.text = Some(document.text().to_owned());
+        Ok(Some(policy))
+    }
+}
+
 fn serve(
     mut executor: Executor,
     incoming: &Receiver<Request>,
-    next: &PolicyInForce,
+    (next, mut file): (&PolicyInForce, PolicyFile),
     clock: fn() -> Timestamp,
 ) {
     for request in incoming {
         if let Some(policy) = next.take() {
+            (file.path, file.text) = (policy.file.clone(), None);
             executor.judge_by(policy);
         }
         match request {
             Request::Perform { action, answer } => {
-                let outcome = executor.perform(&action, clock());
+                let read = file.changed().map_err(|problem| no_policy(&problem));
+                let outcome = read.and_then(|changed| {
+                    if let Some(policy) = changed {
+                        executor.judge_by(policy);
+                    }
+                    executor.perform(&action, clock())
+                });
                 if let Err(late) = answer.send(outcome) {
                     tracing::warn!(%action, outcome = ?late.0, "an action was done after nobody waited for it");
                 }

@@ -28,11 +28,6 @@ impl UnitName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The name without `.service`.
-    pub(crate) fn stem(&self) -> &str {
-        self.0.strip_suffix(SUFFIX).unwrap_or(&self.0)
-    }
 }
 
 impl FromStr for UnitName {

@@ -1,12 +1,16 @@
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use documents::Document;
 
 use super::*;
+use crate::policy::{SignalRule, Subject};
+use crate::{ByteCount, ProcessId, Selection, Signal, UnitVerb};
 
 mod budgets;
+mod files;
+mod kernel;
 mod restarts;
 
 const NOON: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -122,10 +126,8 @@ fn without_a_policy_the_refusal_says_where_to_name_one() {
     for action in [
         Action::RestartProcess { process: "web".into() },
         Action::SignalProcess { process: victim.id(), signal: Signal::Term },
-        Action::DeleteOldFiles {
-            under: PathBuf::from("/srv/web"),
-            older_than: Duration::from_secs(1),
-            at_most: ByteCount(1),
+        Action::RemoveFiles {
+            selection: Selection::old_files("/srv/web", Duration::from_secs(1), ByteCount(1)),
         },
     ] {
         let reason = refusal(executor.perform(&action, NOON));
@@ -210,7 +212,8 @@ fn old_files_are_deleted_only_within_the_rule_s_bounds() {
     let later = Timestamp::from_secs(4_000_000_000);
     let mut delete = |under: PathBuf, age: u64, bytes: u64| {
         let older_than = Duration::from_secs(age);
-        executor.perform(&Action::DeleteOldFiles { under, older_than, at_most: ByteCount(bytes) }, later)
+        let selection = Selection::old_files(under, older_than, ByteCount(bytes));
+        executor.perform(&Action::RemoveFiles { selection }, later)
     };
     let spool_text = spool.display();
     for (under, age, bytes, expected) in [
@@ -245,7 +248,7 @@ fn old_files_are_deleted_only_within_the_rule_s_bounds() {
     ] {
         assert_eq!(refusal(delete(under, age, bytes)), expected);
     }
-    let Ok(Outcome::Deleted { files: 1, .. }) = delete(spool.clone(), 60, 1 << 20) else { panic!() };
+    let Ok(Outcome::Removed { files: 1, .. }) = delete(spool.clone(), 60, 1 << 20) else { panic!() };
     assert!(!spool.join("a").exists());
 }
 
@@ -255,14 +258,15 @@ fn a_service_is_restarted_only_if_the_policy_names_it_and_the_host_can_do_withou
     let mut executor = Executor::new(policy(text), None);
     executor.systemd = Systemd::nowhere();
     let mut restart = |name: &str| {
-        let result = executor.perform(&Action::RestartUnit { unit: name.parse().unwrap() }, NOON);
+        let result =
+            executor.perform(&Action::Unit { verb: UnitVerb::Restart, unit: name.parse().unwrap() }, NOON);
         telemetry::with_causes(&result.unwrap_err())
     };
     assert_eq!(
         restart("db.service"),
         "refused: nothing under `units` in policy.yaml allows it; `- name: db.service` there would"
     );
-    assert!(restart("sshd.service").contains("sshd.service is never restarted"));
+    assert!(restart("sshd.service").contains("sshd.service is never touched"));
     for _ in 0..2 {
         let said = restart("web.service");
         assert!(said.starts_with("connecting to systemd at /nowhere"), "nothing was spent: {said}");

@@ -4,7 +4,11 @@ use std::thread::JoinHandle;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Actuator, ByteCount, Cause, ExecutorSocket, ProcessId, Signal, UnitName, UnitState};
+use crate::{
+    Actuator, ByteCount, Cause, ExecutorSocket, ProcessId, Selection, Signal, UnitName, UnitState, UnitVerb,
+};
+
+mod hostile;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -59,11 +63,8 @@ impl Bench {
     }
 
     fn sweep(&self) -> Action {
-        Action::DeleteOldFiles {
-            under: self.path("spool"),
-            older_than: Duration::from_mins(1),
-            at_most: ByteCount(4096),
-        }
+        let selection = Selection::old_files(self.path("spool"), Duration::from_mins(1), ByteCount(4096));
+        Action::RemoveFiles { selection }
     }
 
     fn refusal(&self, action: &Action) -> String {
@@ -94,7 +95,7 @@ const POLICY: &str =
 fn what_the_policy_allows_is_done_and_its_outcome_comes_back() {
     let mut bench = Bench::start(POLICY, |_| {});
     std::fs::write(bench.path("spool/a"), "x").unwrap();
-    let Ok(Outcome::Deleted { files: 1, .. }) = bench.perform(&bench.sweep()) else { panic!() };
+    let Ok(Outcome::Removed { files: 1, .. }) = bench.perform(&bench.sweep()) else { panic!() };
     assert!(!bench.path("spool/a").exists());
     assert_eq!(bench.stop(), Stopped::Asked);
 }
@@ -163,6 +164,8 @@ fn an_action_nobody_waits_for_is_not_begun() {
 fn a_narrower_policy_holds_at_the_next_action_and_what_was_spent_stays_spent() {
     let bench = Bench::start(POLICY, |_| {});
     assert!(bench.perform(&bench.sweep()).is_ok());
+    bench.write_policy("");
+    assert!(bench.refusal(&bench.sweep()).contains("it says nothing"));
     bench.write_policy("directories: []\n");
     assert!(bench.refusal(&bench.sweep()).contains("nothing under `directories`"));
     bench.write_policy(POLICY);
@@ -196,8 +199,9 @@ fn budgets_outlive_the_process() {
     let spool = directory.path().join("spool");
     std::fs::create_dir(&spool).unwrap();
     let policy = POLICY.replace("SPOOL", &spool.display().to_string()).replace("3 per", "1 per");
-    let action =
-        Action::DeleteOldFiles { under: spool, older_than: Duration::from_mins(1), at_most: ByteCount(4096) };
+    let action = Action::RemoveFiles {
+        selection: Selection::old_files(spool, Duration::from_mins(1), ByteCount(4096)),
+    };
     let start = || Bench::start(&policy, |options| options.budgets = Some(budgets.clone()));
     assert!(start().perform(&action).is_ok());
     assert!(start().refusal(&action).contains("is used up"));
@@ -258,12 +262,10 @@ fn states() -> impl Strategy<Value = UnitState> {
 fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         texts().prop_map(|name| Action::RestartProcess { process: name.as_str().into() }),
-        units().prop_map(|unit| Action::RestartUnit { unit }),
+        units().prop_map(|unit| Action::Unit { verb: UnitVerb::Restart, unit }),
         (processes(), signals()).prop_map(|(process, signal)| Action::SignalProcess { process, signal }),
-        (texts(), durations(), any::<u64>()).prop_map(|(under, older_than, bytes)| Action::DeleteOldFiles {
-            under: under.into(),
-            older_than,
-            at_most: ByteCount(bytes)
+        (texts(), durations(), any::<u64>()).prop_map(|(under, older_than, bytes)| Action::RemoveFiles {
+            selection: Selection::old_files(under, older_than, ByteCount(bytes))
         }),
     ]
 }
@@ -280,7 +282,8 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
             pid,
             unnamed_by: path.map(PathBuf::from),
         }),
-        (units(), states(), states()).prop_map(|(unit, before, after)| Outcome::UnitRestarted {
+        (units(), states(), states()).prop_map(|(unit, before, after)| Outcome::UnitChanged {
+            verb: UnitVerb::Restart,
             unit,
             before,
             after
@@ -290,7 +293,9 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
             command,
             signal
         }),
-        deleted.prop_map(|([files, bytes, too_large, failed], first_failure, incomplete)| Outcome::Deleted {
+        deleted.prop_map(|([files, bytes, too_large, failed], first_failure, incomplete)| Outcome::Removed {
+            quarantined: false,
+            change: None,
             files,
             bytes: ByteCount(bytes),
             too_large,

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
+use rustix::fs::{CWD, Mode};
+
 use super::*;
+use crate::beneath::STAT_BLOCK_BYTES;
 
 const EPOCH_PLUS: u64 = 1_600_000_000;
 
@@ -37,9 +40,29 @@ impl Place {
         path
     }
 
-    fn sweep(&self, under: &Path, older_than: u64, at_most: u64) -> Result<Outcome, ActionError> {
-        let written_before = Timestamp::from_secs((EPOCH_PLUS - older_than) as i64);
-        Sweep { allowed: &self.allowed(), under, written_before, at_most: ByteCount(at_most) }.run()
+    fn sweep(&self, under: &Path, older_than: u64, at_most: u64) -> Result<Swept, ActionError> {
+        self.sweep_like(under, older_than, |sweep| sweep.at_most = ByteCount(at_most))
+    }
+
+    fn sweep_like<'a>(
+        &self,
+        under: &'a Path,
+        older_than: u64,
+        change: impl FnOnce(&mut Sweep<'a>),
+    ) -> Result<Swept, ActionError> {
+        let allowed = self.allowed();
+        let mut sweep = Sweep {
+            allowed: Path::new(""),
+            under,
+            matching: None,
+            written_before: Timestamp::from_secs((EPOCH_PLUS - older_than) as i64),
+            at_most: ByteCount(u64::MAX),
+            at_most_files: u64::MAX,
+            until_used_percent: None,
+        };
+        change(&mut sweep);
+        let sweep = Sweep { allowed: &allowed, ..sweep };
+        sweep.remove(&sweep.find()?, None)
     }
 
     fn left(&self) -> BTreeSet<String> {
@@ -54,11 +77,9 @@ impl Place {
     }
 }
 
-fn counts(outcome: Result<Outcome, ActionError>) -> (u64, u64, u64, u64) {
-    match outcome {
-        Ok(Outcome::Deleted { files, bytes, too_large, failed, .. }) => (files, bytes.0, too_large, failed),
-        other => panic!("{other:?}"),
-    }
+fn counts(swept: Result<Swept, ActionError>) -> (u64, u64, u64, u64) {
+    let swept = swept.unwrap();
+    (swept.files, swept.freed, swept.too_large, swept.failed)
 }
 
 #[test]
@@ -131,8 +152,8 @@ fn a_file_that_cannot_be_deleted_is_counted_and_the_rest_goes() {
     let outcome = place.sweep(&place.allowed(), 100, 1 << 20);
     let _ = rustix::fs::ioctl_setflags(&directory, rustix::fs::IFlags::empty());
     directory.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let text = outcome.as_ref().unwrap().to_string();
-    assert!(text.contains("1 could not be deleted: kept/stubborn: "), "{text}");
+    let first = outcome.as_ref().unwrap().first_failure.clone().unwrap();
+    assert!(first.starts_with("kept/stubborn: "), "{first}");
     assert_eq!(counts(outcome), (1, 4096, 0, 1));
 }
 
@@ -165,10 +186,8 @@ fn an_empty_file_counts_as_a_block() {
 fn a_tree_too_deep_is_said_to_be_incomplete() {
     let place = Place::new();
     let deep = place.write(&format!("{}x", "d/".repeat(MAX_DEPTH + 1)), 300);
-    let Ok(Outcome::Deleted { incomplete, files: 0, .. }) = place.sweep(&place.allowed(), 0, u64::MAX) else {
-        panic!()
-    };
-    assert!(incomplete && deep.exists());
+    let swept = place.sweep(&place.allowed(), 0, u64::MAX).unwrap();
+    assert!(swept.incomplete && swept.files == 0 && deep.exists());
 }
 
 proptest! {
@@ -201,7 +220,7 @@ proptest! {
             let outcome = place.sweep(&place.allowed().join(path), older_than, blocks * 4096);
             let freed = before - disk_space(&place.allowed());
             prop_assert!(freed <= blocks * 4096);
-            if let Ok(Outcome::Deleted { bytes, .. }) = outcome { prop_assert_eq!(bytes.0, freed); }
+            if let Ok(swept) = outcome { prop_assert_eq!(swept.freed, freed); }
         }
         prop_assert!(place.outside_is_untouched());
         for path in young { prop_assert!(path.exists(), "{}", path.display()); }
@@ -234,12 +253,64 @@ fn names_that_would_fill_the_memory_make_a_sweep_incomplete() {
     let sweep = Sweep {
         allowed: place.path(),
         under: place.path(),
+        matching: None,
         written_before: Timestamp::from_secs(1),
         at_most: ByteCount(1),
+        at_most_files: 1,
+        until_used_percent: None,
     };
-    let root = sweep.open_root().unwrap();
-    let walk = sweep.walk(&root).unwrap();
+    let walk = sweep.find().unwrap().walk;
     assert!(walk.incomplete);
     let kept: usize = walk.directories.iter().map(|path| path.as_os_str().len()).sum();
     assert!(kept <= MAX_NAME_BYTES, "{kept}");
+}
+
+#[test]
+fn only_names_like_the_pattern_go() {
+    let place = Place::new();
+    for name in ["a.log.1", "a.log", "deep/b.log.1", "notes"] {
+        place.write(name, 300);
+    }
+    let under = place.allowed();
+    let swept = place.sweep_like(&under, 100, |sweep| sweep.matching = Some("*.log.?"));
+    assert_eq!(counts(swept), (2, 8192, 0, 0));
+    assert_eq!(place.left(), ["a.log", "deep", "notes"].map(str::to_owned).into());
+}
+
+#[test]
+fn never_more_files_than_asked_for() {
+    let place = Place::new();
+    for (name, age) in [("a", 300), ("b", 290), ("c", 280)] {
+        place.write(name, age);
+    }
+    let under = place.allowed();
+    let sweep = |most| counts(place.sweep_like(&under, 100, |sweep| sweep.at_most_files = most));
+    assert_eq!(sweep(0), (0, 0, 3, 0));
+    assert_eq!(sweep(2), (2, 8192, 1, 0));
+    assert_eq!(place.left(), ["c"].map(str::to_owned).into());
+}
+
+#[test]
+fn no_file_goes_once_the_file_system_is_empty_enough() {
+    let place = Place::new();
+    for (name, age) in [("a", 300), ("b", 290)] {
+        place.write(name, age);
+    }
+    let under = place.allowed();
+    let sweep =
+        |percent| counts(place.sweep_like(&under, 100, |sweep| sweep.until_used_percent = Some(percent)));
+    assert_eq!(sweep(100), (0, 0, 0, 0));
+    assert_eq!(sweep(0), (2, 8192, 0, 0));
+}
+
+#[test]
+fn a_goal_is_reached_by_what_was_removed_even_if_the_file_system_frees_it_later() {
+    let place = Place::new();
+    let root = open_below(&place.allowed(), &place.allowed()).unwrap();
+    let (used, available) = used_and_available(&root).unwrap();
+    assert!(used > 0 && available > 0);
+    let percent = used * 100 / (used + available);
+    let goal = Goal::new(&root, percent as u8).unwrap();
+    assert!(!goal.is_reached(&root, 0).unwrap() || used * 100 == percent * (used + available));
+    assert!(goal.is_reached(&root, used).unwrap());
 }

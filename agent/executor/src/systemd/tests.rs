@@ -1,162 +1,13 @@
-use std::os::unix::net::UnixListener;
-use std::sync::{Arc, Mutex};
-
-use zbus::object_server::SignalEmitter;
-use zbus::{fdo, interface};
+use std::sync::Arc;
 
 use super::*;
+use played::{Play, with_systemd};
+
+mod played;
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// What the played systemd knows of its one unit, and how it behaves.
-#[derive(Clone)]
-struct Play {
-    load: &'static str,
-    names: Vec<String>,
-    /// How a restart ends; not at all if it is empty.
-    result: &'static str,
-    refusal: Option<&'static str>,
-    /// Whether a stop of the unit is under way.
-    stopping: bool,
-    hangs_up: bool,
-    /// Whether it is asked in vain why the service has ended.
-    hangs: bool,
-    state: (&'static str, &'static str, u32),
-    /// What the service's last end was.
-    service_result: &'static str,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Default for Play {
-    fn default() -> Self {
-        Self {
-            load: "loaded",
-            names: vec!["web.service".to_owned()],
-            result: "done",
-            refusal: None,
-            stopping: false,
-            hangs_up: false,
-            hangs: false,
-            state: ("failed", "failed", 0),
-            service_result: "exit-code",
-            asked: Arc::default(),
-        }
-    }
-}
-
-type Shared = Arc<Mutex<Play>>;
-
-/// Errors under systemd's own names.
-#[derive(Debug, zbus::DBusError)]
-#[zbus(prefix = "org.freedesktop.systemd1")]
-enum Refusal {
-    #[zbus(error)]
-    ZBus(zbus::Error),
-    TransactionIsDestructive(String),
-    OnlyByDependency(String),
-}
-
-struct PlayedSystemd(Shared);
-
-#[interface(name = "org.freedesktop.systemd1.Manager")]
-impl PlayedSystemd {
-    fn load_unit(&self, name: &str) -> fdo::Result<OwnedObjectPath> {
-        let play = self.0.lock().unwrap();
-        if play.load == "refused" {
-            return Err(fdo::Error::AccessDenied(format!("{name} is none of yours")));
-        }
-        Ok(OwnedObjectPath::try_from("/org/freedesktop/systemd1/unit/web_2eservice").unwrap())
-    }
-
-    async fn restart_unit(
-        &self,
-        name: String,
-        mode: String,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        #[zbus(connection)] connection: &Connection,
-    ) -> Result<OwnedObjectPath, Refusal> {
-        let (result, hangs_up) = {
-            let mut play = self.0.lock().unwrap();
-            if play.stopping && mode == "fail" {
-                let why = format!("Transaction for {name}/restart is destructive");
-                return Err(Refusal::TransactionIsDestructive(why));
-            }
-            play.asked.lock().unwrap().push((name, mode));
-            if let Some(refusal) = play.refusal {
-                return Err(Refusal::OnlyByDependency(refusal.to_owned()));
-            }
-            play.state =
-                if play.result == "done" { ("active", "running", 43) } else { ("failed", "failed", 0) };
-            (play.result, play.hangs_up)
-        };
-        let job = |number: u32| {
-            OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/job/{number}")).unwrap()
-        };
-        // Another's job ends first, and all of them before the answer is even sent.
-        Self::job_removed(&emitter, 6, job(6), "db.service", "failed").await?;
-        if !result.is_empty() {
-            Self::job_removed(&emitter, 7, job(7), "web.service", result).await?;
-        }
-        if hangs_up {
-            connection.clone().close().await?;
-        }
-        Ok(job(7))
-    }
-
-    #[zbus(signal)]
-    async fn job_removed(
-        emitter: &SignalEmitter<'_>,
-        id: u32,
-        job: OwnedObjectPath,
-        unit: &str,
-        result: &str,
-    ) -> zbus::Result<()>;
-}
-
-struct PlayedUnit(Shared);
-
-#[interface(name = "org.freedesktop.systemd1.Unit")]
-impl PlayedUnit {
-    #[zbus(property)]
-    fn load_state(&self) -> String {
-        self.0.lock().unwrap().load.to_owned()
-    }
-
-    #[zbus(property)]
-    fn names(&self) -> Vec<String> {
-        self.0.lock().unwrap().names.clone()
-    }
-
-    #[zbus(property)]
-    fn active_state(&self) -> String {
-        self.0.lock().unwrap().state.0.to_owned()
-    }
-
-    #[zbus(property)]
-    fn sub_state(&self) -> String {
-        self.0.lock().unwrap().state.1.to_owned()
-    }
-}
-
-struct PlayedService(Shared);
-
-#[interface(name = "org.freedesktop.systemd1.Service")]
-impl PlayedService {
-    #[zbus(property, name = "MainPID")]
-    fn main_pid(&self) -> u32 {
-        self.0.lock().unwrap().state.2
-    }
-
-    #[zbus(property)]
-    async fn result(&self) -> String {
-        if self.0.lock().unwrap().hangs {
-            std::future::pending::<()>().await;
-        }
-        self.0.lock().unwrap().service_result.to_owned()
-    }
-}
-
-/// Plays systemd for one connection at a socket, and returns what became of a restart that is permitted.
+/// Plays systemd, and returns what became of a restart that is permitted.
 fn restart(play: &Play, within: Duration) -> Result<Outcome, ActionError> {
     restart_if(play, within, || Ok(()))
 }
@@ -166,33 +17,13 @@ fn restart_if(
     within: Duration,
     permit: impl FnOnce() -> Result<(), ActionError>,
 ) -> Result<Outcome, ActionError> {
-    let directory = tempfile::tempdir().unwrap();
-    let private = directory.path().join("private");
-    let listener = UnixListener::bind(&private).unwrap();
-    let shared = Arc::new(Mutex::new(play.clone()));
-    let played = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let unit = "/org/freedesktop/systemd1/unit/web_2eservice";
-            let connection = Builder::unix_stream(stream)
-                .server(zbus::Guid::generate())
-                .p2p()
-                .serve_at(OBJECT, PlayedSystemd(Arc::clone(&shared)))
-                .serve_at(unit, PlayedUnit(Arc::clone(&shared)))
-                .serve_at(unit, PlayedService(shared))
-                .build()
-                .await
-                .unwrap();
-            connection.closed().await;
-        });
-    });
-    // Long enough for a busy machine, unless the answer never comes.
-    let answer_within = if play.hangs { Duration::from_secs(1) } else { WITHIN };
-    let systemd = Systemd { private, bus: None, answer_within };
-    let outcome = systemd.restart(&"web.service".parse().unwrap(), within, permit);
-    played.join().unwrap();
-    outcome
+    let unit = "web.service".parse().unwrap();
+    with_systemd(play, 1, |systemd| systemd.perform(UnitVerb::Restart, &unit, within, permit))
+}
+
+fn perform(play: &Play, verb: UnitVerb) -> Result<Outcome, ActionError> {
+    let unit = "web.service".parse().unwrap();
+    with_systemd(play, 1, |systemd| systemd.perform(verb, &unit, WITHIN, || Ok(())))
 }
 
 fn error(play: &Play, within: Duration) -> String {
@@ -273,10 +104,7 @@ fn what_must_not_be_restarted_is_not_asked_for() {
             "systemd knows no web.service; correct the name under `units`",
         ),
         (Play { load: "masked", ..Play::default() }, "`systemctl unmask web.service` allows it again"),
-        (
-            Play { names: alias, ..Play::default() },
-            "dbus-org.freedesktop.network1.service is never restarted",
-        ),
+        (Play { names: alias, ..Play::default() }, "dbus-org.freedesktop.network1.service is never touched"),
     ] {
         let said = error(&play, WITHIN);
         assert!(said.starts_with("refused: ") && said.contains(expected), "{said}");
@@ -300,12 +128,106 @@ fn a_systemd_that_hangs_up_does_not_leave_anybody_waiting() {
 }
 
 #[test]
+fn each_verb_asks_for_what_it_is_called_and_says_how_the_service_was_and_is() {
+    let up = Play { state: ("active", "running", 43), ..Play::default() };
+    let reset = Play { result: "reset", ..Play::default() };
+    for (verb, play, asked, said) in [
+        (
+            UnitVerb::Start,
+            Play::default(),
+            ("start", "web.service fail"),
+            "started web.service: it was failed (failed) and is active (running) as process 44",
+        ),
+        (
+            UnitVerb::Stop,
+            up.clone(),
+            ("stop", "web.service fail"),
+            "stopped web.service: it was active (running) as process 43 and is inactive (dead)",
+        ),
+        (
+            UnitVerb::Reload,
+            up.clone(),
+            ("reload", "web.service fail"),
+            "reloaded web.service: it was active (running) as process 43 and is active (running) as process 43",
+        ),
+        (
+            UnitVerb::ResetFailed,
+            reset,
+            ("reset", "web.service"),
+            "forgot the failure of web.service: it was failed (failed) and is inactive (dead)",
+        ),
+        (
+            UnitVerb::Freeze,
+            up.clone(),
+            ("freeze", "web.service "),
+            "froze web.service: it was active (running) as process 43 and is active (frozen) as process 43",
+        ),
+        (
+            UnitVerb::Thaw,
+            Play { freezer: "frozen", ..up },
+            ("thaw", "web.service "),
+            "thawed web.service: it was active (frozen) as process 43 and is active (running) as process 43",
+        ),
+    ] {
+        let play = Play { asked: Arc::default(), ..play };
+        assert_eq!(perform(&play, verb).unwrap().to_string(), said);
+        let (method, what) = asked;
+        assert_eq!(*play.asked.lock().unwrap(), [(method.to_owned(), what.to_owned())]);
+    }
+}
+
+#[test]
+fn what_would_stop_a_protected_unit_too_is_refused() {
+    let needed =
+        Play { required_by: vec!["app.target".to_owned(), "ssh.service".to_owned()], ..Play::default() };
+    let rival = Play { conflicts: vec!["dbus.socket".to_owned()], ..Play::default() };
+    for (verb, play, expected) in [
+        (UnitVerb::Stop, &needed, Some("a stop of web.service would stop ssh.service too")),
+        (UnitVerb::Restart, &needed, Some("a restart of web.service would stop ssh.service too")),
+        (UnitVerb::Start, &needed, None),
+        (UnitVerb::Start, &rival, Some("a start of web.service would stop dbus.socket too")),
+        (UnitVerb::Stop, &rival, None),
+    ] {
+        play.asked.lock().unwrap().clear();
+        let result = perform(play, verb).map_err(|error| error.to_string());
+        assert_eq!(result.is_ok(), expected.is_none(), "{verb:?}: {result:?}");
+        if let Some(expected) = expected {
+            assert!(result.unwrap_err().contains(expected));
+            assert!(play.asked.lock().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_service_that_knows_no_reload_is_not_asked_for_one() {
+    let said = perform(&Play::default(), UnitVerb::Reload).unwrap_err().to_string();
+    assert!(said.starts_with("refused: systemd cannot reload web.service"), "{said}");
+}
+
+#[test]
+fn limits_are_read_and_set_for_this_boot_only() {
+    let play = Play::default();
+    let unit = "web.service".parse().unwrap();
+    let wanted = LimitProperties(vec![("MemoryMax".to_owned(), 1 << 30)]);
+    let (before, after) = with_systemd(&play, 3, |systemd| {
+        let before = systemd.limits(&unit, &wanted).unwrap();
+        systemd.set_limits(&unit, &wanted).unwrap();
+        (before, systemd.limits(&unit, &wanted).unwrap())
+    });
+    assert_eq!(before.0, LimitProperties(vec![("MemoryMax".to_owned(), u64::MAX)]));
+    assert_eq!(before.1, "/system.slice/web.service");
+    assert_eq!(after.0, wanted);
+    assert_eq!(*play.asked.lock().unwrap(), [("MemoryMax true".to_owned(), "web.service".to_owned())]);
+}
+
+#[test]
 fn without_systemd_the_error_says_where_it_was_looked_for() {
     let directory = tempfile::tempdir().unwrap();
     let private = directory.path().join("private");
     let bus = Some("unix:path=/nowhere/at/all");
     let systemd = Systemd { private: private.clone(), bus, answer_within: WITHIN };
-    let error = systemd.restart(&"web.service".parse().unwrap(), WITHIN, || Ok(())).unwrap_err();
+    let error =
+        systemd.perform(UnitVerb::Restart, &"web.service".parse().unwrap(), WITHIN, || Ok(())).unwrap_err();
     let said = telemetry::with_causes(&error);
     let expected =
         format!("connecting to systemd at {} (is it this host's PID 1?) failed: ", private.display());

@@ -6,8 +6,8 @@ use super::*;
 
 fn start(text: &str, deadline: Duration) -> ExecutorThread {
     let document = Document::from_text(Path::new("policy.yaml"), text);
-    ExecutorThread::start(Policy::read(&document).unwrap(), None, || Timestamp::from_secs(1), deadline)
-        .unwrap()
+    let policy = Policy::read(&document).unwrap();
+    ExecutorThread::start(policy, None, || Timestamp::from_secs(1), deadline, None).unwrap()
 }
 
 fn process(pid_file: &Path, command: &str) -> String {
@@ -72,4 +72,26 @@ fn a_policy_is_replaced_while_the_thread_runs_and_what_was_spent_stays_spent() {
     executor.policy().replace(policy(&text));
     let refused = executor.perform(&action).unwrap_err().to_string();
     assert!(refused.contains("1 per 1h"), "{refused}");
+}
+
+#[test]
+fn what_was_taken_out_of_the_policy_s_file_is_refused_without_a_reload() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.yaml");
+    let text = process(&directory.path().join("web.pid"), "[/bin/sleep, \"1000\"]");
+    std::fs::write(&file, &text).unwrap();
+    let trust = Trust::invoking_user();
+    let policy = Policy::read(&Document::open(&file, trust).unwrap()).unwrap();
+    let clock = || Timestamp::from_secs(1);
+    let mut executor =
+        ExecutorThread::start(policy, None, clock, Duration::from_secs(20), Some(trust)).unwrap();
+    let action = Action::RestartProcess { process: "web".into() };
+    assert!(executor.perform(&action).is_ok());
+    for narrowed in ["processes: []\n", "nonsense: 1\n"] {
+        std::fs::write(&file, narrowed).unwrap();
+        let refused = executor.perform(&action);
+        assert!(matches!(refused, Err(ActionError::Refused { .. })), "{refused:?}");
+    }
+    std::fs::write(&file, &text).unwrap();
+    assert!(executor.perform(&action).is_ok());
 }

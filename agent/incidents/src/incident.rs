@@ -19,6 +19,10 @@ pub enum Source {
     Alert,
     /// A guard.
     Guard,
+    /// Somebody who was asked.
+    Person,
+    /// What was looked at before anything was done.
+    Evidence,
     /// The script of a runbook.
     Script,
     /// The executor: the host was changed, or a change was refused or failed.
@@ -35,6 +39,8 @@ impl Source {
         match self {
             Self::Alert => "alert",
             Self::Guard => "guard",
+            Self::Person => "person",
+            Self::Evidence => "evidence",
             Self::Script => "script",
             Self::Action => "action",
             Self::Verification => "verification",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use telemetry::{RunOutcome, format_duration};
 
-use crate::{Incident, Source};
+use crate::{Entry, Incident, Source};
 
 /// Writes the draft as Markdown. `host` is the host's name, as people know it.
 pub fn draft(incident: &Incident, host: &str) -> String {
@@ -22,6 +22,7 @@ pub fn draft(incident: &Incident, host: &str) -> String {
         "TODO: who noticed, what did not work for them, how much of the error budget it took.".into(),
     );
     section("## Timeline", timeline(incident));
+    section("## Guards", guards(incident));
     section("## Detection", detection(incident));
     section("## Root cause", "TODO: the cause, and why it was possible. The timeline shows symptoms.".into());
     section("## Repair", repair(incident));
@@ -44,6 +45,8 @@ fn summary(incident: &Incident, host: &str) -> String {
         Some(RunOutcome::Escalated) => "The automatic repair did not work; it was escalated to a person.",
         Some(RunOutcome::Refused) => "A guard refused the automatic repair.",
         Some(RunOutcome::Observed) => "The runbook only observes; nothing was run.",
+        Some(RunOutcome::Shadowed) => "The runbook only simulates; the script ran, and nothing was changed.",
+        Some(RunOutcome::Denied) => "Nobody approved the automatic repair.",
         Some(RunOutcome::Skipped) => "The script found nothing to do.",
         Some(RunOutcome::Interrupted) => "The automatic repair was interrupted.",
         None => "No runbook answered.",
@@ -53,15 +56,46 @@ fn summary(incident: &Incident, host: &str) -> String {
 
 fn timeline(incident: &Incident) -> String {
     let mut table = "| Time (UTC) | Since start | Source | Event |\n|---|---:|---|---|".to_owned();
-    for entry in &incident.timeline {
+    // A run asks two dozen guards at once; those that let it pass are one row, and told below.
+    for entries in incident.timeline.chunk_by(|one, next| one.at == next.at && allows(one) && allows(next)) {
+        let Some(entry) = entries.first() else { continue };
         let since = format_duration(entry.at.since(incident.started));
-        let text = entry.text.replace('|', "\\|").replace('\n', " ");
+        let text = match entries.len() {
+            1 => entry.text.replace('|', "\\|").replace('\n', " "),
+            several => format!("{several} guards allow; their values are below"),
+        };
         let _ = write!(table, "\n| {} | {since} | {} | {text} |", entry.at, entry.source.as_str());
     }
     if incident.entries_left_out > 0 {
         let _ = write!(table, "\n\n{} further entries were left out.", incident.entries_left_out);
     }
     table
+}
+
+/// What each guard said and by which values, those that refuse first.
+fn guards(incident: &Incident) -> String {
+    let asked: Vec<&Entry> = incident.timeline.iter().filter(|entry| entry.source == Source::Guard).collect();
+    let mut text = String::new();
+    for entries in asked.chunk_by(|one, next| one.at == next.at) {
+        let Some(first) = entries.first() else { continue };
+        let refusing = entries.iter().filter(|entry| refuses(entry));
+        let _ = write!(text, "At {}:\n\n", first.at);
+        for entry in refusing.chain(entries.iter().filter(|entry| !refuses(entry))) {
+            let _ = writeln!(text, "- {}", entry.text.replace('\n', " "));
+        }
+        text.push('\n');
+    }
+    if text.is_empty() { "None was asked.".to_owned() } else { text.trim_end().to_owned() }
+}
+
+fn allows(entry: &Entry) -> bool {
+    entry.source == Source::Guard && !refuses(entry)
+}
+
+/// Whether it is a guard that held the repair back; its values, which follow, may say anything.
+fn refuses(entry: &Entry) -> bool {
+    let verdict = entry.text.split_once(": ").map_or(entry.text.as_str(), |(verdict, _)| verdict);
+    entry.source == Source::Guard && verdict.ends_with(" refuses")
 }
 
 fn detection(incident: &Incident) -> String {
@@ -101,8 +135,7 @@ fn lessons(incident: &Incident) -> String {
         Some(outcome) => lines.push(format!("- Badly: the automatic repair ended as {outcome}.")),
         None => lines.push("- Badly: there was no runbook for this alert.".to_owned()),
     }
-    let refused =
-        incident.timeline.iter().filter(|e| e.source == Source::Guard && e.text.contains(" refuses: "));
+    let refused = incident.timeline.iter().filter(|entry| refuses(entry));
     lines.extend(refused.map(|entry| format!("- A guard held the repair back: {}.", entry.text)));
     lines.push("- TODO: what else helped or stood in the way.".to_owned());
     lines.join("\n")
@@ -122,7 +155,7 @@ fn actions(incident: &Incident) -> String {
 mod tests {
     use super::*;
     use crate::record::tests::{alert, repaired_incident, second};
-    use telemetry::AlertState;
+    use telemetry::{AlertState, RunStep};
 
     #[test]
     fn the_draft_of_a_repaired_incident_holds_every_fact_of_the_record() {
@@ -138,6 +171,45 @@ mod tests {
         for entry in &incident.timeline {
             assert!(text.contains(&entry.text), "{}", entry.text);
         }
+    }
+
+    #[test]
+    fn the_guards_are_told_with_their_values_and_do_not_drown_the_timeline() {
+        let mut incident = Incident::open("1".into(), alert(AlertState::Firing, 0).labels, second(0));
+        for (at, guard, allowed, reason) in [
+            (1, "cooldown", true, "never run before"),
+            (1, "attempts", true, "0 of 3 per 1h"),
+            (1, "condition", true, "up refuses: 1"),
+            (9, "window", true, "always"),
+            (9, "cooldown", false, "4m of 5m are left"),
+        ] {
+            let (guard, reason) = (guard.to_owned(), reason.to_owned());
+            let (source, text) = crate::sentence(&RunStep::Guard { guard, allowed, reason });
+            incident.add(second(at), source, text);
+        }
+        let text = draft(&incident, "h");
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains("| guard |")).collect();
+        let row = |at: i64, text: &str| format!("| {} | {at}s | guard | {text} |", second(at));
+        assert_eq!(
+            rows,
+            [
+                row(1, "3 guards allow; their values are below"),
+                row(9, "window allows: always"),
+                row(9, "cooldown refuses: 4m of 5m are left"),
+            ]
+        );
+        let told = format!(
+            "## Guards\n\nAt {}:\n\n- cooldown allows: never run before\n- attempts allows: 0 of 3 per 1h\n\
+             - condition allows: up refuses: 1\n\nAt {}:\n\n- cooldown refuses: 4m of 5m are left\n- window allows: always\n\n##",
+            second(1),
+            second(9)
+        );
+        assert!(text.contains(&told), "{text}");
+        let held = text.lines().filter(|line| line.starts_with("- A guard held the repair back"));
+        assert_eq!(
+            held.collect::<Vec<_>>(),
+            ["- A guard held the repair back: cooldown refuses: 4m of 5m are left."]
+        );
     }
 
     #[test]

@@ -99,14 +99,12 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn alert(state: AlertState, at: i64) -> Alert {
+        let labels = [("alertname", "WebDown"), ("web", "a")].into_iter().collect();
         Alert {
-            labels: [("alertname", "WebDown"), ("web", "a")].into_iter().collect(),
             annotations: [("summary".to_owned(), "web a is down".to_owned())].into(),
-            state,
-            value: 0.0,
-            active_at: second(0),
             fired_at: (state != AlertState::Pending).then(|| second(2)),
             resolved_at: (state == AlertState::Resolved).then(|| second(at)),
+            ..Alert::new(labels, state, second(0))
         }
     }
 
@@ -127,19 +125,26 @@ pub(crate) mod tests {
                     stage: Stage::Auto,
                     script: "restart-process.rhai".into(),
                     script_sha256: "ab".repeat(32),
+                    target: String::new(),
+                    runbook_sha256: String::new(),
+                    touches: Vec::new(),
                 },
             ),
             step(
                 3,
                 RunStep::Guard { guard: "cooldown".into(), allowed: true, reason: "never run before".into() },
             ),
-            step(4, RunStep::ActionIntended { number: 1, action: "restart process web".into() }),
+            step(
+                4,
+                RunStep::ActionIntended { number: 1, action: "restart process web".into(), simulated: false },
+            ),
             step(
                 5,
                 RunStep::ActionDone {
                     number: 1,
                     ok: true,
                     outcome: "started as pid 7".into(),
+                    answer: None,
                     took: Duration::from_millis(12),
                 },
             ),

@@ -1,40 +1,56 @@
 //! Decides whether a run may start.
 //!
 //! Guards judge; they do not act, wait or read the clock. All of them are asked even when one has refused, and each
-//! gives its reason with values, because the reasons are what the operator reads at three in the morning. They count by
-//! runbook: a runbook's parameters are fixed, so the runbook is the target.
+//! gives its reason with values, because the reasons are what the operator reads at three in the morning. What they judge
+//! by and nobody could find out is a refusal, not a pass. A start counts from the moment its event is written down, so
+//! two runs that are judged one after the other see each other.
+
+mod alerts;
+mod budgets;
+mod concurrency;
+mod host;
 
 use std::time::Duration;
 
 use executor::Budget;
-use telemetry::{RunOutcome, Timestamp, format_duration};
+use telemetry::Timestamp;
 
-use crate::history::{Attempt, History};
-use crate::runbook::Guards;
+use crate::circumstances::{Circumstances, Subject};
+use crate::history::History;
 
-/// The longest that failed runs can put off the next one.
-const MAX_BACKOFF: Duration = Duration::from_hours(1);
+/// What holds for all runbooks of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostGuards {
+    /// How many runs may act at a time.
+    pub at_once: usize,
+    /// How many runs may begin to act in a window.
+    pub starts: Budget,
+}
 
-/// An alert that was seen firing longer ago may be about a host that has changed since.
-const MAX_AGE: Duration = Duration::from_mins(1);
+impl HostGuards {
+    /// The largest budget of starts that can be counted.
+    pub const MAX_STARTS: u32 = crate::history::MAX_HOST_STARTS;
+}
 
-/// More runs than this on one host within the window mean that something larger is wrong.
-const STORM_RUNS: usize = 10;
-const STORM_WINDOW: Duration = Duration::from_mins(10);
+impl Default for HostGuards {
+    fn default() -> Self {
+        Self { at_once: 2, starts: Budget { at_most: 20, per: Duration::from_hours(1) } }
+    }
+}
 
-/// What a guard is asked about.
+/// What guards are asked about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question<'a> {
-    /// The runbook's name.
-    pub(crate) runbook: &'a str,
-    /// Its guards' settings.
-    pub(crate) guards: &'a Guards,
-    /// Whether an operator has stopped all repairs.
-    pub(crate) frozen: bool,
+    /// The alert, and the runbook with its parameters filled in.
+    pub(crate) subject: &'a Subject<'a>,
+    /// How things are.
+    pub(crate) circumstances: &'a Circumstances,
+    /// What holds for all runbooks.
+    pub(crate) settings: &'a HostGuards,
     /// Whether the run journal takes events.
     pub(crate) journal_writable: bool,
-    /// When the alert was last seen firing.
-    pub(crate) seen_firing: Timestamp,
+    /// Whether the script's risk is low, or it restores the service: no error budget holds that back.
+    pub(crate) spares_error_budget: bool,
 }
 
 /// What a guard says.
@@ -50,108 +66,155 @@ fn verdict(allowed: bool, reason: impl Into<String>) -> Verdict {
     Verdict { allowed, reason: reason.into() }
 }
 
+fn allow(reason: impl Into<String>) -> Verdict {
+    verdict(true, reason)
+}
+
+fn refuse(reason: impl Into<String>) -> Verdict {
+    verdict(false, reason)
+}
+
 /// One guard.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     /// Its name in the journal.
-    pub(crate) name: &'static str,
-    /// Judges.
-    pub(crate) judge: fn(&Question<'_>, &History, Timestamp) -> Verdict,
+    pub name: &'static str,
+    /// What it refuses, as the reference says.
+    pub refuses: &'static str,
+    /// The key that sets it, if any does.
+    pub set_by: &'static str,
+    judge: fn(&Question<'_>, &History, Timestamp) -> Verdict,
 }
 
-/// All guards, in the order in which they are recorded.
-pub(crate) const GUARDS: &[Guard] = &[
-    Guard { name: "kill switch", judge: kill_switch },
-    Guard { name: "journal", judge: journal },
-    Guard { name: "one at a time", judge: one_at_a_time },
-    Guard { name: "cooldown", judge: cooldown },
-    Guard { name: "attempts", judge: attempts },
-    Guard { name: "freshness", judge: freshness },
-    Guard { name: "storm", judge: storm },
+const fn guard(
+    name: &'static str,
+    set_by: &'static str,
+    refuses: &'static str,
+    judge: fn(&Question<'_>, &History, Timestamp) -> Verdict,
+) -> Guard {
+    Guard { name, refuses, set_by, judge }
+}
+
+/// The guard that a run must still pass when all have let it: a place may be gone between looking and taking.
+pub(crate) const FLEET_LOCK: &str = "fleet lock";
+
+/// All guards, in the order in which they are asked and recorded.
+pub const GUARDS: &[Guard] = &[
+    guard("kill switch", "`hostmend freeze`", "every run while repairs are frozen", host::kill_switch),
+    guard("journal", "", "every run when the run journal takes no events", host::journal),
+    guard(
+        TRUST,
+        "`trust`",
+        "an alert that depends on what others say, unless the runbook trusts them",
+        alerts::trust,
+    ),
+    guard(
+        "parameters",
+        "`grants`",
+        "a parameter that the alert's labels chose and no grant reaches",
+        alerts::parameters,
+    ),
+    guard(
+        "freshness",
+        "",
+        "an alert not seen firing within 1m, or across a step of the clock",
+        alerts::freshness,
+    ),
+    guard(
+        "flapping",
+        "`guards.flapping`",
+        "an alert that keeps coming and going; the alert itself goes on",
+        alerts::flapping,
+    ),
+    guard(
+        "condition",
+        "`guards.only_if`",
+        "a run while the expression has no result or cannot be had",
+        alerts::only_if,
+    ),
+    guard("window", "`guards.window`", "a run outside of its hours", host::window),
+    guard(
+        "operator",
+        "`guards.ignore`",
+        "what people or programs in their stead hold: a unit that a person stopped (always), a package run, a login",
+        host::holds,
+    ),
+    guard("other controllers", "", "a target that another program looks after", host::owners),
+    guard(
+        "dependencies",
+        "`guards.depends_on`",
+        "a repair of what depends on something that is not well",
+        host::dependencies,
+    ),
+    guard(
+        "starvation",
+        "`guards.pressure_full`",
+        "a run on a host where everything waits for a resource",
+        host::starvation,
+    ),
+    guard("one at a time", "", "a second run of a runbook beside the first", concurrency::one_at_a_time),
+    guard("one per target", "", "a run on what another run may be changing", concurrency::one_per_target),
+    guard("at once", "`remediation.at_once`", "more runs at a time on this host", concurrency::at_once),
+    guard(
+        "conflict",
+        "`hostmend unfreeze TARGET`",
+        "a target that two runbooks changed within 1h of each other, to both",
+        concurrency::conflict,
+    ),
+    guard(
+        "cooldown",
+        "`guards.cooldown`, `guards.backoff`",
+        "a run too soon after the last one; doubled by each run in a row after which it did not stay well",
+        budgets::cooldown,
+    ),
+    guard(
+        "attempts",
+        "`guards.attempts`, `guards.stable`",
+        "more runs than the budget of a runbook and its target; they count until it has stayed well",
+        budgets::attempts,
+    ),
+    guard("starts", "`remediation.starts`", "more runs than the budget of this host", budgets::starts),
+    guard(
+        "storm",
+        "",
+        "any run after 10 runs within 10m on this host: something larger is wrong",
+        budgets::storm,
+    ),
+    guard(
+        "error budget",
+        "`guards.error_budget`",
+        "a run when too little of the budget is left, unless its risk is low or it restores the service",
+        budgets::error_budget,
+    ),
+    guard(
+        FLEET_LOCK,
+        "`guards.fleet_lock`",
+        "a run while as many hosts of the group act as may",
+        concurrency::fleet_lock,
+    ),
 ];
 
-/// No run while an operator has stopped repairs.
-fn kill_switch(question: &Question<'_>, _: &History, _: Timestamp) -> Verdict {
-    let reason = if question.frozen { "repairs are frozen by an operator" } else { "repairs are not frozen" };
-    verdict(!question.frozen, reason)
+/// The guard that is asked before the host is looked at.
+pub(crate) const TRUST: &str = "trust";
+
+/// That an alert depends on somebody whom the runbook does not trust, if it does. No other guard can mend that.
+pub(crate) fn distrusts(subject: &Subject<'_>) -> Option<(&'static str, Verdict)> {
+    let verdict = alerts::trusted(subject);
+    (!verdict.allowed).then_some((TRUST, verdict))
 }
 
-/// No run that could not be written down.
-fn journal(question: &Question<'_>, _: &History, _: Timestamp) -> Verdict {
-    let writable = question.journal_writable;
-    let reason =
-        if writable { "the run journal takes events" } else { "the run journal takes no more events" };
-    verdict(writable, reason)
+/// What every guard says, in the order of [`GUARDS`].
+pub(crate) fn judge(
+    question: &Question<'_>,
+    history: &History,
+    now: Timestamp,
+) -> Vec<(&'static str, Verdict)> {
+    GUARDS.iter().map(|guard| (guard.name, (guard.judge)(question, history, now))).collect()
 }
 
-/// No second run of a runbook beside the first.
-fn one_at_a_time(question: &Question<'_>, history: &History, _: Timestamp) -> Verdict {
-    match history.open().find(|(_, open)| open.started && open.runbook == question.runbook) {
-        Some((run, _)) => verdict(false, format!("run {run} has not ended")),
-        None => verdict(true, "no other run of this runbook"),
-    }
-}
+pub(crate) use budgets::attempts_within;
 
-/// A pause after each run, longer after failed ones.
-fn cooldown(question: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
-    let past = || history.attempts(question.runbook);
-    let last_end = past().map(|attempt| attempt.ended.map_or(attempt.started, |(at, _)| at)).max();
-    let Some(last_end) = last_end else { return verdict(true, "this runbook has not run yet") };
-    let failed_in_a_row = past().take_while(|attempt| !is_success(attempt)).count();
-    let doublings = u32::try_from(failed_in_a_row.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
-    let base = question.guards.cooldown;
-    let pause = base.saturating_mul(1 << doublings).min(MAX_BACKOFF.max(base));
-    let ends = last_end.plus(pause);
-    let after = match failed_in_a_row {
-        0 => String::new(),
-        failed => format!(" after {failed} runs in a row that did not repair"),
-    };
-    let pause = format_duration(pause);
-    if now < ends {
-        verdict(false, format!("{} left of {pause}{after}", format_duration(ends.since(now))))
-    } else {
-        verdict(true, format!("the pause of {pause}{after} is over"))
-    }
-}
-
-fn is_success(attempt: &Attempt) -> bool {
-    matches!(attempt.ended, Some((_, RunOutcome::Repaired | RunOutcome::Skipped)))
-}
-
-/// At most so many runs of a runbook in a window.
-fn attempts(question: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
-    let budget = question.guards.attempts;
-    let counted = attempts_within(budget, question.runbook, history, now);
-    verdict(counted < budget.at_most as usize, format!("{counted} of {budget} used"))
-}
-
-/// How many runs of a runbook count against its budget. A start that seems to lie in the future counts: the clock has
-/// jumped back over it.
-pub(crate) fn attempts_within(budget: Budget, runbook: &str, history: &History, now: Timestamp) -> usize {
-    history.attempts(runbook).filter(|attempt| attempt.started.plus(budget.per) > now).count()
-}
-
-/// No run on an alert that was not seen firing just now.
-fn freshness(question: &Question<'_>, _: &History, now: Timestamp) -> Verdict {
-    let (age, ahead) = (now.since(question.seen_firing), question.seen_firing.since(now));
-    if ahead > MAX_AGE {
-        return verdict(
-            false,
-            format!("seen firing {} in the future: the clock has jumped", format_duration(ahead)),
-        );
-    }
-    verdict(
-        age <= MAX_AGE,
-        format!("seen firing {} ago, at most {}", format_duration(age), format_duration(MAX_AGE)),
-    )
-}
-
-/// At most so many runs on this host in a window.
-fn storm(_: &Question<'_>, history: &History, now: Timestamp) -> Verdict {
-    let counted = history.all_attempts().filter(|attempt| attempt.started.plus(STORM_WINDOW) > now).count();
-    let reason = format!("{counted} of {STORM_RUNS} per {} on this host used", format_duration(STORM_WINDOW));
-    verdict(counted < STORM_RUNS, reason)
-}
-
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;

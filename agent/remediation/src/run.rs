@@ -1,49 +1,80 @@
 //! From a firing alert to a verified repair.
 //!
-//! A run passes the guards, lets the script ask, performs what is granted, and believes nothing before the verification
-//! holds. Every step is an event, in the journal before it is anywhere else; an action whose intention cannot be written
-//! down is not performed. One run at a time.
+//! The [`Remediator`] coordinates: it finds the runbook, asks the guards, writes the start down and hands a [`Run`] over, which
+//! somebody performs on a thread of its own. The coordinator never waits for one. Every step is an event, in the journal
+//! before it is anywhere else; an action whose intention cannot be written down is not performed.
 
+mod changes;
+mod chronicle;
+mod decision;
+mod evidence;
+mod foresight;
+mod news;
+mod performance;
+mod places;
+mod recovery;
+mod refusals;
+mod replay;
 mod session;
+mod standings;
+mod taking_back;
 #[cfg(test)]
 mod tests;
+mod verification;
+mod wellness;
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use telemetry::{Alert, AlertState, Labels, RunEvent, RunId, RunOutcome, RunStep, Stage, Timestamp};
+use telemetry::{Alert, AlertState, RunId, RunOutcome, RunStep, Stage, Timestamp, with_causes};
 
-use crate::guard::{GUARDS, Question, Verdict, attempts_within};
-use crate::ledger::{Ledger, LedgerError};
+use crate::circumstances::{Circumstances, Subject};
+use crate::fleet_lock::FleetLock;
+use crate::guard::{self, HostGuards, Question, Verdict, attempts_within};
+use crate::header::{Class, Risk};
+use crate::ledger::Ledger;
 use crate::runbook::Runbook;
 use crate::runner::Sandbox;
 use crate::script::Script;
 use crate::world::World;
-use session::{Ended, ScriptRun};
+use chronicle::{Chronicle, locked};
+use decision::Waiting;
+pub use decision::{Decision, Undecided, WaitingRun};
+pub use foresight::{Explanation, GuardSays, Plan};
+use news::News;
+pub use performance::Run;
+use places::Places;
+use refusals::Refusals;
+pub use standings::{RunbookStanding, standings_of};
+pub use wellness::Look;
+use wellness::Wellness;
 
-/// How often a verification is asked again.
-const VERIFY_EVERY: Duration = Duration::from_millis(250);
-
-/// Alerts whose last refusal or observation is remembered, so that it is told once and not at every evaluation. At the
-/// limit all are forgotten and told once more.
-const MAX_TOLD: usize = 10_000;
+/// Guards whose refusal is over when another run is. The alert is considered again then, so that they are no news.
+const PASSING: [&str; 3] = ["one at a time", "one per target", "at once"];
 
 /// Answers alerts with runbooks.
 #[derive(Debug)]
 pub struct Remediator {
     runbooks: Vec<Runbook>,
     scripts: BTreeMap<String, Script>,
-    ledger: Ledger,
+    ledger: Arc<Mutex<Ledger>>,
     sandbox: Sandbox,
-    told: HashMap<(String, Labels), Told>,
+    guards: HostGuards,
+    places: Places,
+    news: News,
+    refusals: Refusals,
+    wellness: Wellness,
+    waiting: BTreeMap<RunId, Waiting>,
     runs: u64,
 }
 
-/// What was last said about an alert without running anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
-    active_at: Timestamp,
-    refused_by: Vec<&'static str>,
+/// What has become of a firing alert.
+#[derive(Debug)]
+pub enum Considered {
+    /// Nothing is run, and all of it is told.
+    Told(RunOutcome),
+    /// A run has begun, and is to be performed.
+    Begun(Box<Run>),
 }
 
 impl Remediator {
@@ -54,7 +85,19 @@ impl Remediator {
         ledger: Ledger,
         sandbox: Sandbox,
     ) -> Self {
-        Self { runbooks, scripts, ledger, sandbox, told: HashMap::new(), runs: 0 }
+        Self {
+            runbooks,
+            scripts,
+            ledger: Arc::new(Mutex::new(ledger)),
+            sandbox,
+            guards: HostGuards::default(),
+            places: Places::default(),
+            news: News::default(),
+            refusals: Refusals::default(),
+            wellness: Wellness::default(),
+            waiting: BTreeMap::new(),
+            runs: 0,
+        }
     }
 
     /// Answers by other runbooks and scripts from now on. What is remembered of runs and alerts stays.
@@ -62,100 +105,238 @@ impl Remediator {
         (self.runbooks, self.scripts) = (runbooks, scripts);
     }
 
+    /// Holds all runbooks of this host to these limits from now on.
+    pub fn guard_by(&mut self, guards: HostGuards) {
+        self.guards = guards;
+    }
+
+    /// Agrees by this lock with other hosts from now on. Without one, runbooks that ask for a place are refused.
+    pub fn agree_by(&mut self, lock: Option<Arc<dyn FleetLock>>) {
+        self.places.agree_by(lock);
+    }
+
+    /// Refusals that were not told of, because too many came in a minute.
+    pub fn untold_refusals(&self) -> u64 {
+        self.refusals.untold()
+    }
+
     /// The journal.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        locked(&self.ledger)
     }
 
-    /// Closes the runs that the agent's end has cut off. To be called once, before the first alert.
-    pub fn recover(&mut self, world: &mut dyn World) {
-        let cut_off: Vec<_> =
-            self.ledger.history().open().map(|(run, open)| (run.clone(), open.clone())).collect();
-        for (run, open) in cut_off {
-            let reason = match open.uncertain.as_slice() {
-                [] => "the agent ended before the run did".to_owned(),
-                uncertain => format!(
-                    "the agent ended before the run did; it is not known whether this was done: {}",
-                    uncertain.join(", ")
-                ),
-            };
-            self.tell(world, &run, RunStep::Finished { outcome: RunOutcome::Interrupted, reason });
-        }
-    }
-
-    /// Answers a firing alert, and returns when the run is over.
+    /// Answers a firing alert.
     ///
     /// None if no runbook matches; if the alert no longer fires, or was not seen firing since the runbook's last run, so
-    /// that nothing is known of its effect; or if nothing was run and nothing has changed since this was last told: the
-    /// same guards still refuse the same alert, or its runbook only observes. May be called at every evaluation.
-    pub fn respond(&mut self, world: &mut dyn World, alert: &Alert) -> Option<RunOutcome> {
+    /// that nothing is known of its effect; if it has to wait until another run is over or a person has decided; or if
+    /// nothing was run and nothing has changed since this was last told: the same guards still refuse the same alert, or its
+    /// runbook only observes; or while a person's denial holds. May be called at every evaluation.
+    pub fn consider(&mut self, world: &mut dyn World, alert: &Alert) -> Option<Considered> {
         if alert.state != AlertState::Firing {
             return None;
         }
-        let runbook = self.runbooks.iter().find(|runbook| runbook.answers(&alert.labels))?.clone();
-        let Some(script) = self.scripts.get(&runbook.script).cloned() else {
-            tracing::error!(
-                runbook = runbook.name,
-                script = runbook.script,
-                "a runbook's script was not loaded"
-            );
-            return None;
-        };
+        let (runbook, script) = self.answer_to(alert)?;
         let seen_firing = world.seen_firing(alert)?;
-        if self.predates_last_run(&runbook, seen_firing, world.now()) {
+        let now = world.now();
+        if self.predates_last_run(&runbook, seen_firing, now)
+            || self.waits_for(&runbook, alert)
+            || self.news.denial(&runbook, &script, alert, now).is_some()
+        {
             return None;
         }
-        let verdicts = self.judge(world, &runbook, seen_firing);
-        let refusals: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.allowed).collect();
-        let refused_by: Vec<&'static str> = refusals.iter().map(|(name, _)| *name).collect();
-        let runs = refused_by.is_empty() && runbook.stage == Stage::Auto;
-        if !self.is_news(&runbook, alert, runs, &refused_by) {
+        let subject = Subject { alert, runbook: &runbook };
+        // Decided before the host is looked at: that takes long, and anybody may send what an alert is made of.
+        let mut verdicts = match guard::distrusts(&subject) {
+            Some(_) if self.refusals.knows_untrusted(&runbook.name, alert, world.now()) => return None,
+            Some(refusal) => vec![refusal],
+            None => self.judge(world, &subject, seen_firing, None),
+        };
+        if refused_by(&verdicts).iter().any(|name| PASSING.contains(name)) {
             return None;
         }
-        let run = self.announce(world, &runbook, &script, alert, &verdicts);
-        let (outcome, reason) = if !refusals.is_empty() {
-            let reasons: Vec<String> =
-                refusals.iter().map(|(name, verdict)| format!("{name}: {}", verdict.reason)).collect();
-            (RunOutcome::Refused, reasons.join("; "))
+        let run = self.next_id(world.now());
+        if runbook.stage == Stage::Auto {
+            self.places.claim(&runbook, &run, &mut verdicts, world.now());
+        }
+        let considered = self.answer(world, (runbook, script), alert, &run, &verdicts);
+        if !matches!(considered, Some(Considered::Begun(_))) {
+            self.places.give_back(&run, world.now());
+        }
+        considered
+    }
+
+    /// Runs, asks or tells why not, if that is news.
+    fn answer(
+        &mut self,
+        world: &mut dyn World,
+        (runbook, script): (Runbook, Script),
+        alert: &Alert,
+        run: &RunId,
+        verdicts: &[(&'static str, Verdict)],
+    ) -> Option<Considered> {
+        let refused_by = refused_by(verdicts);
+        let (refused, untrusted) = (!refused_by.is_empty(), refused_by == [guard::TRUST]);
+        if !refused && runbook.stage != Stage::Observe {
+            self.news.runs(&runbook, alert);
+        } else if !self.news.is_new(&runbook, alert, refused_by)
+            || (refused && !self.refusals.may_be_told(untrusted, world.now()))
+        {
+            return None;
+        }
+        let chronicle = self.announce(world, run, &runbook, &script, alert, verdicts);
+        let (outcome, reason) = if let Some(reason) = Self::refusal(verdicts) {
+            (RunOutcome::Refused, reason)
         } else if runbook.stage == Stage::Observe {
-            let parameters = runbook.printed_parameters();
+            let parameters = runbook.printed_params();
             (RunOutcome::Observed, format!("would have run {} with {parameters}", runbook.script))
         } else if world.seen_firing(alert).is_none() {
             (RunOutcome::Skipped, "the alert resolved by itself".to_owned())
+        } else if runbook.stage == Stage::Ask {
+            match self.ask(world, runbook, script, alert, chronicle.clone()) {
+                Ok(()) => return None,
+                Err(reason) => (RunOutcome::Refused, reason),
+            }
         } else {
-            self.repair(world, &run, &runbook, &script, alert)
+            match self.begin(world, &runbook, script, alert, chronicle.clone()) {
+                Ok(run) => return Some(Considered::Begun(Box::new(run))),
+                Err(reason) => (RunOutcome::Refused, reason),
+            }
         };
-        self.tell(world, &run, RunStep::Finished { outcome, reason });
-        Some(outcome)
+        chronicle.tell(world, RunStep::Finished { outcome, reason });
+        Some(Considered::Told(outcome))
+    }
+
+    /// Closes a run that nobody performs any more, because its thread has died: takes back what it changed, and calls a person.
+    pub fn give_up(&self, world: &mut dyn World, run: &RunId) {
+        let mut reason = "the thread that performed it has died".to_owned();
+        let chronicle = self.chronicle(run.clone());
+        let open =
+            self.ledger().history().open().find(|(open, _)| *open == run).map(|(_, open)| open.clone());
+        if let Some(open) = open {
+            reason = self.wind_up(world, &chronicle, &open, reason);
+        }
+        chronicle.tell(world, RunStep::Finished { outcome: RunOutcome::Interrupted, reason });
+        self.places.give_back(run, world.now());
+    }
+
+    /// The runbook that answers an alert, and its script.
+    fn answer_to(&self, alert: &Alert) -> Option<(Runbook, Script)> {
+        let runbook = self.runbooks.iter().find(|runbook| runbook.answers(&alert.labels))?;
+        let answer = self.as_it_answers(runbook, alert);
+        if answer.is_none() {
+            let (runbook, script) = (&runbook.name, &runbook.script);
+            tracing::error!(runbook, script, "a runbook's script was not loaded");
+        }
+        answer
+    }
+
+    /// A runbook as guards judge it and runs follow it: with what the alert's labels choose, narrowed to what its script
+    /// needs for that, and at the stage in force. None if its script was not loaded.
+    fn as_it_answers(&self, runbook: &Runbook, alert: &Alert) -> Option<(Runbook, Script)> {
+        let script = self.scripts.get(&runbook.script)?;
+        let answer = narrowed(runbook.filled_in(&alert.labels), script);
+        let stage = self.stage_in_force(runbook, script, &answer.targets());
+        Some((Runbook { stage, ..answer }, script.clone()))
+    }
+
+    /// How much the runbook may do by itself to these targets now. Where it is not known what an earlier run has done to one, a
+    /// person decides.
+    fn stage_in_force(&self, runbook: &Runbook, script: &Script, targets: &[String]) -> Stage {
+        let ledger = self.ledger();
+        let stage = ledger.history().standing(runbook, script.sha256()).in_force;
+        let doubted = stage == Stage::Auto && ledger.history().in_doubt(targets).is_some();
+        if doubted { Stage::Ask } else { stage }
+    }
+
+    /// Writes the start down. A start that is not counted would not count against the budget.
+    fn begin(
+        &self,
+        world: &mut dyn World,
+        runbook: &Runbook,
+        script: Script,
+        alert: &Alert,
+        chronicle: Chronicle,
+    ) -> Result<Run, String> {
+        let fitted = script.fit(runbook)?;
+        let attempt = 1 + self.attempts(runbook, world.now());
+        let started = RunStep::Started { parameters: runbook.printed_params() };
+        let recorded = chronicle.record(world, started);
+        recorded.map_err(|error| format!("its start cannot be written down: {}", with_causes(&error)))?;
+        let (alert, sandbox) = (alert.clone(), self.sandbox.clone());
+        let simulated = runbook.stage == Stage::Shadow;
+        let places = self.places.clone();
+        Ok(Run {
+            runbook: fitted,
+            script,
+            alert,
+            attempt,
+            sandbox,
+            chronicle,
+            places,
+            simulated,
+            resumed: None,
+        })
+    }
+
+    /// How many runs of the runbook on its target count against its budget.
+    fn attempts(&self, runbook: &Runbook, now: Timestamp) -> usize {
+        let (budget, target) = (runbook.guards.attempts, runbook.printed_params());
+        attempts_within(budget, &runbook.name, &target, self.ledger().history(), now)
+    }
+
+    fn chronicle(&self, run: RunId) -> Chronicle {
+        Chronicle::new(Arc::clone(&self.ledger), run)
     }
 
     /// Begins a run: what met, and what every guard said.
     fn announce(
-        &mut self,
+        &self,
         world: &mut dyn World,
+        run: &RunId,
         runbook: &Runbook,
         script: &Script,
         alert: &Alert,
         verdicts: &[(&'static str, Verdict)],
-    ) -> RunId {
-        let run = self.next_id(world.now());
+    ) -> Chronicle {
+        let chronicle = self.chronicle(run.clone());
         let matched = RunStep::Matched {
             alert: alert.labels.to_string(),
             runbook: runbook.name.clone(),
             stage: runbook.stage,
             script: runbook.script.clone(),
             script_sha256: script.sha256().to_owned(),
+            target: runbook.printed_params(),
+            runbook_sha256: runbook.sha256.clone(),
+            touches: runbook.targets(),
         };
-        self.tell(world, &run, matched);
-        for (name, verdict) in verdicts {
+        chronicle.tell(world, matched);
+        Self::tell_verdicts(&chronicle, world, verdicts);
+        chronicle
+    }
+
+    /// What let a run pass is told for what it then does; of one that is refused, only what refuses it.
+    fn tell_verdicts(chronicle: &Chronicle, world: &mut dyn World, verdicts: &[(&'static str, Verdict)]) {
+        let refused = verdicts.iter().any(|(_, verdict)| !verdict.allowed);
+        for (name, verdict) in verdicts.iter().filter(|(_, verdict)| !(refused && verdict.allowed)) {
             let (guard, allowed, reason) = ((*name).to_owned(), verdict.allowed, verdict.reason.clone());
-            self.tell(world, &run, RunStep::Guard { guard, allowed, reason });
+            chronicle.tell(world, RunStep::Guard { guard, allowed, reason });
         }
-        run
+    }
+
+    /// Why guards refuse, if any does.
+    fn refusal(verdicts: &[(&'static str, Verdict)]) -> Option<String> {
+        let refusals = verdicts.iter().filter(|(_, verdict)| !verdict.allowed);
+        let reasons: Vec<String> =
+            refusals.map(|(name, verdict)| format!("{name}: {}", verdict.reason)).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     fn predates_last_run(&self, runbook: &Runbook, seen_firing: Timestamp, now: Timestamp) -> bool {
-        let ends = self.ledger.history().attempts(&runbook.name).filter_map(|attempt| attempt.ended);
+        let (ledger, target) = (self.ledger(), runbook.printed_params());
+        let rehearsal = ledger.history().rehearsal(&runbook.name, &target);
+        let runs = ledger.history().attempts(&runbook.name, &target);
+        let runs = runs.chain(rehearsal.filter(|_| runbook.stage == Stage::Shadow));
+        let ends = runs.filter_map(|attempt| attempt.ended);
         // An end in the future is one of before the clock jumped back; the guards refuse for it, and say so.
         ends.map(|(at, _)| at).max().is_some_and(|last| seen_firing <= last && last <= now)
     }
@@ -163,34 +344,32 @@ impl Remediator {
     fn judge(
         &self,
         world: &dyn World,
-        runbook: &Runbook,
+        subject: &Subject<'_>,
         seen_firing: Timestamp,
+        goes_on: Option<&RunId>,
     ) -> Vec<(&'static str, Verdict)> {
-        let question = Question {
-            runbook: &runbook.name,
-            guards: &runbook.guards,
+        let circumstances = Circumstances {
             frozen: world.frozen(),
-            journal_writable: self.ledger.is_writable(),
-            seen_firing,
+            seen_firing: Some(seen_firing),
+            ..world.circumstances(subject)
         };
-        let now = world.now();
-        GUARDS
-            .iter()
-            .map(|guard| (guard.name, (guard.judge)(&question, self.ledger.history(), now)))
-            .collect()
+        let ledger = self.ledger();
+        let question = Question {
+            subject,
+            circumstances: &circumstances,
+            settings: &self.guards,
+            journal_writable: ledger.is_writable(),
+            spares_error_budget: self.spares_error_budget(subject.runbook),
+        };
+        // A run that goes on does not stand in its own way.
+        let others = goes_on.map(|run| ledger.history().without(run));
+        guard::judge(&question, others.as_ref().unwrap_or(ledger.history()), world.now())
     }
 
-    fn is_news(&mut self, runbook: &Runbook, alert: &Alert, runs: bool, refused_by: &[&'static str]) -> bool {
-        let key = (runbook.name.clone(), alert.labels.clone());
-        if runs {
-            self.told.remove(&key);
-            return true;
-        }
-        if self.told.len() >= MAX_TOLD {
-            self.told.clear();
-        }
-        let told = Told { active_at: alert.active_at, refused_by: refused_by.to_vec() };
-        self.told.insert(key, told.clone()) != Some(told)
+    /// Whether no error budget holds the runbook back, as its script says of itself.
+    fn spares_error_budget(&self, runbook: &Runbook) -> bool {
+        let header = self.scripts.get(&runbook.script).map(Script::header);
+        header.is_some_and(|header| header.risk == Risk::Low || header.class == Class::Restore)
     }
 
     /// Unique on this host, and in the order of time.
@@ -198,120 +377,24 @@ impl Remediator {
         loop {
             self.runs += 1;
             let run = RunId(format!("{:012x}-{:04x}", now.as_millis().max(0), self.runs & 0xffff));
-            if !self.ledger.history().remembers(&run) {
+            if !self.ledger().history().remembers(&run) {
                 return run;
             }
         }
     }
-
-    /// Runs the script and verifies.
-    fn repair(
-        &mut self,
-        world: &mut dyn World,
-        run: &RunId,
-        runbook: &Runbook,
-        script: &Script,
-        alert: &Alert,
-    ) -> (RunOutcome, String) {
-        // Written down first: a start that is not counted would not count against the budget.
-        let started = RunStep::Started { parameters: runbook.printed_parameters() };
-        if let Err(error) = self.record(world, run, started) {
-            return (
-                RunOutcome::Refused,
-                format!("its start cannot be written down: {}", telemetry::with_causes(&error)),
-            );
-        }
-        let (budget, now) = (runbook.guards.attempts, world.now());
-        let attempt = attempts_within(budget, &runbook.name, self.ledger.history(), now);
-        let mut script_run = ScriptRun::new(self, world, run, runbook);
-        let ended = script_run.run(script, alert, attempt);
-        let tried = script_run.tried();
-        let ended_at = world.now();
-        let (ok, result) = match &ended {
-            Ended::Fixed(why) => (true, format!("fixed: {why}")),
-            Ended::Skipped(why) => (false, format!("skip: {why}")),
-            Ended::Failed(why) => (false, format!("failed: {why}")),
-            Ended::Broke(why) | Ended::Stopped(why) => (false, why.clone()),
-        };
-        self.tell(world, run, RunStep::Ended { ok, result: result.clone() });
-        match ended {
-            Ended::Fixed(_) => self.verify(world, run, runbook, &tried, ended_at),
-            Ended::Skipped(why) => (RunOutcome::Skipped, why),
-            Ended::Failed(_) | Ended::Broke(_) => {
-                (RunOutcome::Escalated, escalation(runbook, &tried, &result))
-            }
-            Ended::Stopped(why) => (RunOutcome::Interrupted, format!("{why}; {tried}")),
-        }
-    }
-
-    /// Waits until the verification has held for its time, or its time is over. Samples from before the script's end show
-    /// what was, not what it has mended.
-    fn verify(
-        &mut self,
-        world: &mut dyn World,
-        run: &RunId,
-        runbook: &Runbook,
-        tried: &str,
-        ended_at: Timestamp,
-    ) -> (RunOutcome, String) {
-        let verify = &runbook.verify;
-        let limit = world.now().plus(verify.within);
-        let mut holds_since: Option<Timestamp> = None;
-        // Counted as well, so that a clock that stands still ends it too.
-        let mut looks = verify.within.as_millis() / VERIFY_EVERY.as_millis() + 2;
-        let (ok, observed) = loop {
-            let now = world.now();
-            let (holds, observed) = match world.query(&verify.expr, Some(ended_at)) {
-                Ok(answer) => (!answer.values.is_empty(), answer.describe()),
-                Err(error) => (false, error),
-            };
-            holds_since = if holds { Some(holds_since.unwrap_or(now)) } else { None };
-            if holds_since.is_some_and(|since| now.since(since) >= verify.settle) {
-                break (true, observed);
-            }
-            looks = looks.saturating_sub(1);
-            if now >= limit || looks == 0 {
-                break (false, observed);
-            }
-            if !world.wait(VERIFY_EVERY.min(limit.since(now))) {
-                return (RunOutcome::Interrupted, format!("the agent is stopping; {tried}; not verified"));
-            }
-        };
-        let verified = RunStep::Verified { expression: verify.expr.clone(), ok, observed: observed.clone() };
-        self.tell(world, run, verified);
-        if ok {
-            return (RunOutcome::Repaired, format!("{tried}; verified: {} gave {observed}", verify.expr));
-        }
-        let what = format!(
-            "{} did not hold within {}: it gave {observed}",
-            verify.expr,
-            telemetry::format_duration(verify.within)
-        );
-        (RunOutcome::Escalated, escalation(runbook, tried, &what))
-    }
-
-    /// Writes an event down and passes it on.
-    fn record(&mut self, world: &mut dyn World, run: &RunId, step: RunStep) -> Result<(), LedgerError> {
-        let event = RunEvent { run: run.clone(), at: world.now(), step };
-        self.ledger.append(&event)?;
-        world.record(&event);
-        Ok(())
-    }
-
-    /// Passes an event on and writes it down, where nothing depends on its being written.
-    fn tell(&mut self, world: &mut dyn World, run: &RunId, step: RunStep) {
-        let event = RunEvent { run: run.clone(), at: world.now(), step };
-        if let Err(error) = self.ledger.append(&event) {
-            tracing::error!(%run, error = &error as &dyn std::error::Error, "a run event is not in the journal");
-        }
-        world.record(&event);
-    }
 }
 
-/// What the person who is called needs to know first.
-fn escalation(runbook: &Runbook, tried: &str, what: &str) -> String {
-    match runbook.escalation() {
-        Some(text) => format!("{text}; {tried}; {what}"),
-        None => format!("{tried}; {what}"),
+/// The guards that refuse.
+fn refused_by(verdicts: &[(&'static str, Verdict)]) -> Vec<&'static str> {
+    verdicts.iter().filter(|(_, verdict)| !verdict.allowed).map(|(name, _)| *name).collect()
+}
+
+/// The runbook with the grants that its script needs for these parameters, or with why they do not fit. Guards judge what a
+/// run may touch by it.
+fn narrowed(mut runbook: Runbook, script: &Script) -> Runbook {
+    match script.fit(&runbook) {
+        Ok(fitted) => runbook.grants = fitted.grants,
+        Err(why) => runbook.unfit.push(why),
     }
+    runbook
 }

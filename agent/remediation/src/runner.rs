@@ -2,75 +2,35 @@
 //!
 //! The child has no environment, a limit on its memory, and one socket, over which it asks the agent for facts and
 //! actions, one JSON line each way. It dies with its parent, and the parent kills it at the run's deadline: whatever a
-//! script does, killing its process is always right. The child limits itself before it reads the script; a system call
-//! filter is not applied.
+//! script does, killing its process is always right. The child confines itself before it reads the script.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+mod child;
+mod confine;
+mod protocol;
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, OptimizationLevel, Scope};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 use telemetry::format_duration;
 
-use crate::functions::HostFunction;
-use crate::sandbox::{Ask, Ending, interpreter, to_dynamic};
-
-/// All memory that the child may map, its program included.
-const MAX_ADDRESS_SPACE: u64 = 256 << 20;
-const MAX_OPEN_FILES: u64 = 16;
-
-/// How the kernel is to choose when memory is short: this process long before the agent, which has less than 0 where it is a
-/// service. `proc_pid_oom_score_adj(5)`; to raise one's own needs no right.
-const OOM_SCORE_ADJ: i32 = 500;
-const OOM_SCORE_ADJ_FILE: &str = "/proc/self/oom_score_adj";
-
-/// The longest line between the two. A script's values are smaller: a string has at most 64 KiB.
-const MAX_LINE_BYTES: usize = 1 << 20;
+#[cfg(test)]
+use child::serve_on;
+pub use child::{ServeError, serve};
+pub(crate) use protocol::{Answer, Job, Request, StepState};
+use protocol::{Confined, Line, MAX_LINE_BYTES};
 
 /// How often a waiting parent looks whether it should stop.
 const ATTENTION: Duration = Duration::from_millis(100);
 
 /// How long the child may take to read what it was sent.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
-
-/// What the child needs to begin.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
-    /// The script's text.
-    pub(crate) script: String,
-    /// Its argument `ctx`.
-    pub(crate) context: Value,
-    /// The paths of the host functions that exist for it.
-    pub(crate) functions: Vec<String>,
-}
-
-/// What the child says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Request {
-    /// The script calls a host function and waits.
-    Call { function: String, arguments: Vec<Value> },
-    /// The script has come to its end.
-    Ended(Ending),
-    /// The script could not come to its end.
-    Broke(String),
-}
-
-/// What the parent answers to a call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    Value(Value),
-    Error(String),
-}
 
 /// Why a script did not come to an end of its own.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +130,11 @@ impl Session {
         loop {
             if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();
-                return serde_json::from_slice(&line).map_err(|_| RunnerError::Babble);
+                match serde_json::from_slice(&line).map_err(|_| RunnerError::Babble)? {
+                    Line::Confined(confined) => told_of(&confined),
+                    Line::Request(request) => return Ok(request),
+                }
+                continue;
             }
             // At every turn: a child that says a little all the time must not hide a stop or the deadline.
             go_on()?;
@@ -206,10 +170,14 @@ impl Session {
     fn died(&mut self) -> RunnerError {
         let how = match self.child.as_mut().map(end) {
             Some(Ok(status)) => match status.signal() {
-                Some(6) => format!(
+                Some(libc::SIGABRT) => format!(
                     "it was aborted; it may have needed more than its {} MiB of memory",
-                    MAX_ADDRESS_SPACE >> 20
+                    confine::MAX_MEMORY >> 20
                 ),
+                Some(libc::SIGXCPU) => {
+                    format!("it took more than its {}s of processor time", confine::MAX_CPU_SECONDS)
+                }
+                Some(libc::SIGSYS) => "it asked the kernel for what no script may have".to_owned(),
                 Some(signal) => format!("it was ended by signal {signal}"),
                 None => status.to_string(),
             },
@@ -243,127 +211,21 @@ impl Drop for Session {
     }
 }
 
+/// Says once what the kernel lacks.
+fn told_of(confined: &Confined) {
+    static SAID: Once = Once::new();
+    if !confined.with_landlock {
+        SAID.call_once(|| {
+            tracing::warn!(
+                "the kernel has no landlock: scripts are held by the system call filter alone; it is in Linux 5.13 and \
+                 later, if `lsm=` on the kernel's command line names it"
+            );
+        });
+    }
+}
+
 fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
-}
-
-/// The child could not limit itself or lost its parent.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The kernel refused a limit; no script was read.
-    #[error("limiting the script's process")]
-    Confine(#[source] std::io::Error),
-    /// The parent is gone or sent no job.
-    #[error("talking to the agent")]
-    Talk(#[source] std::io::Error),
-}
-
-/// Runs one script, as the parent on standard input says, in this process, which is limited first and for good.
-///
-/// # Errors
-///
-/// The process could not be limited, or standard input is no socket with a job. What is wrong with the script is told
-/// to the parent.
-pub fn serve() -> Result<(), ServeError> {
-    go_first_when_memory_is_short().map_err(ServeError::Confine)?;
-    confine().map_err(|error| ServeError::Confine(error.into()))?;
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(ServeError::Talk)?;
-    serve_on(UnixStream::from(socket)).map_err(ServeError::Talk)
-}
-
-/// Never lowers what it has, for which it would need a right. Before the process is made undumpable: then the file is root's.
-fn go_first_when_memory_is_short() -> std::io::Result<()> {
-    let score = std::fs::read_to_string(OOM_SCORE_ADJ_FILE)?;
-    if score.trim().parse().is_ok_and(|score: i32| score >= OOM_SCORE_ADJ) {
-        return Ok(());
-    }
-    std::fs::write(OOM_SCORE_ADJ_FILE, OOM_SCORE_ADJ.to_string())
-}
-
-fn confine() -> Result<(), rustix::io::Errno> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    rustix::thread::set_no_new_privs(true)?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    for (resource, limit) in [
-        (Resource::As, MAX_ADDRESS_SPACE),
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-        (Resource::Nofile, MAX_OPEN_FILES),
-        (Resource::Nproc, 0),
-    ] {
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    }
-    Ok(())
-}
-
-/// The child's side of the socket.
-struct Wire {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
-}
-
-impl Wire {
-    fn read<T: for<'de> Deserialize<'de>>(&mut self) -> std::io::Result<T> {
-        let mut line = String::new();
-        self.reader.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    fn write<T: Serialize>(&mut self, message: &T) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(message)?;
-        line.push(b'\n');
-        self.writer.write_all(&line)
-    }
-}
-
-fn serve_on(stream: UnixStream) -> std::io::Result<()> {
-    let mut wire = Wire { reader: BufReader::new(stream.try_clone()?), writer: stream };
-    let job: Job = wire.read()?;
-    let wire = Arc::new(Mutex::new(wire));
-    let ended = run(&job, &asking(&wire)).map_or_else(Request::Broke, Request::Ended);
-    lock(&wire).write(&ended)
-}
-
-fn lock(wire: &Mutex<Wire>) -> std::sync::MutexGuard<'_, Wire> {
-    wire.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Asks over the wire and waits for the answer.
-fn asking(wire: &Arc<Mutex<Wire>>) -> Ask {
-    let wire = Arc::clone(wire);
-    Arc::new(move |function, arguments| {
-        let mut wire = lock(&wire);
-        wire.write(&Request::Call { function: function.path(), arguments })
-            .and_then(|()| wire.read())
-            .map_or_else(
-                |_| Err("the agent is gone".to_owned()),
-                |answer| match answer {
-                    Answer::Value(value) => Ok(value),
-                    Answer::Error(error) => Err(error),
-                },
-            )
-    })
-}
-
-fn run(job: &Job, ask: &Ask) -> Result<Ending, String> {
-    let functions = job.functions.iter().filter_map(|path| HostFunction::at(path));
-    let interpreter = interpreter(functions, ask, OptimizationLevel::Simple);
-    let script = interpreter.compile(&job.script).map_err(|error| error.to_string())?;
-    let context = to_dynamic(&job.context);
-    if script.iter_functions().any(|function| function.name == "precheck")
-        && let Some(ending) = call(&interpreter, &script, "precheck", &context)?.try_cast::<Ending>()
-    {
-        return Ok(ending);
-    }
-    call(&interpreter, &script, "remediate", &context)?
-        .try_cast()
-        .ok_or_else(|| "remediate(ctx) must return fixed(..), failed(..) or skip(..)".to_owned())
-}
-
-fn call(interpreter: &Engine, script: &rhai::AST, name: &str, context: &Dynamic) -> Result<Dynamic, String> {
-    interpreter
-        .call_fn(&mut Scope::new(), script, name, (context.clone(),))
-        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use executor::{Action, ActionError, Outcome, ProcessId};
 use serde::Serialize;
-use telemetry::{Alert, Labels, RunEvent, Timestamp};
+use serde_json::Value;
+use telemetry::{Alert, Labels, RunEvent, RunId, Timestamp};
+
+use crate::circumstances::{Circumstances, Subject};
+use crate::fact::{Fact, ProcessFilter};
 
 /// Series that are shown of a query's answer.
 const SHOWN_SERIES: usize = 3;
@@ -25,6 +29,29 @@ pub trait World {
     /// The text is for the journal: the expression has no meaning, or its data are stale.
     fn query(&self, expr: &str, since: Option<Timestamp>) -> Result<Answer, String>;
 
+    /// The value that the expression had at a moment that is not long past.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::query`], or what was then is not known.
+    fn query_at(&self, expr: &str, at: Timestamp) -> Result<Answer, String> {
+        Err(format!("what {expr} gave at {at} is not known"))
+    }
+
+    /// A fact about the host, as the script sees it.
+    ///
+    /// # Errors
+    ///
+    /// The text is for the script and the journal.
+    fn fact(&self, fact: &Fact) -> Result<Value, String>;
+
+    /// The live processes of which the filter holds.
+    ///
+    /// # Errors
+    ///
+    /// The text is for the script and the journal.
+    fn find_processes(&self, filter: &ProcessFilter) -> Result<Vec<FoundProcess>, String>;
+
     /// Performs an action. The run has checked its grant and written its intention down.
     ///
     /// # Errors
@@ -32,31 +59,69 @@ pub trait World {
     /// See [`ActionError`].
     fn perform(&mut self, action: &Action) -> Result<Outcome, ActionError>;
 
-    /// The live processes of a name: of their command, or under which the policy defines them.
-    ///
-    /// # Errors
-    ///
-    /// The text is for the script and the journal.
-    fn find_processes(&self, name: &str) -> Result<Vec<FoundProcess>, String>;
-
-    /// The bytes of disk space that the files below a directory take.
-    ///
-    /// # Errors
-    ///
-    /// The text is for the script and the journal.
-    fn directory_usage(&self, path: &str) -> Result<u64, String>;
-
     /// Waits, but not when the agent is stopping: then false, at once. A wait of no length only asks.
     fn wait(&self, duration: Duration) -> bool;
+
+    /// Waits until there are new samples, for at most `within`; false, at once, when the agent is stopping.
+    fn wait_for_samples(&self, within: Duration) -> bool {
+        self.wait(within)
+    }
+
+    /// Wants what the expression reads to be looked at now, so that new samples need not wait for their turn.
+    fn want_samples(&self, _expr: &str) {}
+
+    /// Begins to find a fact out, while the run goes on. What is returned waits for the answer.
+    fn fact_later(&self, fact: &Fact) -> LaterFact {
+        let answer = self.fact(fact);
+        Box::new(move || answer)
+    }
+
+    /// The time that events are told with: the time, unless that only seems to pass.
+    fn told_at(&self) -> Timestamp {
+        self.now()
+    }
 
     /// Passes an event on: to the incident, the log, the trace. The journal has it already.
     fn record(&mut self, event: &RunEvent);
 
-    /// Whether an operator has stopped all repairs.
-    fn frozen(&self) -> bool;
+    /// Keeps a text beside the incident and says in which file.
+    ///
+    /// # Errors
+    ///
+    /// The text is for the script and the journal.
+    fn attach(&mut self, run: &RunId, name: &str, text: &str) -> Result<String, String>;
+
+    /// Tells people that a repair failed, and says whom: the names of who will be told, as the configuration has them.
+    fn page(&mut self, page: &Page) -> Vec<String>;
+
+    /// Why all repairs are stopped, if an operator has stopped them.
+    fn frozen(&self) -> Option<String>;
 
     /// When the alert was last seen firing; None if it has resolved since.
     fn seen_firing(&self, alert: &Alert) -> Option<Timestamp>;
+
+    /// All that guards judge by.
+    fn circumstances(&self, subject: &Subject<'_>) -> Circumstances;
+}
+
+/// Gives the answer that [`World::fact`] gives, once it is there.
+pub type LaterFact = Box<dyn FnOnce() -> Result<Value, String>>;
+
+/// What a person is told when a repair failed, or may not be tried any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The run.
+    pub run: RunId,
+    /// The alert that was not repaired.
+    pub alert: Alert,
+    /// The runbook that tried.
+    pub runbook: String,
+    /// What the runbook says to whoever is called, with its parameters filled in.
+    pub escalation: String,
+    /// What was tried, one action each, with what became of it.
+    pub tried: Vec<String>,
+    /// Why it did not help.
+    pub why: String,
 }
 
 /// The answer to a query: one value for each series; a scalar is one value without labels.
@@ -98,4 +163,12 @@ pub struct FoundProcess {
     pub state: char,
     /// What it calls itself.
     pub command: String,
+    /// The process number of its parent.
+    pub ppid: u32,
+    /// The service whose control group it is in; empty outside of any.
+    pub unit: String,
+    /// How long it has run, in seconds.
+    pub age_seconds: u64,
+    /// Its resident memory.
+    pub rss_bytes: u64,
 }

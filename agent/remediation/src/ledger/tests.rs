@@ -1,3 +1,5 @@
+use std::fs::OpenOptions;
+
 use telemetry::{RunOutcome, Stage, Timestamp};
 
 use super::*;
@@ -13,6 +15,9 @@ fn matched(run: &str, second: i64) -> RunEvent {
         stage: Stage::Auto,
         script: "x.rhai".to_owned(),
         script_sha256: "0".to_owned(),
+        target: String::new(),
+        runbook_sha256: String::new(),
+        touches: Vec::new(),
     };
     event(run, second, step)
 }
@@ -22,7 +27,11 @@ fn started(run: &str, second: i64) -> RunEvent {
 }
 
 fn intended(run: &str, number: u32) -> RunEvent {
-    event(run, 3, RunStep::ActionIntended { number, action: format!("restart process web{number}") })
+    event(
+        run,
+        3,
+        RunStep::ActionIntended { number, action: format!("restart process web{number}"), simulated: false },
+    )
 }
 
 fn done(run: &str, number: u32) -> RunEvent {
@@ -30,13 +39,18 @@ fn done(run: &str, number: u32) -> RunEvent {
         number,
         ok: true,
         outcome: String::new(),
-        took: std::time::Duration::from_millis(1),
+        answer: None,
+        took: Duration::from_millis(1),
     };
     event(run, 4, step)
 }
 
 fn finished(run: &str, second: i64) -> RunEvent {
     event(run, second, RunStep::Finished { outcome: RunOutcome::Repaired, reason: String::new() })
+}
+
+fn only_segment(directory: &Path) -> PathBuf {
+    segments::path_of(directory, 1)
 }
 
 fn filled(directory: &Path, events: &[RunEvent]) -> Ledger {
@@ -53,7 +67,7 @@ fn what_was_attempted_is_known_after_a_restart() {
     let before =
         filled(directory.path(), &[matched("r1", 1), started("r1", 2), finished("r1", 5), matched("r2", 6)]);
     let after = Ledger::open(directory.path()).unwrap();
-    let attempts = |ledger: &Ledger| ledger.history().attempts("web").cloned().collect::<Vec<_>>();
+    let attempts = |ledger: &Ledger| ledger.history().attempts("web", "").cloned().collect::<Vec<_>>();
     assert_eq!(attempts(&before), attempts(&after));
     assert_eq!(
         attempts(&after).first().unwrap().ended,
@@ -66,7 +80,7 @@ fn what_was_attempted_is_known_after_a_restart() {
 fn a_torn_last_line_is_dropped_wherever_it_is_cut() {
     let directory = tempfile::tempdir().unwrap();
     drop(filled(directory.path(), &[matched("r1", 1), started("r1", 2), intended("r1", 1)]));
-    let path = directory.path().join(FILE_NAME);
+    let path = only_segment(directory.path());
     let whole = std::fs::read(&path).unwrap();
     let last = whole.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() + 1;
     for cut in 1..last {
@@ -83,7 +97,7 @@ fn a_torn_last_line_is_dropped_wherever_it_is_cut() {
 fn a_line_that_is_no_event_is_skipped_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     drop(filled(directory.path(), &[matched("r1", 1)]));
-    let mut file = OpenOptions::new().append(true).open(directory.path().join(FILE_NAME)).unwrap();
+    let mut file = OpenOptions::new().append(true).open(only_segment(directory.path())).unwrap();
     file.write_all(b"{\"run\":\n\xff\xfe\n").unwrap();
     let mut ledger = Ledger::open(directory.path()).unwrap();
     assert_eq!((ledger.dropped_lines(), ledger.history().open().count()), (2, 1));
@@ -102,23 +116,110 @@ fn an_intention_without_an_outcome_is_uncertain() {
 }
 
 #[test]
-fn the_file_stays_small_and_what_counts_stays_in_it() {
+fn the_journal_stays_small_and_what_counts_is_known_without_what_went() {
     let directory = tempfile::tempdir().unwrap();
-    let limit = 20_000;
-    let mut ledger = Ledger::open_with_limit(directory.path(), limit).unwrap();
-    for event in [matched("first", 1), started("first", 2), finished("first", 3)] {
+    let sizes = Sizes { segment: 4_000, kept: 40_000 };
+    let mut ledger = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    for event in [matched("first", 1), started("first", 2), finished("first", 3), matched("open", 4)] {
         ledger.append(&event).unwrap();
     }
-    for run in 0..500 {
+    for run in 0..100 {
         let run = format!("r{run}");
         ledger.append(&matched(&run, 10)).unwrap();
         ledger.append(&finished(&run, 10)).unwrap();
-        assert!(std::fs::metadata(directory.path().join(FILE_NAME)).unwrap().len() < limit + 500);
+        assert!(ledger.figures().bytes < sizes.kept + sizes.segment + 1_000, "{:?}", ledger.figures());
     }
-    assert!(ledger.dropped_lines() > 100);
+    let verified = audit::verify(directory.path(), &[ledger.head().get()]).unwrap();
+    assert!(verified.events_gone > 50 && verified.events + verified.events_gone == 204, "{verified:?}");
+    let again = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    assert_eq!(again.figures(), ledger.figures());
+    assert_eq!(again.figures().events_gone, verified.events_gone);
+    let runs: Vec<&str> = again.history().attempts("web", "").map(|attempt| attempt.run.0.as_str()).collect();
+    assert_eq!((runs.as_slice(), again.history().open().count()), (["first"].as_slice(), 1));
+}
+
+#[test]
+fn a_start_reads_the_last_segment_and_an_older_one_only_if_that_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let sizes = Sizes { segment: 1, kept: 1 << 20 };
+    let mut ledger = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    for event in [matched("r1", 1), started("r1", 2), finished("r1", 3)] {
+        ledger.append(&event).unwrap();
+    }
+    drop(ledger);
+    let begun = |ledger: &Ledger| ledger.history().attempts("web", "").count();
+    let last = segments::path_of(directory.path(), 3);
+    let whole = std::fs::read_to_string(&last).unwrap();
+    std::fs::write(segments::path_of(directory.path(), 1), "nobody reads this").unwrap();
+    assert_eq!(begun(&Ledger::open_with_sizes(directory.path(), sizes).unwrap()), 1);
+    // Its head cannot be read any more: that of the segment before it tells the same.
+    std::fs::write(&last, whole.replacen("\"history\"", "\"fiction\"", 1)).unwrap();
+    let mut ledger = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    assert_eq!((begun(&ledger), ledger.history().open().count()), (1, 0));
+    assert!(ledger.dropped_lines() > 0);
+    ledger.append(&matched("r2", 4)).unwrap();
+    let again = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    assert_eq!((begun(&again), again.dropped_lines()), (1, 0));
+}
+
+#[test]
+fn the_file_of_earlier_versions_is_taken_over_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = directory.path().join("runs.jsonl");
+    let lines = |events: &[RunEvent]| {
+        let lines = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n");
+        lines.collect::<String>()
+    };
+    std::fs::write(&old, lines(&[matched("r1", 1), started("r1", 2)]) + "{\"torn").unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!((ledger.history().attempts("web", "").count(), ledger.dropped_lines()), (1, 1));
+    assert!(!old.exists());
+    ledger.append(&finished("r1", 3)).unwrap();
+    // As after a crash between the two steps.
+    std::fs::write(&old, lines(&[matched("r1", 1), started("r1", 2)])).unwrap();
     let again = Ledger::open(directory.path()).unwrap();
-    let runs: Vec<&str> = again.history().attempts("web").map(|attempt| attempt.run.0.as_str()).collect();
-    assert_eq!(runs, ["first"]);
+    assert_eq!((again.history().attempts("web", "").count(), again.history().open().count()), (1, 0));
+    assert!(!old.exists());
+    assert_eq!(audit::verify(directory.path(), &[]).unwrap().events, 3);
+}
+
+#[test]
+fn a_segment_that_was_begun_and_not_finished_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let sizes = Sizes { segment: 1, kept: 1 << 20 };
+    let mut ledger = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    std::fs::write(segments::path_of(directory.path(), 2).with_extension("new"), "half a he").unwrap();
+    ledger.append(&matched("r1", 1)).unwrap();
+    ledger.append(&finished("r1", 2)).unwrap();
+    assert_eq!(audit::verify(directory.path(), &[]).unwrap().segments, 2);
+}
+
+#[test]
+fn runs_are_told_from_the_files_the_newest_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let sizes = Sizes { segment: 900, kept: 1 << 20 };
+    let mut ledger = Ledger::open_with_sizes(directory.path(), sizes).unwrap();
+    for event in [
+        matched("r1", 1),
+        matched("r2", 2),
+        started("r1", 3),
+        finished("r2", 4),
+        finished("r1", 5),
+        matched("r3", 6),
+    ] {
+        ledger.append(&event).unwrap();
+    }
+    let of = |events: &[Vec<RunEvent>]| {
+        events.iter().map(|events| (events[0].run.0.clone(), events.len())).collect::<Vec<_>>()
+    };
+    let named = |name: &str, events| (name.to_owned(), events);
+    assert_eq!(of(&ledger.recent(2).unwrap()), [named("r3", 1), named("r2", 2)]);
+    assert_eq!(
+        ledger.events_of(&RunId("r1".to_owned())).unwrap(),
+        [matched("r1", 1), started("r1", 3), finished("r1", 5)]
+    );
+    let ended = audit::runs(directory.path(), 9, |events| events.len() > 1).unwrap();
+    assert_eq!(of(&ended), [named("r2", 2), named("r1", 3)]);
 }
 
 #[test]
@@ -126,10 +227,10 @@ fn after_a_failed_write_nothing_more_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = filled(directory.path(), &[matched("r1", 1)]);
     // A descriptor that cannot be written to stands for a disk that fails.
-    ledger.file = File::open(directory.path().join(FILE_NAME)).unwrap();
+    ledger.file = File::open(only_segment(directory.path())).unwrap();
     assert!(matches!(ledger.append(&started("r1", 2)), Err(LedgerError::Write { .. })));
     assert!(matches!(ledger.append(&started("r1", 2)), Err(LedgerError::Poisoned { .. })));
-    assert_eq!(ledger.history().attempts("web").count(), 0);
+    assert_eq!(ledger.history().attempts("web", "").count(), 0);
 }
 
 #[test]
@@ -155,11 +256,42 @@ fn a_journal_that_is_gone_from_under_its_name_lets_nothing_begin() {
 fn after_a_last_line_that_is_too_long_to_be_read_the_next_run_is_known() {
     let directory = tempfile::tempdir().unwrap();
     drop(filled(directory.path(), &[matched("r1", 1)]));
-    let file = OpenOptions::new().append(true).open(directory.path().join(FILE_NAME)).unwrap();
-    file.set_len(MAX_READ_BYTES + 1000).unwrap();
+    let file = OpenOptions::new().append(true).open(only_segment(directory.path())).unwrap();
+    file.set_len(segments::MAX_READ_BYTES + 1000).unwrap();
     let ledger = filled(directory.path(), &[matched("r2", 2), started("r2", 3)]);
     assert!(ledger.dropped_lines() > 0);
     let again = Ledger::open(directory.path()).unwrap();
-    let runs: Vec<&str> = again.history().attempts("web").map(|attempt| attempt.run.0.as_str()).collect();
+    let runs: Vec<&str> = again.history().attempts("web", "").map(|attempt| attempt.run.0.as_str()).collect();
     assert_eq!(runs, ["r2"]);
+}
+
+#[test]
+fn after_a_failed_write_a_new_segment_is_begun_once_the_disk_takes_it_and_runs_that_ended_meanwhile_are_closed()
+ {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = filled(directory.path(), &[matched("r1", 1), started("r1", 2)]);
+    // A file of that name cannot be opened for writing while a directory is there: the disk is not well.
+    let beside = segments::path_of(directory.path(), 2).with_extension("new");
+    std::fs::create_dir(&beside).unwrap();
+    let at = Timestamp::from_secs;
+    ledger.fails(at(3));
+    // Half a line, of which nobody was told that it was written.
+    OpenOptions::new()
+        .append(true)
+        .open(only_segment(directory.path()))
+        .unwrap()
+        .write_all(b"{\"ha")
+        .unwrap();
+    assert!(ledger.append(&finished("r1", 5)).is_err() && ledger.append(&matched("r2", 5)).is_err());
+    assert_eq!(ledger.figures().failing_since, Some(at(3)));
+    assert!(!ledger.try_again(at(5)) && !ledger.is_writable());
+    std::fs::remove_dir(&beside).unwrap();
+    assert!(!ledger.try_again(at(6)), "it is not tried at every look");
+    assert!(ledger.try_again(at(7)) && ledger.is_writable());
+    assert_eq!((ledger.figures().failing_since, ledger.history().open().count()), (None, 0));
+    ledger.append(&matched("r3", 8)).unwrap();
+    let verified = audit::verify(directory.path(), &[]).unwrap();
+    assert_eq!((verified.segments, verified.events), (2, 4));
+    let after = Ledger::open(directory.path()).unwrap();
+    assert_eq!((after.dropped_lines(), after.history().open().count()), (0, 1));
 }

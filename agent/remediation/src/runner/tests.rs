@@ -1,9 +1,16 @@
 use super::*;
 use serde_json::json;
 
+use crate::sandbox::Ending;
+
 fn job(script: &str, functions: &[&str]) -> Job {
     let functions = functions.iter().map(|path| (*path).to_owned()).collect();
-    Job { script: script.to_owned(), context: json!({"parameters": {"process": "web"}}), functions }
+    Job {
+        script: script.to_owned(),
+        context: json!({"params": {"process": "web"}}),
+        functions,
+        catches_up: false,
+    }
 }
 
 fn start(script: &str, functions: &[&str]) -> Session {
@@ -17,10 +24,10 @@ fn next(session: &mut Session) -> Result<Request, RunnerError> {
 #[test]
 fn a_script_asks_and_is_answered() {
     let mut session = start(
-        "fn remediate(ctx) { let p = process::find(ctx.parameters.process); fixed(`${p[0].pid} ${p[0].idle}`) }",
-        &["process::find"],
+        "fn remediate(ctx) { let p = proc::find(ctx.params.process); fixed(`${p[0].pid} ${p[0].idle}`) }",
+        &["proc::find"],
     );
-    let call = Request::Call { function: "process::find".to_owned(), arguments: vec![json!("web")] };
+    let call = Request::Call { function: "proc::find".to_owned(), arguments: vec![json!("web")] };
     assert_eq!(next(&mut session).unwrap(), call);
     session.answer(&Answer::Value(json!([{"pid": 42, "idle": 0.5}]))).unwrap();
     assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Fixed("42 0.5".to_owned())));
@@ -37,12 +44,12 @@ fn a_precheck_that_skips_ends_the_script_before_it_acts() {
 #[test]
 fn an_error_of_the_agent_can_be_caught_and_has_a_place() {
     let caught =
-        "fn remediate(ctx) { try { process::find(\"x\") } catch (e) { return failed(e); } fixed(\"\") }";
-    let mut session = start(caught, &["process::find"]);
+        "fn remediate(ctx) { try { proc::find(\"x\") } catch (e) { return failed(e); } fixed(\"\") }";
+    let mut session = start(caught, &["proc::find"]);
     next(&mut session).unwrap();
     session.answer(&Answer::Error("no such thing".to_owned())).unwrap();
     assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Failed("no such thing".to_owned())));
-    let mut session = start("fn remediate(ctx) {\n  process::find(\"x\")\n}", &["process::find"]);
+    let mut session = start("fn remediate(ctx) {\n  proc::find(\"x\")\n}", &["proc::find"]);
     next(&mut session).unwrap();
     session.answer(&Answer::Error("no such thing".to_owned())).unwrap();
     let Ok(Request::Broke(error)) = next(&mut session) else { panic!() };
@@ -52,7 +59,7 @@ fn an_error_of_the_agent_can_be_caught_and_has_a_place() {
 #[test]
 fn what_a_script_cannot_do_breaks_it_with_a_reason() {
     for (body, expected) in [
-        ("process::restart(\"web\"); fixed(\"x\")", "process"),
+        ("proc::restart(\"web\"); fixed(\"x\")", "proc"),
         ("sleep(5); fixed(\"x\")", "use clock::sleep"),
         ("sleep(0.5); fixed(\"x\")", "use clock::sleep"),
         ("loop { }", "Too many operations"),
@@ -61,12 +68,62 @@ fn what_a_script_cannot_do_breaks_it_with_a_reason() {
         ("let s = \"xxxxxxxxxxxxxxxx\"; loop { s += s; }", "too large"),
         ("let f = Fn(\"eval\"); f.call(\"1\")", "eval"),
         ("\"well\"", "must return fixed(..), failed(..) or skip(..)"),
-        ("ctx.parametres.process", "parametres"),
+        ("ctx.parmas.process", "parmas"),
     ] {
         let mut session = start(&format!("fn remediate(ctx) {{ {body} }}"), &["clock::sleep"]);
         let Ok(Request::Broke(error)) = next(&mut session) else { panic!("{body}") };
         assert!(error.contains(expected), "{body}: {error}");
     }
+}
+
+#[test]
+fn a_script_that_has_ended_can_still_be_rolled_back() {
+    let steps = "fn rollback(ctx) { incident::note(ctx.params.process) }\n\
+                 fn remediate(ctx) { step(\"a\", || 1, |made| incident::note(`${made}`)); fixed(\"x\") }";
+    for finish in [true, false] {
+        let mut session = start(steps, &["incident::note"]);
+        assert_eq!(next(&mut session).unwrap(), Request::StepBegin { id: "a".to_owned(), keeps: false });
+        session.answer(&Answer::Step(StepState::Run)).unwrap();
+        assert_eq!(next(&mut session).unwrap(), Request::StepEnd { id: "a".to_owned(), result: json!(1) });
+        session.answer(&Answer::Value(json!(null))).unwrap();
+        assert_eq!(next(&mut session).unwrap(), Request::Ended(Ending::Fixed("x".to_owned())));
+        if finish {
+            session.answer(&Answer::Finish).unwrap();
+            assert!(matches!(next(&mut session), Err(RunnerError::Died(_))));
+            continue;
+        }
+        session.answer(&Answer::Rollback).unwrap();
+        for (note, step) in [("1", Some("a".to_owned())), ("web", None)] {
+            let call = Request::Call { function: "incident::note".to_owned(), arguments: vec![json!(note)] };
+            let begin = Request::UndoBegin { step: step.clone() };
+            for request in [begin, call, Request::UndoEnd { step, ok: true }] {
+                assert_eq!(next(&mut session).unwrap(), request);
+                session.answer(&Answer::Value(json!(null))).unwrap();
+            }
+        }
+        let what = "undone: a, rollback(ctx)".to_owned();
+        assert_eq!(next(&mut session).unwrap(), Request::RolledBack { ok: true, what });
+    }
+}
+
+#[test]
+fn a_script_that_waits_can_be_broken_off_and_rolled_back() {
+    let mut session = start(
+        "fn remediate(ctx) { step(\"a\", || 1, || incident::note(\"back\")); \
+         try { clock::sleep(\"1h\") } catch { } failed(\"x\") }",
+        &["incident::note", "clock::sleep"],
+    );
+    next(&mut session).unwrap();
+    session.answer(&Answer::Step(StepState::Run)).unwrap();
+    next(&mut session).unwrap();
+    session.answer(&Answer::Value(json!(null))).unwrap();
+    assert!(matches!(next(&mut session).unwrap(), Request::Call { .. }));
+    session.answer(&Answer::Rollback).unwrap();
+    for _ in ["it begins", "the note", "it ends"] {
+        assert!(!matches!(next(&mut session).unwrap(), Request::RolledBack { .. }));
+        session.answer(&Answer::Value(json!(null))).unwrap();
+    }
+    assert_eq!(next(&mut session).unwrap(), Request::RolledBack { ok: true, what: "undone: a".to_owned() });
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod judgement;
+mod repairs;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,10 +10,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use telemetry::Signal;
 use tracing_subscriber::EnvFilter;
 
+use crate::test_command::TestArgs;
+pub(crate) use judgement::{
+    AddSilenceArgs, AlertsArgs, ExpireSilenceArgs, ListSilencesArgs, Moment, QueryArgs, ReplayArgs,
+    SilenceAction,
+};
+pub(crate) use repairs::{
+    AlertArgs, ApproveArgs, AuditAction, AuditArgs, FreezeArgs, RunsArgs, UnfreezeArgs,
+};
+
 /// Where the configuration lies on an installed host.
 pub(crate) const DEFAULT_CONFIGURATION: &str = "/etc/hostmend/hostmend.yaml";
 
-/// The hidden command that a script runs in.
+/// The hidden command that one script runs in, under limits, speaking with the agent over standard input and output. It is none
+/// of the commands below: it has to start soon.
 pub(crate) const SCRIPT_RUNNER: &str = "script-runner";
 
 /// Lets a Linux host repair itself: sees what it does, ships it over OTLP, judges it by Prometheus rules, repairs
@@ -18,7 +31,8 @@ pub(crate) const SCRIPT_RUNNER: &str = "script-runner";
 #[derive(Debug, Parser)]
 #[command(name = "hostmend", version, max_term_width = 110, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration or a checked file has errors.\n\
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the configuration or a checked file has errors; \
+                        4 a test failed; 5 refused by a guard or the policy.\n\
                         New here? `hostmend demo` shows the whole loop on this machine, as any user, in a minute."
 )]
 pub(crate) struct Cli {
@@ -43,12 +57,44 @@ pub(crate) enum Command {
     Collect(CollectArgs),
     /// Report every problem in configuration, rules, runbooks, policy and scripts.
     Check(CheckArgs),
+    /// Run tests of PromQL and of rules: promqltest files and promtool's rule tests, unchanged.
+    Test(TestArgs),
     /// How the running agent fares: what came in, what is owed to whom, what was lost and why, what fires.
     Status(StatusArgs),
+    /// Evaluate a PromQL expression over what the running agent keeps: a table, or with --range a chart of each series.
+    Query(QueryArgs),
+    /// The alerts of the running agent that are pending or fire, or the rules that raise them.
+    Alerts(AlertsArgs),
     /// Where the host is short of something, and who uses it: a live view of what the running agent sees.
     Top(TopArgs),
     /// Have the running agent read its configuration anew; what is wrong leaves the old one in force.
     Reload(ReloadArgs),
+    /// Keep the running agent from telling others of alerts, for a while.
+    Silence {
+        /// What to do.
+        #[command(subcommand)]
+        action: SilenceAction,
+    },
+    /// What was repaired, what was not and why; or one run, step by step.
+    Runs(RunsArgs),
+    /// Why an alert is answered or not: which runbooks answer it, and what each guard says, with values.
+    Explain(AlertArgs),
+    /// What would be done about an alert now: its script is run on paper, and nothing is changed.
+    Plan(AlertArgs),
+    /// Let a run go on that waits for a person, or deny it; exit code 5 if a guard refuses it now.
+    Approve(ApproveArgs),
+    /// Stop all repairs at once: no run starts, and no action is performed. As root, also if the agent hangs.
+    Freeze(FreezeArgs),
+    /// Let repairs go on.
+    Unfreeze(UnfreezeArgs),
+    /// The record of what was done: whether anybody has changed it.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        action: AuditAction,
+    },
+    /// How often rules would have fired over the samples that the agent has kept, before they are put in force.
+    Replay(ReplayArgs),
     /// Look at the telemetry that waits on disk, also while the agent runs; send again what was refused.
     Queue(QueueArgs),
     /// Reference lists, printed from the tables that the program runs on.
@@ -57,9 +103,6 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Listing,
     },
-    /// Run one remediation script under limits, speaking with the agent over standard input and output.
-    #[command(hide = true, name = SCRIPT_RUNNER)]
-    ScriptRunner,
     /// The service that the demo breaks.
     #[command(hide = true)]
     DemoVictim(VictimArgs),
@@ -289,11 +332,22 @@ pub(crate) enum Listing {
     /// Every collector.
     Collectors,
     /// Every function that a remediation script can call.
-    Functions,
+    Functions(FunctionsArgs),
     /// Every PromQL function.
     PromqlFunctions,
     /// Everything that the local API answers.
     Api,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FunctionsArgs {
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = MetricsFormat::Text)]
+    pub(crate) format: MetricsFormat,
+
+    /// Print them for a program.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -320,7 +374,7 @@ pub(crate) enum MetricsFormat {
     Text,
     /// One JSON array.
     Json,
-    /// The page docs/metrics.md.
+    /// The page of docs/ that lists them.
     Markdown,
 }
 

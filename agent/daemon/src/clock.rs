@@ -18,6 +18,11 @@ pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// The time since the host was booted, sleep included. Nobody sets it.
+pub(crate) fn since_boot() -> Duration {
+    duration(clock_gettime(ClockId::Boottime))
+}
+
 /// The CPU time that this program has taken since its start.
 pub(crate) fn cpu_time() -> Duration {
     duration(clock_gettime(ClockId::ProcessCPUTime))

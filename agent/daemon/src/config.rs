@@ -6,13 +6,19 @@
 mod coherence;
 mod collect;
 mod destination;
+mod drop_ins;
 mod exporter_variables;
 mod file;
+mod history;
 mod judgement;
 mod masking;
 mod named_processes;
 mod node_exporter;
+mod notify;
+mod origins;
+mod reach;
 mod receive;
+mod remediation;
 mod resource;
 mod secret;
 mod section;
@@ -33,6 +39,8 @@ use telemetry::{Stage, with_causes};
 
 pub(crate) use collect::Names;
 pub(crate) use judgement::{Judgement, Repairs};
+pub(crate) use notify::Notify;
+pub(crate) use origins::AlertOrigins;
 pub(crate) use receive::ReceiveConfig;
 pub(crate) use resource::{Identity, find};
 
@@ -42,6 +50,7 @@ use crate::self_telemetry::environment::{Settings, Variables};
 use crate::taps::TapOptions;
 use coherence::Whole;
 use file::{AgentFile, WhereaboutsFile};
+use origins::Sources;
 
 /// How many processes are reported by CPU and as many by memory when the configuration does not say: what fits a
 /// screen, and with the host's own series stays near 1,500 series.
@@ -66,9 +75,12 @@ pub(crate) struct Config {
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
+    /// How often series are written to the state directory.
+    pub(crate) snapshot_interval: Duration,
     pub(crate) taps: TapOptions,
     pub(crate) judgement: Judgement,
     pub(crate) repairs: Repairs,
+    pub(crate) notify: Notify,
     /// Where the executor listens, if it is a process of its own.
     pub(crate) executor: Option<PathBuf>,
 }
@@ -154,16 +166,20 @@ pub(crate) struct Loaded {
     pub(crate) config: Option<Config>,
     /// All problems, warnings included.
     pub(crate) problems: Vec<Problem>,
+    /// What each alert depends on.
+    pub(crate) origins: Vec<AlertOrigins>,
     /// How many files were read.
     pub(crate) files: usize,
 }
 
 /// Loads the configuration file at `path` and everything it names. `variables` say what the file does not.
 pub(crate) fn load(path: &Path, trust: Trust, variables: &Variables) -> Loaded {
-    let mut load = Load { trust, problems: Vec::new(), files: 0, documents: BTreeMap::new() };
+    let mut load =
+        Load { trust, problems: Vec::new(), files: 0, documents: BTreeMap::new(), origins: Vec::new() };
     let config = load.config(path, variables);
     let failed = load.problems.iter().any(|problem| problem.severity == Severity::Error);
-    Loaded { config: config.filter(|_| !failed), problems: load.problems, files: load.files }
+    let (problems, origins, files) = (load.problems, load.origins, load.files);
+    Loaded { config: config.filter(|_| !failed), problems, origins, files }
 }
 
 /// Loads the configuration for use; prints its problems to standard error. `None` when there are errors.
@@ -190,6 +206,8 @@ pub(crate) fn variables() -> Variables {
 pub(crate) struct Whereabouts {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) state_directory: Option<PathBuf>,
+    /// The policy that it names.
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// What the configuration file says of it, whatever else is wrong there: nothing, if it is no YAML at all.
@@ -202,6 +220,7 @@ pub(crate) fn where_the_agent_listens(path: &Path) -> Whereabouts {
     Whereabouts {
         socket: file.api.socket.map(|socket| base.path(&socket.value)),
         state_directory: file.state_directory.map(|directory| base.path(&directory.value)),
+        policy: file.policy.map(|policy| base.path(&policy.value)),
     }
 }
 
@@ -210,8 +229,9 @@ struct Load {
     trust: Trust,
     problems: Vec<Problem>,
     files: usize,
-    /// Rule files by path, and for each runbook the file that it stands in, by the runbook's name.
+    /// Rule files by path.
     documents: BTreeMap<PathBuf, Document>,
+    origins: Vec<AlertOrigins>,
 }
 
 impl Load {
@@ -244,16 +264,30 @@ impl Load {
             destinations = exporter_variables::destinations(&surroundings, receive.as_ref(), &mut review);
         }
         let queue = destination::queue(&file.queue, &mut review);
-        let series = section::series(&file.series, &mut review);
+        let (series, snapshot_interval) = section::series(&file.series, &mut review);
         let budgets = receive.as_ref().map(|receive| receive.max_series.clone()).unwrap_or_default();
         let taps = taps::taps(&file.taps, budgets, &mut review);
-        let judgement = self.judgement(&file, &base, &mut review);
+        let mut judgement = self.judgement(&file, &base, &mut review);
+        let notify = notify::notify(&file.notify, &identity, &surroundings, &mut review);
+        judgement.speak_as(&notify.options.externals);
+        notify::warn_of_silence(&file.notify, &notify, judgement.has_alerts(), &mut review);
         let repairs = self.repairs(&file, &base, &mut review);
         let named = (&judgement, &repairs);
         node_exporter::node_exporter(&file.node_exporter, named, &mut collect, &mut review);
         collect.options.named_processes = named_processes::named_processes(&judgement, &repairs);
         let executor = file.executor.as_ref().map(|section| base.path(&section.socket.value));
         self.problems.extend(review.into_problems());
+        if executor.is_some() {
+            self.problems.extend(drop_ins::missing(&repairs.policy, Path::new("/")));
+        }
+        let sources = Sources {
+            groups: &judgement.groups,
+            receive: receive.as_ref(),
+            taps: &taps,
+            textfiles: collect.textfile.is_some(),
+        };
+        self.origins = sources.of_alerts();
+        let listeners = receive.iter().flat_map(|receive| &receive.listeners);
         self.problems.extend(coherence::check(&Whole {
             collect: &collect,
             probes: &probes,
@@ -261,10 +295,12 @@ impl Load {
             repairs: &repairs,
             own_process: executor.is_some(),
             textfiles: collect.textfile.is_some(),
-            receives: receive.as_ref().is_some_and(|receive| !receive.listeners.is_empty()),
+            listeners: listeners.map(|listener| listener.name.as_str()).collect(),
+            origins: &self.origins,
             log_rules: &taps.log_rules,
             documents: &self.documents,
         }));
+        self.problems.extend(history::check(&judgement.groups, &self.documents, &series));
         Some(Config {
             file: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             state_directory,
@@ -278,9 +314,11 @@ impl Load {
             destinations,
             queue,
             series,
+            snapshot_interval,
             taps,
             judgement,
             repairs,
+            notify,
             executor,
         })
     }

@@ -1,4 +1,4 @@
-//! The exit codes that scripts may rely on. Wrong usage is 2: clap ends the program with it by itself.
+//! The exit codes that scripts may rely on. Wrong usage is mostly found by clap, which ends the program with 2 by itself.
 
 use std::process::ExitCode;
 
@@ -9,8 +9,14 @@ pub(crate) enum Exit {
     Done,
     /// It was not, for a reason that lies outside the configuration.
     Failed,
+    /// What was asked for is no such thing.
+    WrongUsage,
     /// The configuration or a checked file has errors.
     Errors,
+    /// A test failed.
+    TestFailed,
+    /// A guard or the policy refuses it.
+    Refused,
 }
 
 impl Exit {
@@ -18,7 +24,10 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::WrongUsage => 2,
             Self::Errors => 3,
+            Self::TestFailed => 4,
+            Self::Refused => 5,
         }
     }
 }
@@ -35,7 +44,8 @@ mod tests {
 
     #[test]
     fn codes_stay_as_documented() {
-        let codes = [Exit::Done, Exit::Failed, Exit::Errors].map(Exit::code);
-        assert_eq!(codes, [0, 1, 3]);
+        let exits =
+            [Exit::Done, Exit::Failed, Exit::WrongUsage, Exit::Errors, Exit::TestFailed, Exit::Refused];
+        assert_eq!(exits.map(Exit::code), [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -1,12 +1,12 @@
 //! `hostmend list`: reference lists, printed from the tables that the program runs on.
 
+mod functions;
 mod metrics;
 
 use std::fmt::Write as _;
 
 use collectors::COLLECTORS;
 use promql::functions::{Arity, FUNCTIONS, Function};
-use remediation::HOST_FUNCTIONS;
 use telemetry::MetricSpec;
 
 use crate::agent::ROUTES;
@@ -18,7 +18,7 @@ pub(crate) fn run(what: &Listing) -> anyhow::Result<Exit> {
     print::out(&match what {
         Listing::Metrics(args) => metrics::text(args)?,
         Listing::Collectors => collectors(),
-        Listing::Functions => functions(),
+        Listing::Functions(args) => functions::text(args)?,
         Listing::PromqlFunctions => promql_functions(),
         Listing::Api => api(),
     })?;
@@ -34,15 +34,6 @@ fn collectors() -> String {
     let width = COLLECTORS.iter().map(|row| row.name.len()).max().unwrap_or(0);
     COLLECTORS.iter().fold(String::new(), |mut text, row| {
         let _ = writeln!(text, "{:width$}  {}", row.name, row.summary);
-        text
-    })
-}
-
-fn functions() -> String {
-    HOST_FUNCTIONS.iter().fold(String::new(), |mut text, function| {
-        let needs =
-            function.needs.map(|needs| format!(" Needs the grant {}.", needs.name())).unwrap_or_default();
-        let _ = writeln!(text, "{}\n    {}{needs}", function.signature(), function.summary);
         text
     })
 }
@@ -75,7 +66,7 @@ fn promql_signature(function: &Function) -> String {
         match function.arity {
             Arity::Exact => {}
             Arity::Optional => *last = format!("[{last}]"),
-            Arity::Repeated => *last = format!("{last} ..."),
+            Arity::Repeated | Arity::UpTo(_) => *last = format!("{last} ..."),
         }
     }
     format!("{}({}) -> {}", function.name, arguments.join(", "), function.returns)

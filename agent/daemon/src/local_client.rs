@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -42,14 +44,59 @@ pub(crate) struct Answered {
 ///
 /// No agent answers, or it refuses. Says what to look at.
 pub(crate) fn ask(whom: &AgentArgs, question: &Asked) -> anyhow::Result<Answered> {
+    ask_with(whom, question, &[])
+}
+
+/// Asks with parameters, which go as a form.
+///
+/// # Errors
+///
+/// As of [`ask`].
+pub(crate) fn ask_with(
+    whom: &AgentArgs,
+    question: &Asked,
+    parameters: &[(&str, &str)],
+) -> anyhow::Result<Answered> {
+    let encoded = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+    let form = encoded.collect::<Vec<_>>().join("&");
+    let body = exchanged(whom, question, form, MAX_ANSWER)?;
+    Ok(Answered { body: String::from_utf8(body.into()).context("reading the agent's answer")? })
+}
+
+/// Asks for what need not be text, of `limit` bytes at most.
+///
+/// # Errors
+///
+/// As of [`ask`].
+pub(crate) fn fetch(whom: &AgentArgs, question: &Asked, limit: usize) -> anyhow::Result<Bytes> {
+    exchanged(whom, question, String::new(), limit)
+}
+
+fn exchanged(whom: &AgentArgs, question: &Asked, form: String, limit: usize) -> anyhow::Result<Bytes> {
     let places = places(whom);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stream = reach(&places).await?;
-        timeout(ANSWER_WITHIN, exchange(stream, question))
+        timeout(ANSWER_WITHIN, exchange(stream, question, form, limit))
             .await
             .with_context(|| format!("no answer within {ANSWER_WITHIN:?}; the agent's log says what hangs"))?
     })
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// `name=value`, as it stands behind `?`.
+pub(crate) fn parameter(name: &str, value: &str) -> String {
+    format!("{name}={}", encode(value))
+}
+
+/// Who sits there, also behind sudo.
+pub(crate) fn this_user() -> String {
+    let behind = std::env::var("SUDO_USER").ok();
+    let own = || nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    behind.or_else(own).unwrap_or_else(|| "somebody".to_owned())
 }
 
 /// Where the agent may listen. A configuration with errors must not keep anybody from asking.
@@ -95,23 +142,28 @@ async fn reach(places: &[PathBuf]) -> anyhow::Result<UnixStream> {
     )
 }
 
-async fn exchange(stream: UnixStream, question: &Asked) -> anyhow::Result<Answered> {
+async fn exchange(stream: UnixStream, question: &Asked, form: String, limit: usize) -> anyhow::Result<Bytes> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.context("speaking to the agent")?;
     // Ends with the exchange; what fails on it fails the request.
     tokio::spawn(async move { drop(connection.await) });
     let request = Request::builder().method(question.method).uri(&*question.path).header("host", "hostmend");
-    let response =
-        sender.send_request(request.body(Empty::<Bytes>::new())?).await.context("asking the agent")?;
+    let request = if form.is_empty() {
+        request
+    } else {
+        request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+    };
+    let request = request.body(Full::new(Bytes::from(form)))?;
+    let response = sender.send_request(request).await.context("asking the agent")?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let body = Limited::new(response.into_body(), limit).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!(error)).context("reading the agent's answer")?;
-    let body = String::from_utf8(body.to_bytes().into()).context("reading the agent's answer")?;
+    let body = body.to_bytes();
     // What the agent could not do as asked (422) is an answer too.
     if status.is_success() || status.as_u16() == 422 {
-        return Ok(Answered { body });
+        return Ok(body);
     }
-    let said: Option<serde_json::Value> = serde_json::from_str(&body).ok();
+    let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let said = said.as_ref().and_then(|said| said.get("error")).and_then(|error| error.as_str());
     bail!("{}", said.unwrap_or(status.as_str()))
 }

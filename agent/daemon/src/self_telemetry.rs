@@ -4,6 +4,7 @@
 //! hands the encoded request to our sender. So they share the destinations, the queue and the counting, but take no more
 //! than their share. What the way out itself has to say is kept from it by the filter in [`crate::logging`].
 
+mod alert_events;
 pub(crate) mod environment;
 mod handover;
 mod share;
@@ -23,6 +24,7 @@ use opentelemetry_sdk::trace::{
 use otlp::Sender;
 use telemetry::{AttributeValue, Signal};
 
+pub(crate) use alert_events::AlertEvents;
 use environment::Settings;
 use handover::Handover;
 pub(crate) use share::Shares;
@@ -47,8 +49,7 @@ impl SelfTelemetry {
         attributes: &[(String, AttributeValue)],
         sender: &Arc<Sender>,
     ) -> anyhow::Result<Self> {
-        let attributes = attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), of_the_sdk(value)));
-        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let resource = Resource::builder_empty().with_attributes(key_values(attributes)).build();
         let shares = Arc::<Shares>::default();
         let handover = |signal| Handover { signal, sender: Arc::clone(sender), shares: Arc::clone(&shares) };
         let traces = SdkTracerProvider::builder().with_resource(resource.clone());
@@ -80,6 +81,10 @@ impl SelfTelemetry {
     }
 }
 
+fn key_values(attributes: &[(String, AttributeValue)]) -> impl Iterator<Item = KeyValue> {
+    attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), of_the_sdk(value)))
+}
+
 fn of_the_sdk(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::Text(text) => text.clone().into(),
@@ -106,14 +111,18 @@ fn spans(settings: &Settings, handover: Handover) -> Result<BatchSpanProcessor, 
     Ok(BatchSpanProcessor::builder(exporter).with_batch_config(batch.build()).build())
 }
 
-fn records(settings: &Settings, handover: Handover) -> Result<BatchLogProcessor, ExporterBuildError> {
-    let exporter = LogExporter::builder()
+fn record_exporter(handover: Handover) -> Result<LogExporter, ExporterBuildError> {
+    LogExporter::builder()
         .with_http()
         .with_http_client(handover)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint("http://sender/v1/logs")
         .with_timeout(HANDED_OVER_WITHIN)
-        .build()?;
+        .build()
+}
+
+fn records(settings: &Settings, handover: Handover) -> Result<BatchLogProcessor, ExporterBuildError> {
+    let exporter = record_exporter(handover)?;
     let batch = LogBatch::default()
         .with_scheduled_delay(settings.records.delay)
         .with_max_queue_size(settings.records.waiting)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use telemetry::Timestamp;
 
 /// Everything.
 #[derive(Debug, Deserialize, Serialize)]
@@ -18,8 +19,13 @@ pub(crate) struct Status {
     pub(crate) collecting: Collecting,
     pub(crate) series: Series,
     pub(crate) rules: Rules,
-    /// The run in hand.
-    pub(crate) runs: Option<Run>,
+    /// The dead man's switch last.
+    #[serde(default)]
+    pub(crate) told_of_alerts: Vec<Told>,
+    #[serde(default)]
+    pub(crate) kept: Vec<Kept>,
+    #[serde(default)]
+    pub(crate) repairs: Repairs,
 }
 
 /// The process.
@@ -183,6 +189,14 @@ pub(crate) struct Series {
     pub(crate) kept: usize,
     pub(crate) at_most: usize,
     pub(crate) retention_seconds: u64,
+    #[serde(default)]
+    pub(crate) samples: u64,
+    /// That the samples take.
+    #[serde(default)]
+    pub(crate) bytes: u64,
+    /// Samples given up because all of them took too much.
+    #[serde(default)]
+    pub(crate) squeezed: u64,
     pub(crate) evicted: u64,
     /// Samples that were not kept, by reason.
     pub(crate) rejected: BTreeMap<String, u64>,
@@ -195,7 +209,60 @@ pub(crate) struct Rules {
     /// In all groups.
     pub(crate) total: usize,
     pub(crate) missed_rounds: u64,
+    /// Of rules, since the start.
+    #[serde(default)]
+    pub(crate) evaluations: u64,
+    #[serde(default)]
+    pub(crate) failures: u64,
+    /// That all of them took.
+    #[serde(default)]
+    pub(crate) seconds: f64,
+    #[serde(default)]
+    pub(crate) pending: usize,
     pub(crate) firing: Vec<FiringAlert>,
+    /// The labels of alerts that fire and end again and again.
+    #[serde(default)]
+    pub(crate) flapping: Vec<BTreeMap<String, String>>,
+    /// How many rules select series of which there are none.
+    #[serde(default)]
+    pub(crate) no_series_for: usize,
+    /// The first of them.
+    #[serde(default)]
+    pub(crate) matching_nothing: Vec<MatchingNothing>,
+}
+
+/// A rule that can say nothing, because it selects series of which there are none.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct MatchingNothing {
+    pub(crate) group: String,
+    pub(crate) rule: String,
+    pub(crate) selectors: Vec<String>,
+}
+
+/// A receiver of alerts. Counts begin with the start or the last change of who is told.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    /// Alerts that it took, each time.
+    pub(crate) accepted: u64,
+    /// Alerts that it is to be told of now.
+    pub(crate) owed: usize,
+    /// Since it last took something.
+    pub(crate) failing_since: Option<String>,
+    pub(crate) last_error: Option<String>,
+}
+
+/// What a restart will not forget.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Kept {
+    pub(crate) what: String,
+    /// Since it was last written.
+    pub(crate) seconds_ago: Option<u64>,
+    pub(crate) bytes: u64,
+    pub(crate) written: u64,
+    pub(crate) failed: u64,
+    /// Found at the start and put aside.
+    pub(crate) unusable: u64,
 }
 
 /// An alert that fires.
@@ -204,13 +271,106 @@ pub(crate) struct FiringAlert {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) value: f64,
     pub(crate) for_seconds: u64,
+    /// The silence for which nobody is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) silenced: Option<String>,
+    /// Until when people are not told of it, because a runbook is to repair it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held_until: Option<String>,
+    /// What is or was last done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repair: Option<String>,
+}
+
+/// How the host is repaired.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Repairs {
+    /// Why no run starts, while the kill switch is on.
+    pub(crate) frozen: Option<String>,
+    /// Runs that are under way or wait for somebody to approve them.
+    pub(crate) in_hand: Vec<Run>,
+    /// Runs that are over, by outcome, since the start.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    /// Events in the run journal, since the host's first.
+    pub(crate) journal_events: u64,
+    /// Refusals that are in no journal, because too many came in a minute.
+    #[serde(default)]
+    pub(crate) untold_refusals: u64,
 }
 
 /// A run in hand.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Run {
+    #[serde(rename = "run")]
+    pub(crate) id: String,
     /// The labels of its alert, printed.
     pub(crate) alert: String,
     pub(crate) runbook: String,
+    pub(crate) target: String,
+    pub(crate) stage: String,
     pub(crate) for_seconds: u64,
+    /// What it would do, while it waits to be approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) plan: Vec<String>,
+    /// When it is given up, while it waits to be approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_until: Option<String>,
+}
+
+/// What runbooks have to do with an alert, in the answer of `GET /v1/explain`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Explained {
+    /// Its labels, printed.
+    pub(crate) alert: String,
+    /// If not, it is an alert of these labels that could fire.
+    pub(crate) fires: bool,
+    pub(crate) runbooks: Vec<remediation::Explanation>,
+}
+
+/// What became of a run that waited, in the answer of `POST /v1/approve`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Decided {
+    pub(crate) run: String,
+    /// None if it has begun.
+    pub(crate) outcome: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// Whether repairs stand still, in the answer of `POST /v1/freeze` and `/v1/unfreeze`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Frozen {
+    /// Why, while they do.
+    pub(crate) frozen: Option<String>,
+    /// What whoever asked should know.
+    pub(crate) note: Option<String>,
+}
+
+/// A silence, as `GET /v1/silences` tells of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Silence {
+    pub(crate) id: String,
+    pub(crate) matchers: Vec<String>,
+    pub(crate) from: String,
+    pub(crate) until: String,
+    pub(crate) by: String,
+    pub(crate) comment: String,
+    /// Whether no runbook answers the alerts either.
+    pub(crate) repairs: bool,
+    /// Whether it holds now.
+    pub(crate) holds: bool,
+}
+
+impl Silence {
+    pub(crate) fn of(silence: notify::Silence, now: Timestamp) -> Self {
+        Self {
+            holds: silence.holds(now),
+            id: silence.id,
+            matchers: silence.matchers,
+            from: silence.from.to_string(),
+            until: silence.until.to_string(),
+            by: silence.by,
+            comment: silence.comment,
+            repairs: silence.repairs,
+        }
+    }
 }

@@ -26,6 +26,7 @@ use telemetry::{AttributeValue, Attributes, Batch, Origin, SampleBuffer, Signal,
 
 pub(crate) use counters::MADE;
 use counters::{LogSeries, SpanSeries};
+pub(crate) use labels::ORIGIN;
 pub(crate) use names::host_names;
 pub(crate) use own::METRICS;
 use points::Points;
@@ -187,6 +188,15 @@ impl Taps {
             let fresh = || Arc::new(Mutex::new(ListenerTaps::new(listener, options, &self.resource)));
             Arc::clone(listeners.entry(listener.to_owned()).or_insert_with(fresh))
         })
+    }
+
+    /// Lets the store take again what it had of these listeners.
+    pub(crate) fn admit<'a>(&self, listeners: impl Iterator<Item = &'a str>, store: &mut Store) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        store.set_host_names(&in_force.host_names);
+        for name in listeners {
+            store.set_budget(Origin::Otlp(name.into()), in_force.options.budget(name));
+        }
     }
 
     /// Appends what was seen to the series, after the collection at `at` has been appended.

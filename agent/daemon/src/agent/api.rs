@@ -2,15 +2,23 @@
 //!
 //! HTTP/1.1 over a Unix socket. Who calls is told by the kernel, what they may do by the groups of the host, and what can
 //! be asked by one table, [`ROUTES`]. It has a thread and a runtime of its own, so that it answers while all else hangs.
-//! A second listener, on a loopback address, is for those who only watch: it knows two of the routes and no callers.
+//! A second listener, on a loopback address, is for those who only watch: it knows the routes that read figures, and no callers.
 
 mod caller;
+mod freezing;
 mod health;
+mod host_header;
 pub(super) mod page;
+mod parameters;
+mod prometheus;
+mod repairs;
 mod replay;
 mod report;
 mod routes;
+mod runs;
 mod server;
+mod silences;
+mod snapshot;
 mod socket;
 mod top;
 
@@ -29,8 +37,11 @@ use crate::agent::heartbeat::{ATTENTION, Pulse};
 use crate::agent::own_metrics::Figures;
 use crate::agent::reload::Reloads;
 pub(crate) use health::{DiskWatch, FailingSince};
+pub(crate) use prometheus::QueryFigures;
 pub(crate) use routes::{ROUTES, Reply};
+pub(crate) use snapshot::TakenAlong;
 use socket::Socket;
+pub(in crate::agent) use top::ProcessRates;
 
 /// Questions that wait for a lock at once; a further one waits for its turn. The agent's own health needs none.
 const BLOCKING_THREADS: usize = 4;
@@ -44,6 +55,7 @@ pub(crate) struct Facts {
     pub(crate) reloads: Reloads,
     pub(crate) state: PathBuf,
     pub(crate) failing: FailingSince,
+    pub(crate) taken_along: TakenAlong,
 }
 
 /// Where the API listens.

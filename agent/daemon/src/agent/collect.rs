@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use ::probes::Prober;
 use anyhow::Context;
-use collectors::{
-    CollectError, Collection, CollectorFailure, EventSource, HostRoot, Lanes, PressureThresholds,
-};
+use collectors::{CollectError, Collection, CollectorFailure, HostRoot, Lanes, PressureThresholds};
 use crossbeam_channel::{Receiver, TrySendError, select};
 use telemetry::{SampleBuffer, with_causes};
 
@@ -83,6 +81,8 @@ pub(crate) struct CollectStage {
     next: Arc<Mailbox<NewInputs>>,
     heartbeats: Arc<Heartbeats>,
     board: Arc<CollectBoard>,
+    /// Collectors that a run wants to look now.
+    wanted: Arc<Mailbox<BTreeSet<&'static str>>>,
 }
 
 impl CollectStage {
@@ -112,6 +112,7 @@ impl CollectStage {
             next,
             heartbeats: Arc::clone(&shared.heartbeats),
             board: Arc::clone(&shared.collecting),
+            wanted: Arc::clone(&shared.wanted),
         };
         stage.begin_inputs();
         Ok((stage, waits))
@@ -139,10 +140,14 @@ impl CollectStage {
                     recv(self.events.happened()) -> sources => match sources {
                         Ok(sources) => {
                             pulse.beat(WORK_WITHIN);
-                            self.look_between(&sources);
+                            self.look_between(sources.iter().map(|source| source.collector()).collect());
                         }
                         Err(_) => return,
                     },
+                    recv(self.wanted.woken()) -> _ => {
+                        pulse.beat(WORK_WITHIN);
+                        self.look_between(self.wanted.take().unwrap_or_default());
+                    }
                     default(clock::left(due).min(ATTENTION)) => {}
                 }
             }
@@ -172,21 +177,25 @@ impl CollectStage {
         self.intake.name(self.inputs.names);
         let triggers = self.inputs.collection.pressure_triggers(&self.inputs.thresholds);
         self.events.change(Change::Triggers(triggers));
+        self.events.change(Change::Units(None));
     }
 
-    /// Looks at once at what events are about, once at each collector, and lets those rules judge that depend on it.
-    fn look_between(&mut self, sources: &[EventSource]) {
-        let concerned: BTreeSet<&'static str> = sources.iter().map(|source| source.collector()).collect();
+    /// Has these collectors look at once, and lets those rules judge that depend on them.
+    fn look_between(&mut self, concerned: BTreeSet<&'static str>) {
         for collector in concerned {
             let Some(lane) = self.inputs.lanes.lane_of(collector) else { continue };
             self.inputs.collection.collect_between(collector, clock::now(), &mut self.between);
             let wake = || self.wakes.urgent.change(|collectors| collectors.extend([collector]));
             self.intake.take_between(lane, collector, &mut self.between, wake);
         }
-        self.wait_for_exits();
+        self.wait_for_news();
     }
 
-    fn wait_for_exits(&mut self) {
+    /// Waits for what has become known by the last collection.
+    fn wait_for_news(&mut self) {
+        if let Some(units) = self.inputs.collection.unit_signals() {
+            self.events.change(Change::Units(Some(units)));
+        }
         if let Some(exits) = self.inputs.collection.watched_exits() {
             self.events.change(Change::Exits(exits));
         }
@@ -212,7 +221,7 @@ impl CollectStage {
             due.push(number);
         }
         self.intake.take(&mut self.buffers, &due);
-        self.wait_for_exits();
+        self.wait_for_news();
         self.inputs.meter.measure(self.inputs.collection.host(), &self.board);
         self.board.show_lacking(self.inputs.collection.host().lacking(), before.is_none());
         if let Err(TrySendError::Disconnected(())) = self.wakes.arrived.try_send(()) {

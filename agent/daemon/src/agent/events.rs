@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use collectors::{EventSource, Events, PressureTrigger, Waker, WatchedExits};
+use collectors::{EventSource, Events, PressureTrigger, UnitSignals, Waker, WatchedExits};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use crate::agent::collect::CollectBoard;
@@ -24,6 +24,7 @@ const MOST_ASKED: usize = 16;
 pub(crate) enum Change {
     Triggers(Vec<PressureTrigger>),
     Exits(WatchedExits),
+    Units(Option<UnitSignals>),
 }
 
 /// The other side: says what to wait for, and hears what happened. The thread ends when it is dropped.
@@ -109,6 +110,7 @@ impl EventsStage {
     fn take_over(&mut self, change: Change) {
         match change {
             Change::Triggers(triggers) => self.events.set_triggers(triggers),
+            Change::Units(units) => self.events.set_units(units),
             Change::Exits(exits) => {
                 if self.events.set_exits(exits) {
                     self.offer(EventSource::Exit);
@@ -197,9 +199,11 @@ mod tests {
 
     #[test]
     fn the_thread_ends_with_its_link() {
-        let (stage, link) =
-            EventsStage::new(Arc::default(), Arc::<crate::agent::Heartbeats>::default().pulse("events"))
-                .unwrap();
+        let (stage, link) = EventsStage::new(
+            Arc::default(),
+            Arc::<crate::agent::heartbeat::Heartbeats>::default().pulse("events"),
+        )
+        .unwrap();
         let thread = std::thread::spawn(move || stage.run());
         drop(link);
         thread.join().unwrap();

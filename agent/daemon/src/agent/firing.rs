@@ -1,7 +1,7 @@
 //! The alerts that fire now, as the last round of rules left them.
 //!
 //! A board, not a queue: whoever answers alerts always sees the present, however long the last answer took. An alert
-//! that was resolved meanwhile is simply not there any more.
+//! that was resolved meanwhile is simply not there any more. What is pending, and what cannot be told, stands beside them.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,9 +20,35 @@ pub(crate) struct Fired {
     pub(crate) at: Timestamp,
 }
 
+/// What stands beside the alerts that fire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// The labels of alerts whose condition holds, but not yet for long enough.
+    pub(crate) pending: Vec<Labels>,
+    /// The names of alerts whose rules could not be judged, or were not yet.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// All alerts that there are.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// Of which round of rules: two of the same number are one look at the host.
+    pub(crate) published: u64,
+    /// The labels of those that fire or are pending; None if some of them did not fit.
+    pub(crate) labels: Option<Vec<Labels>>,
+    /// See [`Beside`].
+    pub(crate) unknown: Vec<String>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     firing: BTreeMap<Labels, Fired>,
+    beside: Beside,
+    /// Whether some did not fit.
+    cut: bool,
+    /// Rounds of rules that there were.
+    published: u64,
+    /// These, and wake-ups.
     round: u64,
     closed: bool,
 }
@@ -36,7 +62,7 @@ pub(crate) struct FiringBoard {
 
 impl FiringBoard {
     /// Puts up what fires after a round, in place of what fired before it. Says how many did not fit.
-    pub(crate) fn publish(&self, firing: impl IntoIterator<Item = Fired>) -> usize {
+    pub(crate) fn publish(&self, firing: impl IntoIterator<Item = Fired>, mut beside: Beside) -> usize {
         let mut left_out = 0;
         let mut state = self.lock();
         state.firing.clear();
@@ -47,6 +73,10 @@ impl FiringBoard {
                 left_out += 1;
             }
         }
+        state.cut = left_out > 0 || beside.pending.len() > MAX_FIRING;
+        beside.pending.truncate(MAX_FIRING);
+        state.beside = beside;
+        state.published += 1;
         state.round += 1;
         self.changed.notify_all();
         left_out
@@ -66,9 +96,23 @@ impl FiringBoard {
         (!state.closed).then(|| (state.round, firing()))
     }
 
+    /// Has whoever waits for a round look at the last one again.
+    pub(crate) fn wake(&self) {
+        self.lock().round += 1;
+        self.changed.notify_all();
+    }
+
     /// The alerts that fire now, by their labels.
     pub(crate) fn now(&self) -> Vec<Alert> {
         self.lock().firing.values().map(|fired| fired.alert.clone()).collect()
+    }
+
+    /// All alerts that there are now.
+    pub(crate) fn active(&self) -> Active {
+        let state = self.lock();
+        let labels = || state.firing.keys().chain(&state.beside.pending).cloned().collect();
+        let published = state.published;
+        Active { published, labels: (!state.cut).then(labels), unknown: state.beside.unknown.clone() }
     }
 
     /// When this alert was last seen firing; None if it no longer does.
@@ -93,15 +137,8 @@ mod tests {
     use telemetry::AlertState;
 
     fn fired(name: &str, at: i64) -> Fired {
-        let alert = Alert {
-            labels: [("alertname", name)].into_iter().collect(),
-            annotations: BTreeMap::new(),
-            state: AlertState::Firing,
-            value: 1.0,
-            active_at: Timestamp::EPOCH,
-            fired_at: Some(Timestamp::EPOCH),
-            resolved_at: None,
-        };
+        let labels = [("alertname", name)].into_iter().collect();
+        let alert = Alert::new(labels, AlertState::Firing, Timestamp::EPOCH);
         Fired { alert, at: Timestamp::from_secs(at) }
     }
 
@@ -109,9 +146,9 @@ mod tests {
     fn an_alert_that_was_resolved_meanwhile_is_not_seen_any_more() {
         let board = FiringBoard::default();
         let alert = fired("A", 1).alert;
-        board.publish([fired("A", 1), fired("B", 1)]);
+        board.publish([fired("A", 1), fired("B", 1)], Beside::default());
         assert_eq!(board.seen_firing(&alert), Some(Timestamp::from_secs(1)));
-        board.publish([fired("B", 2)]);
+        board.publish([fired("B", 2)], Beside::default());
         assert_eq!(board.seen_firing(&alert), None);
         let (_, alerts) = board.next_round(0, || ()).unwrap();
         assert_eq!(alerts.iter().map(Alert::name).collect::<Vec<_>>(), ["B"]);
@@ -121,13 +158,24 @@ mod tests {
     fn a_storm_is_cut_and_counted() {
         let board = FiringBoard::default();
         let storm = (0..MAX_FIRING + 7).map(|number| fired(&number.to_string(), 1));
-        assert_eq!(board.publish(storm), 7);
+        assert_eq!(board.publish(storm, Beside::default()), 7);
+        assert_eq!(board.active().labels, None);
+        let pending = vec![fired("P", 1).alert.labels];
+        board.publish([fired("A", 1)], Beside { pending, unknown: vec!["U".to_owned()] });
+        let Active { labels, unknown, published } = board.active();
+        board.wake();
+        assert_eq!(board.active().published, published, "a wake-up is no look at the host");
+        let expected = ["A", "P"].map(|name| fired(name, 1).alert.labels);
+        assert_eq!((labels.as_deref(), unknown), (Some(&expected[..]), vec!["U".to_owned()]));
+        let many = (0..=MAX_FIRING).map(|number| fired(&number.to_string(), 1).alert.labels);
+        board.publish([], Beside { pending: many.collect(), unknown: Vec::new() });
+        assert_eq!(board.active().labels, None);
     }
 
     #[test]
     fn whoever_waits_for_a_round_is_let_go_at_the_close() {
         let board = FiringBoard::default();
-        board.publish([]);
+        board.publish([], Beside::default());
         board.close();
         assert!(board.next_round(1, || ()).is_none());
     }

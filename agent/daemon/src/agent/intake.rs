@@ -112,6 +112,7 @@ impl Intake {
         let before = place.map(|place| self.between.swap_remove(place).buffer).unwrap_or_default();
         mark_departed(&before, buffer);
         self.shared.store.write().unwrap_or_else(PoisonError::into_inner).append_between(buffer);
+        self.shared.arrivals.come();
         kept();
         let now = clock::now();
         for batch in self.encoder.encode(buffer) {
@@ -151,6 +152,7 @@ impl Intake {
         }
         let (rejected, jumps) = (store.rejections().too_many_series, store.clock_jumps());
         drop(store);
+        self.shared.arrivals.come();
         let lanes = buffers.iter().zip(&self.previous).enumerate();
         let newest = lanes.map(|(lane, (new, last))| if due.contains(&lane) { new } else { last });
         self.shared.node_page.write(&newest.collect::<Vec<_>>(), || self.shared.textfiles.families());

@@ -170,19 +170,17 @@ mod tests {
         shared.put_in_force(&config.collect.node_exporter, &mut store);
         let mut collection = Collection::open(HostRoot::at("/"), config.collect.options, &|_| true).unwrap();
         let begun = Timestamp::from_secs(1_800_000_000);
-        let mut groups: Vec<GroupState> = config
-            .judgement
-            .groups
-            .into_iter()
-            .map(|group| GroupState::new(group, Duration::from_secs(10), begun))
-            .collect();
+        let defaults = config.judgement.defaults;
+        let groups = config.judgement.groups.into_iter();
+        let mut groups: Vec<GroupState> =
+            groups.map(|group| GroupState::new(group, &defaults, begun)).collect();
         let mut buffer = SampleBuffer::default();
         for seconds in (0..=60).step_by(10) {
             let now = begun.plus(Duration::from_secs(seconds));
             collection.collect(now, &mut || Duration::ZERO, &mut buffer);
             store.append(&buffer);
             for group in &mut groups {
-                let errors = group.evaluate(&mut store, now).errors;
+                let errors = group.evaluate(&mut store, now, &mut || Duration::ZERO).errors;
                 assert!(errors.is_empty(), "{errors:?}");
             }
         }

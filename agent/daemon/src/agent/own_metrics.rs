@@ -1,17 +1,22 @@
 //! The agent's own figures, as metrics among the others: what it owes, what it lost, what it keeps.
 
+mod judging;
+mod notify;
+mod repairs;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use collectors::EventSource;
 use otlp::{ListenerFigures, Receiver, ReceiverFigures, Sender, SignalFigures};
-use series::Store;
 use telemetry::{
     EntitySpec, Instrument, MetricSpec, SampleBuffer, Scope, Signal, Timestamp, Value, ValueType,
 };
 
 use crate::agent::Shared;
 use crate::clock;
+pub(crate) use judging::{METRICS as JUDGING_METRICS, rejections};
+pub(crate) use repairs::METRICS as REPAIR_METRICS;
 
 /// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
 pub(crate) static AGENT: EntitySpec = EntitySpec { name: "service", attributes: &[] };
@@ -58,8 +63,8 @@ static EVENTS: MetricSpec = own(
     "{event}",
     Instrument::Counter,
     &["hostmend.event.source", "hostmend.outcome"],
-    "Pressure beyond a threshold and ends of watched processes, by what became of them: handled, by a look and the rules at \
-     once; suppressed, as one of several within a second.",
+    "Pressure beyond a threshold, ends of watched processes and other states of services, by what became of them: handled, by \
+     a look and the rules at once; suppressed, as one of several within a second.",
 );
 static RECEIVER_REQUESTS: MetricSpec = own(
     "hostmend.receiver.requests",
@@ -168,36 +173,6 @@ static OWN_DROPPED: MetricSpec = own(
     &["hostmend.signal"],
     "Spans and records of the agent itself that were not sent because they came in greater number than is its share.",
 );
-static SERIES_COUNT: MetricSpec =
-    own("hostmend.series.count", "{series}", Instrument::UpDownCounter, &[], "Series kept for the rules.");
-static SERIES_EVICTED: MetricSpec = own(
-    "hostmend.series.evicted",
-    "{series}",
-    Instrument::Counter,
-    &[],
-    "Series that had ended and made room for new ones before their time was over.",
-);
-static SERIES_REJECTED: MetricSpec = own(
-    "hostmend.series.rejected",
-    "{sample}",
-    Instrument::Counter,
-    &["hostmend.reason"],
-    "Samples that were not kept for the rules, by reason: not_newer, too_many_series, foreign (a name of the host's).",
-);
-static CLOCK_JUMPS: MetricSpec = own(
-    "hostmend.clock.jumps",
-    "{jump}",
-    Instrument::Counter,
-    &[],
-    "Times that the clock was set back, and samples from the time after it were forgotten.",
-);
-static RULES_MISSED: MetricSpec = own(
-    "hostmend.rules.missed_rounds",
-    "{round}",
-    Instrument::Counter,
-    &[],
-    "Rounds of rule groups that were left out because the one before them was late.",
-);
 static INCIDENTS_LEFT_OUT: MetricSpec = own(
     "hostmend.incidents.left_out",
     "{incident}",
@@ -212,6 +187,14 @@ static API_TURNED_AWAY: MetricSpec = own(
     Instrument::Counter,
     &[],
     "Connections and requests to the local API that were turned away: too many at once, or from somebody who may not.",
+);
+static API_QUERIES: MetricSpec = own(
+    "hostmend.api.queries",
+    "{request}",
+    Instrument::Counter,
+    &["hostmend.outcome"],
+    "Questions to the Prometheus API, by outcome: success; bad_data, which were wrong; execution, of expressions without a \
+     value; too_large, over a limit of samples, points or bytes; timeout; canceled, of clients that had gone.",
 );
 
 /// All of them.
@@ -234,13 +217,18 @@ pub(crate) static METRICS: &[&MetricSpec] = &[
     &SENDER_OLDEST,
     &SENDER_QUEUED_BYTES,
     &OWN_DROPPED,
-    &SERIES_COUNT,
-    &SERIES_EVICTED,
-    &SERIES_REJECTED,
-    &CLOCK_JUMPS,
-    &RULES_MISSED,
     &INCIDENTS_LEFT_OUT,
     &API_TURNED_AWAY,
+    &notify::ALERTS,
+    &notify::REQUESTS,
+    &notify::TOOK,
+    &notify::OWED,
+    &notify::DROPPED,
+    &notify::LEFT_OUT,
+    &notify::EVENTS,
+    &notify::SILENCES,
+    &notify::FAILED_WRITES,
+    &API_QUERIES,
 ];
 
 /// What can become of an item that no longer waits.
@@ -261,16 +249,6 @@ pub(crate) fn answers(listener: &ListenerFigures) -> impl Iterator<Item = (&'sta
     let refused: u64 = listener.refused.iter().map(|(_, requests)| requests).sum();
     let accepted = ("accepted", listener.requests.saturating_sub(refused));
     std::iter::once(accepted).chain(listener.refused.iter().copied())
-}
-
-/// Samples that were not kept for the rules, by reason.
-pub(crate) fn rejections(store: &Store) -> [(&'static str, u64); 3] {
-    let rejected = store.rejections();
-    [
-        ("not_newer", rejected.not_newer),
-        ("too_many_series", rejected.too_many_series),
-        ("foreign", rejected.foreign),
-    ]
 }
 
 /// Reads the figures, whoever asks for them.
@@ -302,6 +280,7 @@ impl Figures {
     pub(crate) fn write(&self, out: &mut SampleBuffer) -> u64 {
         out.entity(&AGENT, self.started, &[]);
         out.int(&COLLECTIONS, &[], self.shared.collections.load(Ordering::Relaxed) as i64);
+        notify::write(&self.shared.notify, out);
         self.write_collecting(out);
         self.write_receiver(out);
         let lost = self.write_sender(out);
@@ -309,20 +288,15 @@ impl Figures {
             let dropped = self.shared.own_shares.dropped(signal);
             out.int(&OWN_DROPPED, &[Value::Str(signal.as_str())], dropped as i64);
         }
-        let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
-        let (kept, evicted) = (store.series_count(), store.evicted());
-        let (rejected, jumps) = (rejections(&store), store.clock_jumps());
-        self.shared.taps.write_figures(&store, out);
-        drop(store);
-        out.int(&SERIES_COUNT, &[], kept as i64);
-        out.int(&SERIES_EVICTED, &[], evicted as i64);
-        for (reason, samples) in rejected {
-            out.int(&SERIES_REJECTED, &[Value::Str(reason)], samples as i64);
-        }
-        out.int(&CLOCK_JUMPS, &[], jumps as i64);
-        out.int(&RULES_MISSED, &[], self.shared.missed_rounds.load(Ordering::Relaxed) as i64);
+        judging::write_series(&self.shared, out);
+        judging::write_rules(&self.shared, clock::now(), out);
+        judging::write_kept(&self.shared.kept, clock::now(), out);
+        repairs::write(&self.shared, clock::now(), out);
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
         out.int(&API_TURNED_AWAY, &[], self.shared.turned_away.load(Ordering::Relaxed) as i64);
+        for (outcome, questions) in self.shared.queries.now() {
+            out.int(&API_QUERIES, &[Value::Str(outcome)], questions as i64);
+        }
         lost
     }
 

@@ -18,7 +18,7 @@ use crate::agent::collect::{self, Inputs, NewInputs, NewProber};
 use crate::agent::mailbox::Mailbox;
 use crate::agent::receive;
 use crate::agent::reload::takes_a_restart;
-use crate::config::{ApiPlaces, Collect, Config, Identity, ReceiveConfig};
+use crate::config::{ApiPlaces, Collect, Config, Identity, Notify, ReceiveConfig};
 use crate::taps::{TapOptions, host_names};
 
 /// Waits for at most so long until the part has gone over, and says whether it has.
@@ -44,6 +44,7 @@ pub(super) static PARTS: &[Part] = &[
     Part { name: "probes", prepare: probes },
     Part { name: "series", prepare: |agent, config| Ok(series(agent, config)) },
     Part { name: "taps", prepare: |agent, config| Ok(taps(agent, config)) },
+    Part { name: "notify", prepare: |agent, config| Ok(notify(agent, config)) },
     Part { name: "rules", prepare: |agent, config| Ok(rules(agent, config)) },
     Part { name: "runbooks", prepare: |agent, config| Ok(repairs(agent, config)) },
 ];
@@ -58,7 +59,9 @@ pub(crate) struct InForce {
     collect: Collect,
     probes: Vec<(HttpProbe, Duration)>,
     series: Limits,
+    snapshot_interval: Duration,
     taps: TapOptions,
+    notify: Notify,
     judgement: u64,
     repairs: u64,
 }
@@ -99,7 +102,9 @@ impl InForce {
             collect: config.collect.clone(),
             probes: config.probes.clone(),
             series: config.series,
+            snapshot_interval: config.snapshot_interval,
             taps: config.taps.clone(),
+            notify: config.notify.clone(),
             judgement: config.judgement.digest,
             repairs: config.repairs.digest,
         }
@@ -186,15 +191,16 @@ fn settled(inputs: &Arc<Mailbox<NewInputs>>) -> Settled {
 }
 
 fn series(agent: &Agent, config: &mut Config) -> Option<Commit> {
-    let limits = config.series;
-    if agent.in_force.series == limits {
+    let (limits, interval) = (config.series, config.snapshot_interval);
+    if (agent.in_force.series, agent.in_force.snapshot_interval) == (limits, interval) {
         return None;
     }
     Some(Box::new(move |agent| {
         let mut store = agent.shared.store.write().unwrap_or_else(PoisonError::into_inner);
         store.set_limits(limits);
         drop(store);
-        agent.in_force.series = limits;
+        agent.shared.kept.write_series_every(interval);
+        (agent.in_force.series, agent.in_force.snapshot_interval) = (limits, interval);
         None
     }))
 }
@@ -208,6 +214,19 @@ fn taps(agent: &Agent, config: &mut Config) -> Option<Commit> {
     Some(Box::new(move |agent| {
         agent.shared.taps.reconfigure(options.clone());
         agent.in_force.taps = options;
+        None
+    }))
+}
+
+/// Who stays is told nothing again that they know.
+fn notify(agent: &Agent, config: &mut Config) -> Option<Commit> {
+    if agent.in_force.notify == config.notify {
+        return None;
+    }
+    let options = std::mem::take(&mut config.notify);
+    Some(Box::new(move |agent| {
+        agent.shared.notify.put_in_force(options.clone());
+        agent.in_force.notify = options;
         None
     }))
 }
@@ -238,6 +257,8 @@ fn repairs(agent: &Agent, config: &mut Config) -> Option<Commit> {
         if let Some(policy) = &agent.policy {
             policy.replace(repairs.policy.clone());
         }
+        agent.shared.kill_switch.heed_policy(&repairs.policy.file);
+        agent.shared.notify.hold_back.put_in_force(&repairs.runbooks);
         agent.next.repairs.change(|next| *next = Some(repairs));
         None
     }))

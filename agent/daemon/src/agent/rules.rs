@@ -3,49 +3,28 @@
 mod dependents;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use alerting::{GroupState, Transition};
+use alerting::{Defaults, Departed, GroupState, RoundTimes, RuleGroup, SavedGroups, Transition};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use telemetry::{AlertState, Timestamp, with_causes};
+use telemetry::{AlertState, Timestamp};
 
 use crate::agent::Shared;
-use crate::agent::firing::Fired;
+use crate::agent::firing::{Beside, Fired};
+use crate::agent::groups::Judged;
 use crate::agent::heartbeat::{ATTENTION, Pulse, WORK_WITHIN};
 use crate::agent::mailbox::Mailbox;
+use crate::agent::needs::{needs, say_shortfalls};
 use crate::agent::watcher::{Happening, Watcher};
 use crate::clock;
 use crate::config::Judgement;
 
+pub(super) use dependents::collectors_of;
 use dependents::{Dependents, dependents};
 
-/// A group and what is known to be wrong with it, so that it is said once.
-struct Judged {
-    group: GroupState,
-    failing: BTreeSet<String>,
-    evaluated_at: Timestamp,
-}
-
-impl Judged {
-    fn judge(&mut self, shared: &Shared, now: Timestamp) {
-        let round = {
-            let mut store = shared.store.write().unwrap_or_else(PoisonError::into_inner);
-            self.group.evaluate(&mut store, now)
-        };
-        self.evaluated_at = now;
-        let fails: BTreeSet<String> = round.errors.iter().map(|error| with_causes(error)).collect();
-        for text in fails.difference(&self.failing) {
-            tracing::warn!("{text}");
-        }
-        self.failing = fails;
-        for transition in &round.transitions {
-            shared.books.alert_changed(transition.alert());
-            tell(&shared.watcher, transition);
-        }
-    }
-}
+/// By how much the clock is not yet taken to have been set, in milliseconds.
+const SET_BACK_A_LITTLE: i64 = 10;
 
 /// By which the rules are woken.
 pub(crate) struct Wakes {
@@ -57,7 +36,6 @@ pub(crate) struct Wakes {
 
 /// Evaluates until nothing arrives any more.
 pub(crate) struct RulesStage {
-    groups: Vec<Judged>,
     /// Without samples for so long the rules are evaluated all the same, so that `absent` is noticed.
     patience: Duration,
     shared: Shared,
@@ -67,27 +45,31 @@ pub(crate) struct RulesStage {
     /// Collectors that have looked because of an event.
     urgent: Arc<Mailbox<BTreeSet<&'static str>>>,
     dependents: Dependents,
+    /// What is left of groups that are gone.
+    departed: Vec<Departed>,
 }
 
 impl RulesStage {
-    /// Groups without history, first due after `now`.
+    /// Groups that know of their past what was saved, first due after `now`.
     pub(crate) fn new(
         judgement: Judgement,
+        saved: &SavedGroups,
         now: Timestamp,
         shared: Shared,
         next: Arc<Mailbox<Option<Judgement>>>,
     ) -> (Self, Wakes) {
-        let interval = judgement.evaluation_interval;
-        let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, interval, now));
-        let groups: Vec<Judged> =
-            groups.map(|group| Judged { group, failing: BTreeSet::new(), evaluated_at: now }).collect();
-        let dependents = dependents(groups.iter().map(|judged| judged.group.group()));
+        let defaults = judgement.defaults;
+        let dependents = dependents(judgement.groups.iter());
+        let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, &defaults, now));
+        let mut groups: Vec<Judged> = groups.map(|group| Judged::new(group, now)).collect();
+        restore(&mut groups, saved, &shared, now);
+        *shared.groups.write() = groups;
         let pulse = shared.heartbeats.pulse("rules");
         let (sender, arrived) = bounded(1);
         let urgent = Arc::default();
         let wakes = Wakes { arrived: sender, urgent: Arc::clone(&urgent) };
-        let patience = interval * 2;
-        (Self { groups, patience, shared, pulse, next, arrived, urgent, dependents }, wakes)
+        let patience = defaults.interval * 2;
+        (Self { patience, shared, pulse, next, arrived, urgent, dependents, departed: Vec::new() }, wakes)
     }
 
     /// Runs until nobody can wake it any more or the other side of `stop` is dropped.
@@ -117,56 +99,51 @@ impl RulesStage {
         }
     }
 
-    /// Judges by the rules of a reload from now on. A group that is still there goes on; one that is gone ends, and its
-    /// alerts with it.
+    /// Judges by the rules of a reload from now on.
     fn take_over(&mut self) {
         let Some(judgement) = self.next.take().flatten() else { return };
-        let (interval, now) = (judgement.evaluation_interval, clock::now());
-        let mut before = std::mem::take(&mut self.groups);
-        let mut transitions = Vec::new();
-        let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
-        for group in judgement.groups {
-            let same = |judged: &Judged| {
-                let old = judged.group.group();
-                (old.file(), old.name()) == (group.file(), group.name())
-            };
-            self.groups.push(match before.iter().position(same).map(|at| before.swap_remove(at)) {
-                Some(Judged { group: old, failing, evaluated_at }) => {
-                    let (group, ended) = old.go_on_as(group, interval, &mut store, now);
-                    transitions.extend(ended);
-                    Judged { group, failing, evaluated_at }
-                }
-                None => Judged {
-                    group: GroupState::new(group, interval, now),
-                    failing: BTreeSet::new(),
-                    evaluated_at: now,
-                },
-            });
-        }
-        transitions.extend(before.into_iter().flat_map(|gone| gone.group.end(&mut store, now)));
-        drop(store);
-        self.patience = interval * 2;
-        self.dependents = dependents(self.groups.iter().map(|judged| judged.group.group()));
+        let (defaults, now) = (judgement.defaults, clock::now());
+        self.patience = defaults.interval * 2;
+        self.dependents = dependents(judgement.groups.iter());
+        let transitions = {
+            let mut groups = self.shared.groups.write();
+            let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+            store.set_needs(&needs(judgement.groups.iter()));
+            say_shortfalls(judgement.groups.iter(), store.limits().max_retention);
+            drop(store);
+            let before = std::mem::take(&mut *groups);
+            let Next { groups: next, departed, transitions } =
+                go_on(before, judgement.groups, &defaults, now);
+            *groups = next;
+            self.departed.extend(departed);
+            transitions
+        };
         self.tell_all(&transitions);
         self.publish();
         self.shared.books.close_finished(&self.shared.watcher);
     }
 
     fn tell_all(&self, transitions: &[Transition]) {
+        if !transitions.is_empty() {
+            self.shared.kept.alerts_changed();
+        }
         for transition in transitions {
             self.shared.books.alert_changed(transition.alert());
+            if !matches!(transition, Transition::Dropped(_)) {
+                self.shared.notify.changed(transition.alert());
+            }
             tell(&self.shared.watcher, transition);
         }
     }
 
-    /// Evaluates what is due. The slot says whether; the time is now, so that the newest samples count.
+    /// Evaluates what is due.
     fn round(&mut self) {
-        for judged in &mut self.groups {
-            let now = clock::now();
-            if judged.group.due(now).is_some() {
-                self.pulse.beat(WORK_WITHIN);
-                judged.judge(&self.shared, now);
-            }
+        for at in 0..self.shared.groups.read(<[Judged]>::len) {
+            self.judge(at, |judged, now| judged.group.due(now).map(|slot| RoundTimes { slot, now }));
+        }
+        if !self.departed.is_empty() {
+            let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+            self.departed.retain_mut(|departed| !departed.settle(&mut store, clock::now()));
         }
         self.publish();
         self.shared.books.close_finished(&self.shared.watcher);
@@ -175,34 +152,110 @@ impl RulesStage {
     /// Evaluates, due or not, what depends on collectors that have looked because of an event.
     fn judge_dependents(&mut self) {
         let Some(collectors) = self.urgent.take() else { return };
-        for collector in collectors {
-            for at in self.dependents.get(collector).into_iter().flatten() {
-                let Some(judged) = self.groups.get_mut(*at) else { continue };
-                let now = clock::now();
-                // Series keep whole milliseconds, and take a sample of each once.
-                let is_again = now.as_millis() == judged.evaluated_at.as_millis();
-                let now = if is_again { now.plus(Duration::from_millis(1)) } else { now };
-                self.pulse.beat(WORK_WITHIN);
-                judged.judge(&self.shared, now);
-            }
+        for at in collectors.iter().filter_map(|collector| self.dependents.get(collector)).flatten() {
+            self.judge(*at, |_, now| Some(now.into()));
         }
         self.publish();
         self.shared.books.close_finished(&self.shared.watcher);
     }
 
-    /// Puts up what fires now.
+    /// Evaluates a group now, at the times that `when` says, if it says any.
+    fn judge(&self, at: usize, when: impl FnOnce(&mut Judged, Timestamp) -> Option<RoundTimes>) {
+        let mut groups = self.shared.groups.write();
+        let Some(judged) = groups.get_mut(at) else { return };
+        let now = not_again(clock::now(), judged.evaluated_at);
+        let Some(times) = when(judged, now) else { return };
+        self.pulse.beat(WORK_WITHIN);
+        let round = {
+            let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+            let begun = clock::monotonic();
+            judged.group.evaluate(&mut store, times, &mut || clock::monotonic().duration_since(begun))
+        };
+        judged.evaluated_at = times.now;
+        judged.say(&round);
+        self.shared.groups.count(judged.group.group().rules().len(), &round);
+        drop(groups);
+        self.tell_all(&round.transitions);
+    }
+
+    /// Puts up what fires now, and has others told.
     fn publish(&self) {
-        let firing = self.groups.iter().flat_map(|judged| {
-            let firing = judged.group.active_alerts().filter(|alert| alert.state == AlertState::Firing);
-            firing.map(|alert| Fired { alert: alert.clone(), at: judged.evaluated_at })
+        self.shared.clock.look();
+        let interval = self.patience / 2;
+        self.shared.notify.publish(&self.shared.groups, &self.departed, interval, clock::now());
+        let left_out = self.shared.groups.read(|groups| {
+            let firing = groups.iter().flat_map(|judged| {
+                let firing = judged.group.active_alerts().filter(|alert| alert.state == AlertState::Firing);
+                firing.map(|alert| Fired { alert: alert.clone(), at: judged.evaluated_at })
+            });
+            self.shared.firing.publish(firing, beside(groups))
         });
-        let left_out = self.shared.firing.publish(firing);
         if left_out > 0 {
             tracing::warn!(left_out, "more alerts fire at once than are answered");
         }
-        let missed = self.groups.iter().map(|judged| judged.group.missed_rounds()).sum();
-        self.shared.missed_rounds.store(missed, Ordering::Relaxed);
     }
+}
+
+/// What stands on the board beside the alerts that fire.
+fn beside(groups: &[Judged]) -> Beside {
+    let active = groups.iter().flat_map(|judged| judged.group.active_alerts());
+    let pending = active.filter(|alert| alert.state == AlertState::Pending).map(|alert| alert.labels.clone());
+    let unknown = groups.iter().flat_map(|judged| judged.group.unknown_alerts()).map(str::to_owned);
+    Beside { pending: pending.collect(), unknown: unknown.collect() }
+}
+
+/// The time of a round after one at `before`. Series keep whole milliseconds and take one sample of each, so a round that
+/// follows at once, or after the clock was set back a little, comes a millisecond later.
+fn not_again(now: Timestamp, before: Timestamp) -> Timestamp {
+    let ahead = before.as_millis() - now.as_millis();
+    if (0..SET_BACK_A_LITTLE).contains(&ahead) { before.plus(Duration::from_millis(1)) } else { now }
+}
+
+/// Gives the groups the alerts that the agent before this one knew. What fires has an incident again.
+fn restore(groups: &mut [Judged], saved: &SavedGroups, shared: &Shared, now: Timestamp) {
+    let mut restored = 0;
+    for Judged { group, .. } in groups {
+        if let Some(own) = saved.of_group(group.group()) {
+            restored += group.restore(own, now);
+        }
+        for alert in group.active_alerts().filter(|alert| alert.state == AlertState::Firing) {
+            shared.books.alert_changed(alert);
+        }
+    }
+    if restored > 0 {
+        tracing::info!(alerts = restored, "alerts of before the restart go on");
+    }
+}
+
+/// The groups as their files say now, what is left of those that are gone, and what became of alerts by it.
+struct Next {
+    groups: Vec<Judged>,
+    departed: Vec<Departed>,
+    transitions: Vec<Transition>,
+}
+
+/// A group that is still there goes on; one that is gone ends, and its alerts with it.
+fn go_on(mut before: Vec<Judged>, groups: Vec<RuleGroup>, defaults: &Defaults, now: Timestamp) -> Next {
+    let mut transitions = Vec::new();
+    let mut next = Vec::with_capacity(groups.len());
+    for group in groups {
+        let known = before.iter().position(|judged| judged.is(&group)).map(|at| before.swap_remove(at));
+        next.push(match known {
+            Some(judged) => {
+                let (judged, ended) = judged.go_on_as(group, defaults, now);
+                transitions.extend(ended);
+                judged
+            }
+            None => Judged::new(GroupState::new(group, defaults, now), now),
+        });
+    }
+    let mut departed = Vec::with_capacity(before.len());
+    for gone in before {
+        let (left, ended) = gone.group.end(now);
+        departed.push(left);
+        transitions.extend(ended);
+    }
+    Next { groups: next, departed, transitions }
 }
 
 fn tell(watcher: &Watcher, transition: &Transition) {
@@ -212,6 +265,29 @@ fn tell(watcher: &Watcher, transition: &Transition) {
         Transition::Pending(_) | Transition::Firing(_) | Transition::Resolved(_) => {
             tracing::info!(alert = %alert.labels, state = %alert.state, value = alert.value, "alert");
             watcher.tell(|| Happening::Alert(alert.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_follows_at_once_has_a_millisecond_of_its_own() {
+        let before = Timestamp::from_nanos(5_000_400_000);
+        for (now, expected) in [
+            (5_000_400_000, 5_001),
+            (5_000_900_000, 5_001),
+            (5_000_100_000, 5_001),
+            (4_999_000_000, 5_001),
+            (4_991_000_000, 5_001),
+            (4_990_000_000, 4_990),
+            (5_001_000_000, 5_001),
+            (5_007_000_000, 5_007),
+        ] {
+            let found = not_again(Timestamp::from_nanos(now), before);
+            assert_eq!(found.as_millis(), expected, "{now}");
         }
     }
 }

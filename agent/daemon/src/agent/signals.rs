@@ -1,12 +1,15 @@
-//! SIGTERM and SIGINT as a message; SIGHUP, for the agent, as a request to reload.
+//! SIGTERM and SIGINT as a message; for the agent, SIGHUP as a request to reload and SIGUSR1 as one to freeze repairs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, bounded};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use executor::Freeze;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use crate::agent::kill_switch::KillSwitch;
 use crate::agent::phase::STOP_WITHIN;
 use crate::agent::reload::Reloads;
 use crate::exit::Exit;
@@ -28,19 +31,33 @@ impl Unfinished {
     pub(crate) const AGENT: Self = Self { within: STOP_WITHIN.saturating_add(GRACE), exit: Exit::Failed };
 }
 
-/// Asks for a reload at each SIGHUP.
+/// Asks for a reload at each SIGHUP, and freezes repairs at SIGUSR1.
 ///
 /// # Errors
 ///
 /// The system gives no thread, or no way to listen.
-pub(crate) fn reload_at_hangup(reloads: Reloads) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGHUP]).context("listening to signals")?;
-    let listen = move || signals.forever().for_each(|_| reloads.ask());
+pub(crate) fn heed(reloads: Reloads, kill_switch: Arc<KillSwitch>) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGUSR1]).context("listening to signals")?;
+    let listen = move || {
+        for signal in signals.forever() {
+            if signal == SIGUSR1 { freeze(&kill_switch) } else { reloads.ask() }
+        }
+    };
     std::thread::Builder::new()
         .name("hangups".to_owned())
         .spawn(listen)
         .context("starting the thread hangups")?;
     Ok(())
+}
+
+fn freeze(kill_switch: &KillSwitch) {
+    let freeze = Freeze { reason: "SIGUSR1".to_owned(), ..Freeze::default() };
+    if let Err(error) = kill_switch.freeze(&freeze) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "repairs are frozen until the agent ends only"
+        );
+    }
 }
 
 /// Gets a message when the program is asked to stop. Asking twice ends it at once.

@@ -79,13 +79,18 @@ impl TextfileTap {
         self.lock().families.clone()
     }
 
+    /// Lets the store take series of files.
+    pub(crate) fn admit(store: &mut Store) {
+        store.set_budget(Origin::Textfile, MOST_TEXTFILE_SERIES + ABOUT_FILES);
+    }
+
     /// Appends what was read last, after the collection at `at` has been appended.
     pub(crate) fn append(&self, store: &mut Store, at: Timestamp) {
         let state = &mut *self.lock();
         if state.directory.is_none() && state.present.is_empty() {
             return;
         }
-        store.set_budget(Origin::Textfile, MOST_TEXTFILE_SERIES + ABOUT_FILES);
+        Self::admit(store);
         let mut present = HashSet::new();
         for sample in state.families.iter().flat_map(|family| &family.samples) {
             let labels = state.labels(sample);

@@ -4,9 +4,11 @@
 //! of what is found here is a warning, since a part may still be on its way; a verification that holds whatever happens
 //! is an error.
 
+mod runbooks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use collectors::COLLECTORS;
@@ -14,11 +16,11 @@ use documents::{Document, Problem};
 use otlp::tap::LogRules;
 use probes::HttpProbe;
 use promql::ast::{Expr, ExprKind, Selector};
-use remediation::{Capability, Runbook};
+use remediation::Runbook;
 use series::{HostNames, MatchOp, prometheus_label, prometheus_name};
-use telemetry::{METRIC_NAME, MetricSpec, Origin, Scope, Stage};
+use telemetry::{Labels, METRIC_NAME, MetricSpec, Origin, Scope};
 
-use super::{Collect, Judgement, Repairs};
+use super::{AlertOrigins, Collect, Judgement, Repairs, reach};
 use crate::list::all_metrics;
 
 /// What the taps make of received telemetry; not in the table of metrics, since it exists only with a listener.
@@ -35,12 +37,14 @@ pub(super) struct Whole<'a> {
     pub(super) repairs: &'a Repairs,
     /// Whether the executor is behind a socket, and starts no processes.
     pub(super) own_process: bool,
-    /// Whether applications can send telemetry, whose names nobody here knows.
-    pub(super) receives: bool,
+    /// The listeners by which applications can send telemetry, whose names nobody here knows.
+    pub(super) listeners: Vec<&'a str>,
+    /// What each alert depends on.
+    pub(super) origins: &'a [AlertOrigins],
     /// Whether files can bring any name but the host's.
     pub(super) textfiles: bool,
     pub(super) log_rules: &'a LogRules,
-    /// Rule files by path; runbook files by the name of each runbook in them.
+    /// Rule files by path.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
 }
 
@@ -51,40 +55,73 @@ pub(super) fn check(whole: &Whole<'_>) -> Vec<Problem> {
     for group in &whole.judgement.groups {
         let Some(document) = whole.documents.get(group.file()) else { continue };
         for rule in group.rules() {
-            let site = Site { document, anchor: rule.name() };
-            problems.extend(known.expression(rule.expression(), &site));
+            let site = Site::of_rule(document, rule.name());
+            problems.extend(rule.expressions().flat_map(|text| known.expression(text, &site)));
         }
     }
     for runbook in &whole.repairs.runbooks {
-        let Some(document) = whole.documents.get(Path::new(&runbook.name)) else { continue };
-        let site = Site { document, anchor: &runbook.name };
-        problems.extend(known.expression(&runbook.verify.expr, &site));
-        problems.extend(compares(&runbook.verify.expr, &site));
+        let site = Site::of_runbook(runbook);
+        // What labels will fill in is not known, and left empty.
+        let meant = runbook.filled_in(&Labels::empty());
+        if let Some(verify) = &meant.verify {
+            problems.extend(known.expression(&verify.expr, &site));
+        }
+        problems.extend(runbook.verify.iter().filter_map(|verify| compares(&verify.expr, &site)));
+        let condition = meant.guards.only_if.iter();
+        problems.extend(condition.flat_map(|expr| known.expression(expr, &site)));
+        problems.extend(runbooks::check(runbook, whole, &site));
         problems.extend(known.alert(runbook, &site));
-        problems.extend(policy_reaches(runbook, whole, &site));
+        problems.extend(reach::policy_reaches(runbook, whole, &site));
     }
     problems
 }
 
-/// Where a rule or runbook stands. Its text is found again by its name: what was read from it keeps no places.
-struct Site<'a> {
+/// Where a rule or runbook stands.
+pub(super) struct Site<'a> {
     document: &'a Document,
-    anchor: &'a str,
+    /// The bytes in which its words are looked for.
+    within: Range<usize>,
+    /// Its name, which stands for what is not found.
+    name: Range<usize>,
 }
 
-impl Site<'_> {
-    /// The first `word` after the anchor; in quotes, if it stands in quotes anywhere there.
-    fn at(&self, word: &str) -> Range<usize> {
-        let text = self.document.text();
-        let start = text.find(self.anchor).unwrap_or(0);
-        let rest = text.get(start..).unwrap_or("");
-        let quoted = rest.find(&format!("\"{word}\"")).map(|at| at + 1);
-        let found = quoted.or_else(|| rest.find(word)).map(|at| start + at);
-        found.map_or(start..start + self.anchor.len(), |at| at..at + word.len())
+impl<'a> Site<'a> {
+    /// A rule is found again by its name: what was read from it keeps no places.
+    pub(super) fn of_rule(document: &'a Document, name: &str) -> Self {
+        let start = document.text().find(name).unwrap_or(0);
+        Self { document, within: start..document.text().len(), name: start..start + name.len() }
     }
 
-    fn warning(&self, word: &str, message: String) -> Problem {
+    fn of_runbook(runbook: &'a Runbook) -> Self {
+        let written = &runbook.written;
+        Self { document: written.document(), within: written.entry(), name: written.name() }
+    }
+
+    /// The first `word` in it; in quotes, if it stands in quotes anywhere there.
+    fn at(&self, word: &str) -> Range<usize> {
+        let text = self.document.text().get(self.within.clone()).unwrap_or("");
+        let quoted = text.find(&format!("\"{word}\"")).map(|at| at + 1);
+        let found = quoted.or_else(|| text.find(word)).map(|at| self.within.start + at);
+        found.map_or(self.name.clone(), |at| at..at + word.len())
+    }
+
+    pub(super) fn warning(&self, word: &str, message: String) -> Problem {
         Problem::at(self.document, self.at(word), message).as_warning()
+    }
+
+    /// As [`Site::warning`], about a target of the runbook's grants.
+    pub(super) fn warning_of_target(&self, target: &str, message: String) -> Problem {
+        let text = self.document.text().get(self.within.clone()).unwrap_or("");
+        let grants = text.find("grants:").unwrap_or(text.len());
+        let is_apart = |at: usize| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let after = text.get(at + target.len()..).and_then(|after| after.chars().next());
+            [before, after].into_iter().flatten().all(|next| " ,[]{}'\"\n".contains(next))
+        };
+        let mut found = text.match_indices(target).map(|(at, _)| at).filter(|at| *at > grants);
+        let place = found.find(|at| is_apart(*at)).map(|at| self.within.start + at);
+        let place = place.map_or_else(|| self.at(target), |at| at..at + target.len());
+        Problem::at(self.document, place, message).as_warning()
     }
 }
 
@@ -112,7 +149,7 @@ impl<'a> Known<'a> {
         Self {
             metrics: metrics.collect(),
             collect: whole.collect,
-            receives: whole.receives,
+            receives: !whole.listeners.is_empty(),
             textfiles: whole.textfiles,
             log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
@@ -178,7 +215,7 @@ impl<'a> Known<'a> {
         }
         let not_there = self.configured.iter().find_map(|(key, what, names)| {
             let value = exact(key).or_else(|| exact(&prometheus_label(key)))?;
-            (!names.contains(&value)).then(|| not_configured(what, &value, names, site))
+            (!value.is_empty() && !names.contains(&value)).then(|| not_configured(what, &value, names, site))
         });
         not_there.or_else(|| self.not_collected(spec, &name, site))
     }
@@ -218,8 +255,10 @@ fn not_configured(what: &str, value: &str, names: &BTreeSet<String>, site: &Site
 
 /// Labels that series of a metric can have, in the spelling of its OpenTelemetry or of its Prometheus name.
 fn labels_of(spec: &MetricSpec, as_registered: bool) -> BTreeSet<String> {
-    use collectors::names::{PROCESS, PROCESS_GROUP};
+    use collectors::names::{CONTAINER, PROCESS, PROCESS_GROUP, UNIT};
     let entities = [
+        ("systemd.unit.", &UNIT),
+        ("container.", &CONTAINER),
         ("process.", &PROCESS),
         ("hostmend.process.", &PROCESS),
         ("hostmend.process_group.", &PROCESS_GROUP),
@@ -247,42 +286,4 @@ fn compares(text: &str, site: &Site<'_>) -> Option<Problem> {
     let hint = "it holds when the expression gives anything; compare, as in ... == 1";
     let place = site.at(text.lines().next().unwrap_or(text));
     (!filters).then(|| Problem::at(site.document, place, message).with_hint(hint))
-}
-
-/// A runbook that acts needs a policy that lets it.
-fn policy_reaches(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<Problem> {
-    if runbook.stage != Stage::Auto {
-        return Vec::new();
-    }
-    let policy = &whole.repairs.policy;
-    let missing = runbook
-        .grants
-        .targets(Capability::ProcessRestart)
-        .filter(|name| policy.process(&(*name).into()).is_none())
-        .map(|name| {
-            (name, format!("the policy defines no process {name:?}, so restarting it will be refused"))
-        });
-    let unstartable =
-        runbook.grants.targets(Capability::ProcessRestart).filter(|_| whole.own_process).map(|name| {
-            let message = format!(
-                "an executor behind a socket starts no processes, so restarting {name:?} will be refused"
-            );
-            (name, message + "; let a unit run it, and grant unit.restart on the unit")
-        });
-    let unnamed =
-        runbook.grants.targets(Capability::UnitRestart).filter(|name| policy.unit(name).is_none()).map(
-            |name| (name, format!("the policy names no unit {name:?}, so restarting it will be refused")),
-        );
-    let swept = |path: &str| policy.directories.iter().any(|rule| Path::new(path).starts_with(&rule.path));
-    let unswept = runbook
-        .grants
-        .targets(Capability::FileDelete)
-        .filter(|path| !swept(path))
-        .map(|path| (path, format!("the policy lets nothing be deleted below {path}")));
-    missing
-        .chain(unstartable)
-        .chain(unnamed)
-        .chain(unswept)
-        .map(|(word, message)| site.warning(word, message))
-        .collect()
 }

@@ -222,7 +222,7 @@ fn triggers(section: &TriggersSection, review: &mut Review) -> PressureThreshold
             EventSource::CpuPressure => &section.cpu,
             EventSource::MemoryPressure => &section.memory,
             EventSource::IoPressure => &section.io,
-            EventSource::Exit => continue,
+            EventSource::Exit | EventSource::UnitState => continue,
         };
         *stall = review.duration_or(value.as_ref(), *stall);
         if let Some(value) = value

@@ -160,7 +160,7 @@ fn report(section: &DestinationSection, error: &DestinationError, review: &mut R
     review.error_at(place.unwrap_or_else(|| yaml_range(&section.endpoint)), message);
 }
 
-fn tls(section: &TlsSection, surroundings: &Surroundings<'_>, review: &mut Review) -> TlsOptions {
+pub(super) fn tls(section: &TlsSection, surroundings: &Surroundings<'_>, review: &mut Review) -> TlsOptions {
     let path =
         |value: &Option<Spanned<String>>| value.as_ref().map(|value| surroundings.base.path(&value.value));
     let key_file = path(&section.key_file);

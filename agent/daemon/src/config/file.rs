@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::collect::CollectSection;
 use super::node_exporter::NodeExporterSection;
+use super::notify::NotifySection;
+use super::remediation::RemediationSection;
 
 /// The whole of `hostmend.yaml`. Paths are relative to the directory of the file; durations are written as in
 /// Prometheus: `10s`, `5m`, `1h30m`.
@@ -42,6 +44,8 @@ pub(super) struct AgentFile {
     pub(super) series: SeriesSection,
     /// What received telemetry is to the rules.
     pub(super) taps: TapsSection,
+    /// Who is told of alerts.
+    pub(super) notify: NotifySection,
     /// Prometheus rule files; patterns with `*` and `?`.
     pub(super) rules: Vec<Spanned<String>>,
     /// How often groups without an `interval` are evaluated. Default `10s`.
@@ -50,6 +54,8 @@ pub(super) struct AgentFile {
     pub(super) runbooks: Vec<Spanned<String>>,
     /// The directory of the scripts that runbooks name.
     pub(super) scripts: Option<Spanned<String>>,
+    /// What holds for all runbooks: how many runs at a time, how many in all.
+    pub(super) remediation: RemediationSection,
     /// What the executor may do. Without it nothing on the host is ever changed.
     pub(super) policy: Option<Spanned<String>>,
     /// The executor as a process of its own. Without it, it is a thread of the agent.
@@ -62,6 +68,7 @@ pub(super) struct AgentFile {
 pub(super) struct WhereaboutsFile {
     pub(super) state_directory: Option<Spanned<String>>,
     pub(super) api: ApiSection,
+    pub(super) policy: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,7 +84,8 @@ pub(super) struct ApiSection {
     /// The Unix socket of the local API. Default: `/run/hostmend/api.sock` as a service, else `api.sock` in the state
     /// directory.
     pub(super) socket: Option<Spanned<String>>,
-    /// A loopback address, `127.0.0.1:4320`, that serves `/healthz`, `/metrics` and `/metrics/node` to whoever reaches it. Default: none.
+    /// A loopback address, `127.0.0.1:4320`, that serves `/healthz`, `/metrics`, `/metrics/node` and Prometheus' API to
+    /// whoever reaches it. Default: none.
     pub(super) listen: Option<Spanned<String>>,
 }
 
@@ -367,6 +375,10 @@ pub(super) struct SeriesSection {
     pub(super) max_series: Option<Spanned<usize>>,
     /// How long samples are kept. Default `2h`.
     pub(super) retention: Option<Spanned<String>>,
+    /// How long samples are kept at most that a rule reads further back. Default `8d`.
+    pub(super) max_retention: Option<Spanned<String>>,
+    /// How often all of it is written to the state directory. Default `5m`.
+    pub(super) snapshot_interval: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

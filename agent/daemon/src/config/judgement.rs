@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use alerting::{RuleFile, RuleGroup};
+use alerting::{Defaults, Externals, Rule, RuleFile, RuleGroup};
 use documents::{Problem, Review, Severity, Spanned};
 use executor::Policy;
 use remediation::{Runbook, Script};
 
 use super::file::AgentFile;
+use super::remediation::{HostRemediation, remediation};
 use super::{Base, DEFAULT_INTERVAL, Load};
 
 /// Evaluating more often than this would judge the same samples again and again.
@@ -23,12 +25,27 @@ const MAX_MATCHES: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) groups: Vec<RuleGroup>,
-    pub(crate) evaluation_interval: Duration,
+    pub(crate) defaults: Defaults,
     /// Tells whether anything of it has changed.
     pub(crate) digest: u64,
 }
 
 impl Judgement {
+    /// Templates speak of `externals` from now on.
+    pub(super) fn speak_as(&mut self, externals: &notify::Externals) {
+        let (labels, url) = (externals.labels.clone(), externals.url.clone());
+        let mut digest = DefaultHasher::new();
+        (self.digest, &labels, &url).hash(&mut digest);
+        self.digest = digest.finish();
+        self.defaults.externals = Arc::new(Externals { labels, url });
+    }
+
+    /// Whether there is an alert to be told of.
+    pub(super) fn has_alerts(&self) -> bool {
+        let mut rules = self.groups.iter().flat_map(RuleGroup::rules);
+        rules.any(|rule| matches!(rule, Rule::Alerting(_)))
+    }
+
     /// How many groups and rules there are.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.groups.len(), self.groups.iter().map(|group| group.rules().len()).sum())
@@ -37,7 +54,8 @@ impl Judgement {
 
 impl Default for Judgement {
     fn default() -> Self {
-        Self { groups: Vec::new(), evaluation_interval: DEFAULT_INTERVAL, digest: 0 }
+        let defaults = Defaults { interval: DEFAULT_INTERVAL, externals: Arc::default() };
+        Self { groups: Vec::new(), defaults, digest: 0 }
     }
 }
 
@@ -47,6 +65,7 @@ pub(crate) struct Repairs {
     pub(crate) runbooks: Vec<Runbook>,
     pub(crate) scripts: BTreeMap<String, Script>,
     pub(crate) policy: Policy,
+    pub(crate) host: HostRemediation,
     /// Tells whether anything of it has changed.
     pub(crate) digest: u64,
 }
@@ -74,7 +93,8 @@ impl Load {
                 Err(problems) => self.problems.extend(problems),
             }
         }
-        Judgement { groups, evaluation_interval: interval, digest: digest.finish() }
+        let defaults = Defaults { interval, externals: Arc::default() };
+        Judgement { groups, defaults, digest: digest.finish() }
     }
 
     pub(super) fn repairs(&mut self, file: &AgentFile, base: &Base, review: &mut Review) -> Repairs {
@@ -85,18 +105,19 @@ impl Load {
             (&path, document.text()).hash(&mut digest);
             let read = Runbook::read(&document);
             for runbook in self.keep(read) {
-                self.documents.insert(PathBuf::from(&runbook.name), document.clone());
-                if runbooks.iter().any(|earlier| earlier.name == runbook.name) {
+                if let Some(earlier) = runbooks.iter().find(|earlier| earlier.name == runbook.name) {
+                    let other = earlier.written.document().path().display();
                     let message =
-                        format!("the runbook {:?} is in another file too; name them apart", runbook.name);
-                    self.problems.push(Problem::about(&path, message));
+                        format!("the runbook {:?} is in {other} too; name them apart", runbook.name);
+                    self.problems.push(Problem::at(&document, runbook.written.name(), message));
                 }
                 runbooks.push(runbook);
             }
         }
         let directory = base.path(file.scripts.as_ref().map_or("scripts", |value| value.value.as_str()));
-        let loaded = remediation::load_scripts(&runbooks, &directory, self.trust);
-        let scripts = self.keep(loaded);
+        let loaded = remediation::load_scripts(&mut runbooks, &directory, self.trust);
+        let (scripts, warnings) = self.keep(loaded);
+        self.problems.extend(warnings);
         self.files += scripts.len();
         let policy = match &file.policy {
             None => Policy::default(),
@@ -111,7 +132,9 @@ impl Load {
         for script in scripts.values() {
             script.sha256().hash(&mut digest);
         }
-        Repairs { runbooks, scripts, policy, digest: digest.finish() }
+        let host = remediation(&file.remediation, base, review);
+        format!("{host:?}").hash(&mut digest);
+        Repairs { runbooks, scripts, policy, host, digest: digest.finish() }
     }
 
     /// The value, or nothing of it and its problems kept.

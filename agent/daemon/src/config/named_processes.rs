@@ -19,7 +19,8 @@ const METRICS: [&str; 4] = ["process_", "process.", "hostmend_process_memory_", 
 /// plain texts.
 pub(super) fn named_processes(judgement: &Judgement, repairs: &Repairs) -> Vec<String> {
     let rules = judgement.groups.iter().flat_map(alerting::RuleGroup::rules).map(alerting::Rule::expression);
-    let verifications = repairs.runbooks.iter().map(|runbook| runbook.verify.expr.as_str());
+    let verifications =
+        repairs.runbooks.iter().filter_map(|runbook| Some(runbook.verify.as_ref()?.expr.as_str()));
     let mut names = BTreeSet::new();
     for text in rules.chain(verifications) {
         let Ok(expr) = promql::parse(text) else { continue };

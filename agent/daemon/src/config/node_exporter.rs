@@ -82,7 +82,8 @@ pub(super) fn node_exporter(
 
 fn selectors(judgement: &Judgement, repairs: &Repairs) -> Vec<Selector> {
     let rules = judgement.groups.iter().flat_map(alerting::RuleGroup::rules).map(alerting::Rule::expression);
-    let verifications = repairs.runbooks.iter().map(|runbook| runbook.verify.expr.as_str());
+    let verifications =
+        repairs.runbooks.iter().filter_map(|runbook| Some(runbook.verify.as_ref()?.expr.as_str()));
     let parsed = rules.chain(verifications).filter_map(|text| promql::parse(text).ok());
     parsed.flat_map(|expr| expr.selectors().into_iter().cloned().collect::<Vec<_>>()).collect()
 }

@@ -180,7 +180,17 @@ fn problems_with(more: &str, rule: &str, runbook: &str, policy: &str) -> Vec<Str
         ),
     );
     write("policy.yaml", policy);
-    write("s.rhai", "fn remediate(ctx) { fixed(\"\") }\n");
+    let (needs, call) = if runbook.contains("unit.restart") {
+        ("unit.restart: [web.service]", "unit::restart(\"web.service\")")
+    } else {
+        ("process.restart: [web]", "proc::restart(\"web\")")
+    };
+    write(
+        "s.rhai",
+        &format!(
+            "//! {{summary: Test, risk: low, needs: {{{needs}}}}}\nfn remediate(ctx) {{ {call}; fixed(\"\") }}\n"
+        ),
+    );
     let loaded = load(&directory.path().join("hostmend.yaml"), Trust::invoking_user(), &Variables::new());
     let problems = loaded.problems.iter().map(ToString::to_string);
     problems.map(|text| text.rsplit('/').next().unwrap().to_owned()).collect()
@@ -219,7 +229,8 @@ fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
         ),
         ("", spans, Some("it comes from received telemetry; configure a listener in `receive`")),
     ] {
-        let problems = problems_with(more, rule, RUNBOOK, POLICY);
+        let trusts = if more.contains("receive") { "  trust: [otlp:apps]\n" } else { "" };
+        let problems = problems_with(more, rule, &format!("{RUNBOOK}{trusts}"), POLICY);
         let found = problems.first();
         assert_eq!(problems.len(), usize::from(expected.is_some()), "{more}{rule}: {problems:?}");
         assert!(expected.is_none_or(|text| found.is_some_and(|found| found.ends_with(text))), "{problems:?}");
@@ -300,11 +311,32 @@ fn what_one_file_says_and_no_other_knows_is_told_with_its_place() {
         (
             RULE,
             RUNBOOK,
-            "{}\n",
+            "units: []\n",
+            "runbooks.yaml:8:31: the policy defines no process \"web\", so restarting it will be refused",
+        ),
+        (
+            RULE,
+            &RUNBOOK.replace(
+                "hostmend_watch_process_count > 0",
+                "'hostmend_watch_process_count{hostmend_watch_name=\"web\"} > 0'",
+            ),
+            "units: []\n",
             "runbooks.yaml:8:31: the policy defines no process \"web\", so restarting it will be refused",
         ),
     ] {
         assert_eq!(problems_of(rule, runbook, policy), [expected]);
+    }
+}
+
+#[test]
+fn series_have_the_labels_of_what_they_are_about_too() {
+    for rule in [
+        "systemd_unit_state{systemd_unit_name=\"web.service\", systemd_unit_state=\"failed\"} == 1",
+        "systemd_unit_memory_working_set_bytes{systemd_unit_name=\"web.service\", user_id=\"1000\"} > 1",
+        "container_uptime_seconds{container_id=\"1a2b\"} < 1",
+        "process_uptime_seconds{process_pid=\"1\"} < 1",
+    ] {
+        assert_eq!(problems_of(rule, RUNBOOK, POLICY), Vec::<String>::new(), "{rule}");
     }
 }
 

@@ -1,14 +1,16 @@
 //! The status as a page of text. Pure, so that a test can hold what a person sees.
 
+mod judgement;
+mod told;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use telemetry::{OneLine, format_duration};
 
+use self::judgement::judgement;
+use self::told::told;
 use crate::status::{Collecting, Configuration, Destination, Owed, Receiver, Reloaded, Status};
-
-/// Alerts shown; a storm has more than anybody reads.
-const MAX_ALERTS: usize = 20;
 
 /// The whole page. Texts from outside are kept on their lines.
 pub(super) fn page(status: &Status) -> String {
@@ -19,13 +21,18 @@ pub(super) fn page(status: &Status) -> String {
     destinations(&mut text, &status.destinations);
     collecting(&mut text, &status.collecting);
     judgement(&mut text, status);
+    told(&mut text, &status.told_of_alerts);
     text
 }
 
 fn health(text: &mut String, status: &Status) {
     let agent = &status.agent;
     let uptime = duration(agent.uptime_seconds);
-    let word = if status.health.healthy { "works" } else { "IS NOT WELL" };
+    let word = match (status.health.healthy, &status.repairs.frozen) {
+        (false, _) => "IS NOT WELL",
+        (true, Some(_)) => "works, but REPAIRS ARE FROZEN",
+        (true, None) => "works",
+    };
     let _ = writeln!(text, "hostmend {} {word}. Up {uptime}, process {}.", agent.version, agent.process);
     for reason in &status.health.reasons {
         let _ = writeln!(text, "  ! {}", OneLine(reason));
@@ -198,48 +205,6 @@ fn collecting(text: &mut String, collecting: &Collecting) {
     }
 }
 
-fn judgement(text: &mut String, status: &Status) {
-    let (series, rules) = (&status.series, &status.rules);
-    let retention = duration(series.retention_seconds);
-    let _ = writeln!(text, "\nSeries\n  {} of {} at most, for {retention}", series.kept, series.at_most);
-    for (reason, samples) in &series.rejected {
-        let _ = writeln!(text, "  {samples} samples were not kept: {reason}");
-    }
-    if series.evicted > 0 {
-        let _ = writeln!(text, "  {} series that had ended made room for others", series.evicted);
-    }
-    let _ = writeln!(
-        text,
-        "\nRules\n  rules: {}, groups: {}, firing: {}",
-        rules.total,
-        rules.groups,
-        rules.firing.len()
-    );
-    if rules.missed_rounds > 0 {
-        let _ =
-            writeln!(text, "  {} rounds were left out because the one before was late", rules.missed_rounds);
-    }
-    for alert in rules.firing.iter().take(MAX_ALERTS) {
-        let labels: Vec<String> = alert
-            .labels
-            .iter()
-            .filter(|(name, _)| *name != "alertname")
-            .map(|(name, value)| format!("{name}={value:?}"))
-            .collect();
-        let name = alert.labels.get("alertname").map_or("", String::as_str);
-        let since = duration(alert.for_seconds);
-        let _ = writeln!(text, "  ! {} for {since} {}", OneLine(name), OneLine(labels.join(" ")));
-    }
-    if rules.firing.len() > MAX_ALERTS {
-        let _ = writeln!(text, "  ! and {} more; --json has all", rules.firing.len() - MAX_ALERTS);
-    }
-    if let Some(run) = &status.runs {
-        let (runbook, alert) = (OneLine(&run.runbook), OneLine(&run.alert));
-        let _ =
-            writeln!(text, "\nRepairing\n  {runbook} for {} because of {alert}", duration(run.for_seconds));
-    }
-}
-
 /// Rows under each other, the first `names` columns to the left and the numbers to the right.
 fn table<const COLUMNS: usize>(text: &mut String, names: usize, rows: &[[String; COLUMNS]]) {
     let mut widths = [0; COLUMNS];
@@ -291,7 +256,6 @@ mod tests {
             "collecting": { "stretch": 1, "cpu": 0.0, "memory_bytes": 0, "lacking": [] },
             "series": { "kept": 1_500, "at_most": 20_000, "retention_seconds": 7_200, "evicted": 0, "rejected": {} },
             "rules": { "groups": 1, "total": 2, "missed_rounds": 0, "firing": [] },
-            "runs": null,
         });
         for (key, value) in change.as_object().unwrap() {
             status[key] = value.clone();

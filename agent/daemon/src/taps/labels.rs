@@ -4,7 +4,7 @@ use series::prometheus_label;
 use telemetry::{Labels, LabelsBuilder, METRIC_NAME, Origin};
 
 /// Says who sent what a series is made of. Series of two listeners never clash, and rules can tell them apart.
-const ORIGIN: &str = "hostmend.origin";
+pub(crate) const ORIGIN: &str = "hostmend.origin";
 
 /// Collects the labels of one series by OpenTelemetry's keys, and gives them in that spelling or in Prometheus'.
 #[derive(Clone, Debug, Default)]

@@ -28,7 +28,8 @@ pub(super) fn collection(store: &mut Store, taps: &Taps, second: i64) {
 pub(super) fn text(store: &Store, metric: &str) -> Vec<String> {
     let ids = store.select(&[Matcher::equal(METRIC_NAME, metric)]);
     let line = |id| {
-        let samples = store.samples(id, i64::MIN, i64::MAX);
+        let mut scratch = series::Scratch::default();
+        let samples = store.samples(id, i64::MIN, i64::MAX, &mut scratch);
         let newest = samples.values.last().copied().unwrap_or(f64::NAN);
         let newest = if series::is_stale(newest) { "ended".to_owned() } else { newest.to_string() };
         format!("{} {newest}", store.labels(id))
@@ -119,7 +120,8 @@ fn spans_become_the_series_that_the_spanmetrics_connector_makes() {
         assert!(text(&store, metric).contains(&expected), "{expected}\n{:#?}", text(&store, metric));
     }
     let ids = store.select(&[Matcher::equal(METRIC_NAME, "traces.span.metrics.calls")]);
-    let samples = store.samples(ids[0], i64::MIN, i64::MAX);
+    let mut scratch = series::Scratch::default();
+    let samples = store.samples(ids[0], i64::MIN, i64::MAX, &mut scratch);
     assert_eq!(samples.values, [0.0, 2.0], "the first call is an increase");
     assert_eq!(store.origin(ids[0]), &Origin::Otlp(Arc::from("apps")));
 }

@@ -15,6 +15,10 @@ pub(crate) enum Role {
     Anyone,
     /// To look.
     Read,
+    /// To let a run that waits go on.
+    Approve,
+    /// To stop all repairs.
+    Freeze,
     /// To change what the agent does.
     Operate,
 }
@@ -25,6 +29,8 @@ impl Role {
         match self {
             Self::Anyone => &[],
             Self::Read => &["hostmend-read", "hostmend-approve", "hostmend-operate"],
+            Self::Approve => &["hostmend-approve"],
+            Self::Freeze => &["hostmend-operate", "hostmend-approve"],
             Self::Operate => &["hostmend-operate"],
         }
     }
@@ -47,6 +53,12 @@ impl Caller {
     /// The user's number.
     pub(super) fn uid(self) -> u32 {
         self.uid
+    }
+
+    /// The user's name and number, for the record.
+    pub(super) fn name(self) -> String {
+        let user = User::from_uid(Uid::from_raw(self.uid)).ok().flatten();
+        user.map_or_else(|| format!("user {}", self.uid), |user| format!("{} ({})", user.name, self.uid))
     }
 
     /// Whether the caller is root or the agent's own user, who may do everything.
@@ -99,16 +111,17 @@ mod tests {
 
     #[test]
     fn a_group_gives_its_role_and_whoever_has_none_is_told_which_to_ask_for() {
-        for (groups, read, operate) in [
-            (["users"].as_slice(), false, false),
-            (&["users", "hostmend-read"], true, false),
-            (&["hostmend-approve"], true, false),
-            (&["hostmend-operate"], true, true),
-            (&["hostmend", "operate"], false, false),
+        for (groups, allowed) in [
+            (["users"].as_slice(), [false, false, false, false]),
+            (&["users", "hostmend-read"], [true, false, false, false]),
+            (&["hostmend-approve"], [true, true, true, false]),
+            (&["hostmend-operate"], [true, false, true, true]),
+            (&["hostmend", "operate"], [false, false, false, false]),
         ] {
             let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
             let may = |role| judge(role, "look", 1000, Some("alice"), &groups).is_ok();
-            assert_eq!((may(Role::Read), may(Role::Operate)), (read, operate), "{groups:?}");
+            let roles = [Role::Read, Role::Approve, Role::Freeze, Role::Operate];
+            assert_eq!(roles.map(may), allowed, "{groups:?}");
         }
         let refusal = judge(Role::Operate, "reload", 1000, Some("alice"), &[]).unwrap_err();
         assert!(refusal.contains("alice") && refusal.contains("group hostmend-operate"), "{refusal}");

@@ -1,6 +1,6 @@
 //! Whether the agent does its work, in one word and its reasons.
 //!
-//! A destination that is away is no illness: what it is owed waits on disk. It is said all the same.
+//! A destination or a receiver of alerts that is away is no illness: what it is owed waits on disk. It is said all the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// A look that takes longer means that the file system hangs.
 const LOOK_WITHIN: Duration = Duration::from_secs(4);
+
+/// A receiver of alerts that fails for no longer may just be restarting.
+const UNTOLD_FOR: Duration = Duration::from_mins(1);
 
 /// What the last look at the file system of the state directory saw.
 #[derive(Debug, Default)]
@@ -101,7 +104,7 @@ fn look(state: &Path) -> u8 {
 }
 
 /// How the agent is now.
-pub(super) fn of(facts: &Facts) -> Health {
+pub(super) fn of(facts: &Facts, now: Timestamp) -> Health {
     let mut reasons = Vec::new();
     if let Some(stage) = facts.shared.heartbeats.overdue(clock::monotonic()) {
         reasons.push(format!("{stage} hangs"));
@@ -115,16 +118,32 @@ pub(super) fn of(facts: &Facts) -> Health {
         let signals = signals.join(", ");
         reasons.push(format!("the disk does not take {signals}; they go from memory, which a crash loses"));
     }
+    reasons.extend(facts.shared.runs.journal_failing_since().map(unjournalled));
     let notes = facts.sender.figures().destinations.into_iter();
     let notes = notes.filter(|destination| destination.consecutive_failures > 0).map(|destination| {
         let why = destination.last_error.unwrap_or_default();
         format!("the destination {} does not take telemetry: {why}", destination.name)
     });
+    let receivers = facts.shared.notify.notifier.figures().receivers;
+    let notes = notes.chain(receivers.iter().filter_map(|receiver| untold(receiver, now)));
     Health { healthy: reasons.is_empty(), reasons, notes: notes.collect() }
 }
 
+fn unjournalled(since: Timestamp) -> String {
+    format!(
+        "the run journal has taken nothing since {since}, and no repair begins without it; it is tried again until the disk takes it"
+    )
+}
+
+/// That a receiver has taken nothing for too long.
+fn untold(receiver: &notify::ReceiverFigures, now: Timestamp) -> Option<String> {
+    let failing = receiver.failing.as_ref().filter(|failing| now.since(failing.since) > UNTOLD_FOR)?;
+    let (name, since, why) = (&receiver.name, failing.since, &failing.error);
+    Some(format!("{name} has not taken what it is told of alerts since {since}: {why}"))
+}
+
 pub(super) fn reply(facts: &Facts) -> Reply {
-    let health = of(facts);
+    let health = of(facts, clock::now());
     Reply::json(if health.healthy { 200 } else { 503 }, &health)
 }
 
@@ -132,6 +151,21 @@ pub(super) fn reply(facts: &Facts) -> Reply {
 mod tests {
     use super::*;
     use otlp::SignalFigures;
+
+    #[test]
+    fn a_receiver_of_alerts_that_fails_for_more_than_a_minute_is_noted() {
+        let failing = notify::Failing { since: Timestamp::from_secs(0), error: "refused".to_owned() };
+        let fails = notify::ReceiverFigures {
+            name: "pager".to_owned(),
+            failing: Some(failing),
+            ..notify::ReceiverFigures::default()
+        };
+        let works = notify::ReceiverFigures { failing: None, ..fails.clone() };
+        let note = "pager has not taken what it is told of alerts since 1970-01-01T00:00:00.000Z: refused";
+        assert_eq!(untold(&fails, Timestamp::from_secs(60)), None);
+        assert_eq!(untold(&fails, Timestamp::from_secs(61)).as_deref(), Some(note));
+        assert_eq!(untold(&works, Timestamp::from_secs(61)), None);
+    }
 
     #[test]
     fn a_destination_fails_since_it_was_first_seen_failing_until_it_takes_something() {

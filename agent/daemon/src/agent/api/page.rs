@@ -18,13 +18,13 @@ pub(super) fn reply(facts: &Facts, _query: &str) -> Reply {
     let mut buffer = SampleBuffer::default();
     buffer.reset(clock::now(), facts.figures.started());
     facts.figures.write(&mut buffer);
-    Reply { status: 200, content_type: TEXT, body: page(&buffer) }
+    Reply { status: 200, content_type: TEXT, body: page(&buffer).into() }
 }
 
 /// The host as `node_exporter` names it.
 pub(super) fn node_exporter(facts: &Facts, _query: &str) -> Reply {
     match facts.shared.node_page.read() {
-        Some(body) => Reply { status: 200, content_type: TEXT, body },
+        Some(body) => Reply { status: 200, content_type: TEXT, body: body.into() },
         None => Reply::error(
             404,
             "nothing is served here; node_exporter: { enabled: true } in hostmend.yaml would",

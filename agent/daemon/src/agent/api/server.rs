@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Request, Response};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,11 +22,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::socket_peercred;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Facts;
 use super::caller::Caller;
+use super::host_header::may_be_meant;
+use super::prometheus::{Question, refuse_turn};
 use super::routes::{self, Answer, Reply};
 
 /// Connections at once. People and a monitoring system make a few.
@@ -34,6 +36,9 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// Connections at once of one user who is neither root nor the agent's: one user cannot take them all.
 const MAX_OF_ONE_USER: usize = 8;
+
+/// Connections at once at `api.listen`, where nobody knows who calls: a page of a dashboard asks many things at once.
+const MAX_OF_WATCHERS: usize = 16;
 
 /// Connections at once of all users who are neither: the rest is left to those who can mend something.
 const MAX_OF_ALL_OTHERS: usize = 24;
@@ -44,8 +49,15 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// The buffer of a connection, which bounds the headers. The least that hyper allows.
 const MAX_HEADERS: usize = 8 * 1024;
 
-/// No route needs a body.
-const MAX_BODY: usize = 4 * 1024;
+/// The longest body: a form with an expression as long as the parser reads.
+const MAX_BODY: usize = 64 * 1024;
+
+/// How many may read series at once; others wait. Fewer than there are threads, so that the status is answered beside
+/// them.
+const MAX_READING: usize = 2;
+
+/// How long others wait for that before they are refused.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a connection may last in all: longer than a reload may take.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(90);
@@ -72,15 +84,23 @@ impl Listeners {
     }
 }
 
+/// What connections share.
+struct Room {
+    facts: Arc<Facts>,
+    seats: Arc<Seats>,
+    reading: Arc<Semaphore>,
+}
+
 /// Serves until `stopped`; what is being answered then is cut off.
 pub(super) async fn serve(listeners: Listeners, facts: Arc<Facts>, mut stopped: watch::Receiver<bool>) {
-    let seats = Arc::<Seats>::default();
+    let room =
+        Arc::new(Room { facts, seats: Arc::default(), reading: Arc::new(Semaphore::new(MAX_READING)) });
     loop {
         let taken = tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return,
-            accepted = listeners.callers.accept() => accepted.and_then(|(stream, _)| welcome(stream, &seats, &facts)),
+            accepted = listeners.callers.accept() => accepted.and_then(|(stream, _)| welcome(stream, &room)),
             accepted = watcher(listeners.watchers.as_ref()) => accepted.map(|stream| {
-                admit(stream, None, &seats, &facts);
+                admit(stream, None, &room);
             }),
         };
         if let Err(error) = taken {
@@ -97,9 +117,9 @@ async fn watcher(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpSt
     }
 }
 
-fn welcome(stream: UnixStream, seats: &Arc<Seats>, facts: &Arc<Facts>) -> io::Result<()> {
+fn welcome(stream: UnixStream, room: &Arc<Room>) -> io::Result<()> {
     let caller = Caller::from(socket_peercred(stream.as_fd())?);
-    admit(stream, Some(caller), seats, facts);
+    admit(stream, Some(caller), room);
     Ok(())
 }
 
@@ -107,23 +127,24 @@ fn welcome(stream: UnixStream, seats: &Arc<Seats>, facts: &Arc<Facts>) -> io::Re
 fn admit(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     caller: Option<Caller>,
-    seats: &Arc<Seats>,
-    facts: &Arc<Facts>,
+    room: &Arc<Room>,
 ) {
     let user = caller.map(Caller::uid);
     let (own, all) = if caller.is_some_and(Caller::may_everything) {
         (MAX_CONNECTIONS, MAX_CONNECTIONS)
+    } else if caller.is_none() {
+        (MAX_OF_WATCHERS, MAX_OF_ALL_OTHERS)
     } else {
         (MAX_OF_ONE_USER, MAX_OF_ALL_OTHERS)
     };
-    let Some(seat) = Seats::take(seats, user, own, all) else {
-        facts.shared.turned_away.fetch_add(1, Ordering::Relaxed);
+    let Some(seat) = Seats::take(&room.seats, user, own, all) else {
+        room.facts.shared.turned_away.fetch_add(1, Ordering::Relaxed);
         return;
     };
-    let facts = Arc::clone(facts);
+    let room = Arc::clone(room);
     tokio::spawn(async move {
         let _seat = seat;
-        let answer = service_fn(|request| answer(request, caller, Arc::clone(&facts)));
+        let answer = service_fn(|request| answer(request, caller, &room));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_WITHIN)
@@ -138,43 +159,69 @@ fn admit(
 async fn answer(
     request: Request<Incoming>,
     caller: Option<Caller>,
-    facts: Arc<Facts>,
+    room: &Room,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let reply = match timeout(REQUEST_WITHIN, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(_)) => {
-            let query = parts.uri.query().unwrap_or_default().to_owned();
-            dispatch(parts.method.as_str(), parts.uri.path(), query, caller, facts).await
+        Ok(Ok(_)) if caller.is_none() && !may_be_meant(text(&parts.headers, HOST)) => {
+            Reply::error(403, "ask by a loopback name or an address; other names may be anybody's")
+        }
+        Ok(Ok(body)) => {
+            let question = Question {
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                content_type: text(&parts.headers, CONTENT_TYPE).unwrap_or_default().to_owned(),
+                body: body.to_bytes(),
+                ..Question::default()
+            };
+            dispatch(parts.method.as_str(), parts.uri.path(), question, caller, room).await
         }
         Ok(Err(_)) => Reply::error(413, &format!("a body of at most {MAX_BODY} bytes is read")),
         Err(_) => Reply::error(408, "the body did not arrive in time"),
     };
     let response = Response::builder().status(reply.status).header(CONTENT_TYPE, reply.content_type);
-    Ok(response
-        .body(Full::new(Bytes::from(reply.body)))
-        .expect("status and content type are constants of the table"))
+    Ok(response.body(Full::new(reply.body)).expect("status and content type are constants of the table"))
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    // A value that is no text is none of those that are looked for.
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
 async fn dispatch(
     method: &str,
     path: &str,
-    query: String,
+    mut question: Question,
     caller: Option<Caller>,
-    facts: Arc<Facts>,
+    room: &Room,
 ) -> Reply {
-    let route = match routes::find(method, path, caller.is_none()) {
-        Ok(route) => route,
+    let (route, name) = match routes::find(method, path, caller.is_none()) {
+        Ok(found) => found,
         Err(reply) => return reply,
     };
-    let waiting = match route.answer {
+    name.clone_into(&mut question.name);
+    let facts = Arc::clone(&room.facts);
+    let turn = match route.answer {
         Answer::AtOnce(answer) => return answer(&facts),
-        Answer::Waiting(answer) => answer,
+        Answer::Waiting(_) | Answer::Acting(_) => None,
+        Answer::Reading(_) => match turn(room).await {
+            Some(turn) => Some(turn),
+            None => return refuse_turn(&facts),
+        },
     };
+    let _waits = Waits(Arc::clone(&question.nobody_waits));
     let work = tokio::task::spawn_blocking(move || {
+        // Given back when the work is done, even if nobody waits for it any more.
+        let _turn = turn;
         let allowed = caller.map_or(Ok(()), |caller| caller.may(route.needs, route.summary));
-        match allowed {
-            Ok(()) => waiting(&facts, &query),
-            Err(refusal) => {
+        match (allowed, route.answer) {
+            (Ok(()), Answer::Waiting(answer)) => answer(&facts, &question.query),
+            (Ok(()), Answer::Reading(answer)) => answer(&facts, &question),
+            (Ok(()), Answer::Acting(answer)) => {
+                let by = caller.map_or_else(|| "nobody knows who".to_owned(), Caller::name);
+                answer(&facts, &question.query, &by)
+            }
+            (Ok(()), Answer::AtOnce(answer)) => answer(&facts),
+            (Err(refusal), _) => {
                 facts.shared.turned_away.fetch_add(1, Ordering::Relaxed);
                 Reply::error(403, &refusal)
             }
@@ -184,6 +231,19 @@ async fn dispatch(
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::error(500, "finding the answer failed; the log says more"),
         Err(_) => Reply::error(503, "a part of the agent hangs; /healthz says which"),
+    }
+}
+
+async fn turn(room: &Room) -> Option<OwnedSemaphorePermit> {
+    timeout(TURN_WITHIN, Arc::clone(&room.reading).acquire_owned()).await.ok()?.ok()
+}
+
+/// Says when it is dropped that nobody waits for the answer: it is there, or the client has gone.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

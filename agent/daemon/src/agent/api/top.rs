@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use collectors::names;
-use series::{Matcher, Samples, Store, is_stale};
+use series::{Matcher, Samples, Scratch, Store, is_stale};
 use telemetry::{METRIC_NAME, MetricSpec, Timestamp};
 
 use super::routes::Reply;
@@ -25,7 +25,7 @@ pub(super) fn reply(facts: &Facts, _query: &str) -> Reply {
     let mut top = of(&store, now);
     drop(store);
     top.host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    top.unwell = health::of(facts).reasons;
+    top.unwell = health::of(facts, now).reasons;
     top.firing = report::firing(facts, now);
     top.destinations = facts
         .sender
@@ -72,9 +72,10 @@ struct Look<'a> {
 impl Look<'_> {
     /// Adds up by the value of a label what `value` makes of the samples of each series.
     fn by(&self, name: &str, label: &str, value: fn(&Samples<'_>) -> Option<f64>) -> BTreeMap<String, f64> {
-        let mut sums = BTreeMap::new();
+        let (mut sums, mut scratch) = (BTreeMap::new(), Scratch::default());
         for id in self.store.select(&[Matcher::equal(METRIC_NAME, name)]) {
-            let samples = self.store.samples(id, self.now.saturating_sub(LOOKBACK_MILLIS), self.now);
+            let from = self.now.saturating_sub(LOOKBACK_MILLIS);
+            let samples = self.store.samples(id, from, self.now, &mut scratch);
             if let Some(value) = value(&samples) {
                 *sums.entry(self.store.labels(id).get(label).to_owned()).or_default() += value;
             }
@@ -238,9 +239,10 @@ fn by_both(
     label: &str,
     other: &str,
 ) -> BTreeMap<(String, String), f64> {
-    let mut rates = BTreeMap::new();
+    let (mut rates, mut scratch) = (BTreeMap::new(), Scratch::default());
     for id in look.store.select(&[Matcher::equal(METRIC_NAME, metric.name)]) {
-        let samples = look.store.samples(id, look.now.saturating_sub(LOOKBACK_MILLIS), look.now);
+        let from = look.now.saturating_sub(LOOKBACK_MILLIS);
+        let samples = look.store.samples(id, from, look.now, &mut scratch);
         if let Some(rate) = growth(&samples) {
             let labels = look.store.labels(id);
             *rates.entry((labels.get(label).to_owned(), labels.get(other).to_owned())).or_default() += rate;
@@ -302,6 +304,33 @@ fn processes(look: &Look<'_>) -> Vec<Task> {
         }
     }
     figures.tasks(|pid| (called.get(pid).cloned().unwrap_or_else(|| "?".to_owned()), pid.parse().ok()))
+}
+
+/// What single processes use, as far as they are reported, by their number.
+pub(in crate::agent) struct ProcessRates {
+    cpus: BTreeMap<String, f64>,
+    io: BTreeMap<String, f64>,
+}
+
+impl ProcessRates {
+    /// Over the time between the last two collections.
+    pub(in crate::agent) fn of(store: &Store, now: Timestamp) -> Self {
+        let look = Look { store, now: now.as_millis() };
+        Self {
+            cpus: on_cpu(&look, &names::PROCESS_CPU_TIME, "process.pid"),
+            io: look.rates(&names::PROCESS_DISK_IO, "process.pid"),
+        }
+    }
+
+    /// CPUs that it keeps busy.
+    pub(in crate::agent) fn cpus_of(&self, pid: u32) -> Option<f64> {
+        self.cpus.get(&pid.to_string()).copied()
+    }
+
+    /// Bytes read and written per second.
+    pub(in crate::agent) fn io_of(&self, pid: u32) -> Option<f64> {
+        self.io.get(&pid.to_string()).copied()
+    }
 }
 
 /// What each uses, by its name or number.

@@ -11,6 +11,9 @@ use promql::ast::Selector;
 use series::prometheus_name;
 use telemetry::METRIC_NAME;
 
+/// Collectors that one expression has looked at beside their turn, at most; one that reads of more waits for them.
+const MOST_ASKED: usize = 4;
+
 /// By the name of a collector that events ask for: the places of the groups that depend on it, those first whose series
 /// others select.
 pub(super) type Dependents = BTreeMap<&'static str, Vec<usize>>;
@@ -28,6 +31,19 @@ pub(super) fn dependents<'a>(groups: impl Iterator<Item = &'a RuleGroup>) -> Dep
     .collect()
 }
 
+/// The collectors whose metrics an expression may read, if they are few enough to be asked beside their turn.
+pub(in crate::agent) fn collectors_of(expr: &str) -> BTreeSet<&'static str> {
+    let Ok(expr) = promql::parse(expr) else { return BTreeSet::new() };
+    let selectors = expr.selectors();
+    let reads = |name: &str| selectors.iter().any(|selector| may_select(selector, name));
+    let rows = COLLECTORS.iter().filter(|row| {
+        let mut metrics = row.metrics.iter();
+        metrics.any(|metric| reads(metric.name) || reads(&prometheus_name(metric)))
+    });
+    let found: BTreeSet<&'static str> = rows.map(|row| row.name).collect();
+    if found.len() > MOST_ASKED { BTreeSet::new() } else { found }
+}
+
 /// What a group selects and records.
 struct Reads<'a> {
     selectors: Vec<Selector>,
@@ -36,7 +52,8 @@ struct Reads<'a> {
 
 impl<'a> Reads<'a> {
     fn of(group: &'a RuleGroup) -> Self {
-        let parsed = group.rules().iter().filter_map(|rule| promql::parse(rule.expression()).ok());
+        let parsed =
+            group.rules().iter().flat_map(Rule::expressions).filter_map(|text| promql::parse(text).ok());
         let selectors = parsed.flat_map(|expr| expr.selectors().into_iter().cloned().collect::<Vec<_>>());
         let records = group.rules().iter().filter(|rule| matches!(rule, Rule::Recording(_))).map(Rule::name);
         Self { selectors: selectors.collect(), records: records.collect() }

@@ -110,7 +110,8 @@ impl Bench {
 
     fn samples(&self, metric: &str) -> Vec<(i64, f64)> {
         let id = self.store.select(&[Matcher::equal(METRIC_NAME, metric)])[0];
-        let samples = self.store.samples(id, i64::MIN, i64::MAX);
+        let mut scratch = series::Scratch::default();
+        let samples = self.store.samples(id, i64::MIN, i64::MAX, &mut scratch);
         let seconds = samples.times.iter().map(|time| time / 1_000 - 1_700_000_000);
         seconds.zip(samples.values.iter().copied()).collect()
     }

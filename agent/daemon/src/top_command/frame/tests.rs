@@ -65,6 +65,9 @@ fn top() -> Top {
             ),
             value: 1.0,
             for_seconds: 180,
+            silenced: None,
+            held_until: None,
+            repair: None,
         }],
         destinations: vec![Owed {
             name: "away".to_owned(),
@@ -151,7 +154,14 @@ fn names_that_others_choose_move_no_cursor() {
     top.destinations = vec![Owed { name: hostile.to_owned(), ..Owed::default() }];
     for labels in [("alertname", hostile), (hostile, hostile)] {
         let labels = BTreeMap::from([(labels.0.to_owned(), labels.1.to_owned())]);
-        top.firing.push(FiringAlert { labels, value: 1.0, for_seconds: 1 });
+        top.firing.push(FiringAlert {
+            labels,
+            value: 1.0,
+            for_seconds: 1,
+            silenced: None,
+            held_until: None,
+            repair: None,
+        });
     }
     for width in [60, 120] {
         for line in &frame(&top, TopOrder::Cpu, (width, 60)).lines {

@@ -23,6 +23,11 @@ impl Program {
         Ok(Self { child: command.spawn()? })
     }
 
+    /// Its process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has used of processors since it started, with its children that have ended, in seconds.
     ///
     /// # Errors

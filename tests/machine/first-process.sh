@@ -40,6 +40,8 @@ hostname machine
 mkdir -p mnt/host
 pivot_root . mnt/host
 umount -l /mnt/host
+# As on a host, where systemd does it: services see what is mounted while they run. In a container it leaves that to others.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
   setpriv --bounding-set -sys_time,-sys_module,-sys_rawio,-syslog,-mac_admin,-mac_override \
   /lib/systemd/systemd --show-status=false

@@ -35,7 +35,7 @@ cp -a "$root" "$disk"
 # Unpacked, not installed: a kernel that is installed would build itself an initrd. Without udev, which would take ten
 # seconds of each boot.
 mmdebstrap --quiet --mode=root --variant=extract --format=tar \
-  --include=linux-image-cloud-amd64,kmod,busybox-static,dmsetup,e2fsprogs,lz4,xz-utils,zstd \
+  --include=linux-image-cloud-amd64,kmod,busybox-static,dmsetup,e2fsprogs,stress-ng,lz4,xz-utils,zstd \
   "$release" - http://deb.debian.org/debian |
   tar -x -C "$disk" --keep-directory-symlink --skip-old-files \
     --exclude='./usr/share/*' --exclude='./etc/*' --exclude='./dev/*' --exclude='*udev*' --exclude='*initramfs*'

@@ -21,7 +21,9 @@ fn check(files: &[(&str, &str)]) -> (Option<i32>, String) {
 
 /// `file:line:column: message; hint`, one line per problem, paths relative to the directory.
 fn plain(json: &str, directory: &Path) -> String {
-    let problems = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let objects = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // The others say what alerts depend on.
+    let problems = objects.filter(|object| object["message"].is_string());
     let lines: Vec<String> = problems.map(|problem| line(&problem, directory)).collect();
     lines.join("\n")
 }
@@ -41,7 +43,7 @@ const RUNBOOK: &str = "runbooks:
   - name: restart-web
     matchers: ['alertname=\"WebDown\"']
     script: restart.rhai
-    parameters: { process: web }
+    params: { process: web }
     grants: { process.restart: [web] }
     stage: auto
     guards: { cooldown: 1m, attempts: 3 per 10m }
@@ -56,8 +58,7 @@ const POLICY: &str = "processes:
   - { name: web, command: [/usr/sbin/web], pid_file: /run/web.pid, at_most: 5 per 1h }
 ";
 
-const SCRIPT: &str =
-    "fn remediate(ctx) {\n    process::restart(ctx.parameters.process);\n    fixed(\"restarted\")\n}\n";
+const SCRIPT: &str = "//! {summary: Restart, risk: low, params: {process: {type: string}}, needs: {process.restart: ['*']}}\nfn remediate(ctx) {\n    proc::restart(ctx.params.process);\n    fixed(\"restarted\")\n}\n";
 
 const RULES: &str = "groups:\n  - name: web\n    rules:\n      - alert: WebDown\n        expr: hostmend_watch_process_count == 0\n        for: 1m\n";
 
@@ -126,8 +127,8 @@ fn each_kind_of_mistake_is_found_at_its_place_with_exit_code_3() {
         ),
         (
             "scripts/restart.rhai",
-            "fn remediate(ctx) {\n    file::delete_old(\"/tmp\", \"1h\", \"1MB\");\n    fixed(\"\")\n}\n",
-            "file.delete",
+            "//! { summary: Clean, risk: low }\nfn remediate(ctx) {\n    file::remove_old(\"/tmp\", \"1h\", \"1MiB\");\n    fixed(\"\")\n}\n",
+            "file.remove",
         ),
         (
             "runbooks.yaml",

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
-use executor::{Action, ActionError, Actuator, ByteCount, ExecutorSocket, Outcome};
+use executor::{Action, ActionError, Actuator, ByteCount, ExecutorSocket, Outcome, Selection};
 use rustix::process::Signal;
 
 use crate::program::{Running, binary, skip};
@@ -50,16 +50,14 @@ fn the_executor_does_what_the_policy_allows_for_one_user_and_ends_when_asked() {
         spool.display()
     );
     std::fs::write(directory.path().join("policy.yaml"), policy).unwrap();
-    let sweep = Action::DeleteOldFiles {
-        under: spool.clone(),
-        older_than: Duration::ZERO,
-        at_most: ByteCount(65536),
+    let sweep = Action::RemoveFiles {
+        selection: Selection::old_files(spool.clone(), Duration::ZERO, ByteCount(65536)),
     };
     let ask = || ExecutorSocket::at(directory.path().join("socket"), WITHIN).perform(&sweep);
     let me = rustix::process::geteuid().as_raw();
 
     let mut executor = start(directory.path(), me);
-    let Ok(Outcome::Deleted { files: 1, .. }) = ask() else { panic!("{}", executor.log()) };
+    let Ok(Outcome::Removed { files: 1, .. }) = ask() else { panic!("{}", executor.log()) };
     assert!(!spool.join("old").exists());
     executor.signal(Signal::TERM);
     let (status, _) = executor.ended(STOP_WITHIN);

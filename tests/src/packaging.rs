@@ -59,6 +59,25 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 }
 
 #[test]
+fn systemd_finds_nothing_wrong_with_the_drop_ins_of_the_executor_all_at_once() {
+    let Some(root) = unit_root("drop-ins") else { return };
+    let directory = root.path().join("etc/systemd/system/hostmend-executor.service.d");
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut installed = 0;
+    for entry in
+        std::fs::read_dir(crate::program::root().join("packaging/examples")).unwrap().map(Result::unwrap)
+    {
+        if entry.file_name().to_string_lossy().starts_with("executor-") {
+            std::fs::copy(entry.path(), directory.join(entry.file_name())).unwrap();
+            installed += 1;
+        }
+    }
+    assert!(installed >= 6);
+    let output = systemd_analyze(&root, &["verify", "--man=no", "hostmend-executor.service"]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
 fn both_services_expose_less_than_2_0() {
     let Some(root) = unit_root("exposure") else { return };
     for unit in SERVICES {
@@ -84,7 +103,9 @@ fn the_installed_configuration_has_no_problem_and_finds_its_files_beside_it() {
         let to = directory.path().join(to);
         std::fs::create_dir(&to).unwrap();
         for entry in std::fs::read_dir(root().join(from)).unwrap().map(Result::unwrap) {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
         }
     }
     std::fs::copy(root().join("config/policy.yaml"), directory.path().join("policy.yaml")).unwrap();

@@ -6,5 +6,7 @@ mod kernel;
 mod nginx;
 mod package;
 mod privileges;
+mod remediation;
+mod rules;
 mod units;
 mod visibility;

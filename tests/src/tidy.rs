@@ -119,6 +119,13 @@ fn the_shipped_configuration_has_no_problem() {
 }
 
 #[test]
+fn the_tests_of_the_shipped_rules_pass() {
+    let output = run(&["test", "config"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).ends_with(" passed, 0 failed\n"), "{}", stdout(&output));
+}
+
+#[test]
 fn every_shipped_script_has_no_problem() {
     let scripts = files("remediation-scripts", "rhai");
     assert!(!scripts.is_empty());
@@ -133,7 +140,7 @@ fn lists_are_printed_from_the_tables() {
     for (what, sample) in [
         ("metrics", "system.cpu.time (counter, s, double; cpu)"),
         ("collectors", "pressure"),
-        ("functions", "process::restart"),
+        ("functions", "proc::restart"),
         ("promql-functions", "rate("),
     ] {
         let output = run(&["list", what]);

@@ -88,7 +88,8 @@ impl Machine {
         let journal = self.journal("hostmend*")?;
         ensure!(!journal.contains("panicked"), "a thread of the agent panicked");
         let mut lasts = received.lasts();
-        for made in last_collections(&journal) {
+        // Of a life that was stopped in its first collection nothing has to arrive.
+        for made in last_collections(&journal).filter(|made| *made > 0) {
             let arrived = lasts.iter().position(|last| *last == made);
             let arrived = arrived.with_context(|| format!("{made} collections, but arrived: {lasts:?}"))?;
             lasts.remove(arrived);
@@ -103,14 +104,15 @@ impl Machine {
 
     /// What the agent's run journal holds, the sink has: each event is a log record too.
     fn every_run_arrived(&self, records: &[String]) -> anyhow::Result<()> {
-        let journal = "/var/lib/hostmend/runs.jsonl";
+        let journal = "/var/lib/hostmend/runs/000001.jsonl";
         if self.run(&["test", "-e", journal])?.status != 0 {
             return Ok(());
         }
         let mut runs = BTreeMap::<String, usize>::new();
         for line in self.read(journal)?.lines() {
-            let entry: serde_json::Value = serde_json::from_str(line).context("a line of runs.jsonl")?;
-            let run = entry["run"].as_str().context("a line of runs.jsonl names its run")?;
+            let entry: serde_json::Value = serde_json::from_str(line).context("a line of the run journal")?;
+            // The first line is about the file.
+            let Some(run) = entry["run"].as_str() else { continue };
             *runs.entry(run.to_owned()).or_default() += 1;
         }
         for (run, events) in runs {

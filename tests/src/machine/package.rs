@@ -51,16 +51,23 @@ impl Machine {
     pub(crate) fn install(&self, package: &Package) -> anyhow::Result<()> {
         self.memory_was_bounded()?;
         self.write("/root/package.deb", std::fs::read(&package.path)?)?;
-        self.does(&["dpkg", "--install", "/root/package.deb"]).map(drop)
+        // The machine's image leaves out all documentation; the drop-ins of the executor are among ours.
+        let ours = "--path-include=/usr/share/doc/hostmend/*";
+        self.does(&["dpkg", ours, "--install", "/root/package.deb"]).map(drop)
     }
 
     /// Puts the files of `tests/machine/hosts/<name>` over the machine's `/etc/hostmend`, and has the agent read them.
     pub(crate) fn configure(&self, name: &str) -> anyhow::Result<()> {
+        self.configure_with(name, |text| text)
+    }
+
+    /// As [`Self::configure`], with what the story makes of each file.
+    pub(crate) fn configure_with(&self, name: &str, fill: impl Fn(String) -> String) -> anyhow::Result<()> {
         let from = root().join("tests/machine/hosts").join(name);
         for entry in std::fs::read_dir(&from)? {
             let path = entry?.path();
             let to = format!("/etc/hostmend/{}", path.file_name().unwrap_or_default().to_string_lossy());
-            self.write(&to, std::fs::read(&path)?)?;
+            self.write(&to, fill(std::fs::read_to_string(&path)?))?;
         }
         self.memory_was_bounded()?;
         self.configured.set(true);

@@ -10,7 +10,8 @@ use crate::machine::{Machine, Release, Seconds, package, story, until, within};
 /// A machine whose nginx answers and is watched by an installed agent.
 fn with_watched_nginx(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Result<()>) {
     story(releases, |host| {
-        host.start("nginx")?;
+        // What is disabled and does not run is left alone.
+        host.does(&["systemctl", "enable", "--quiet", "--now", "nginx"])?;
         host.install(package())?;
         host.configure("nginx")?;
         tell(host)

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -36,6 +37,9 @@ const COMMAND_WITHIN: Duration = Duration::from_mins(1);
 
 /// The same on an emulated machine, where installing the package takes most of a minute when its host is busy.
 const EMULATED_WITHIN: Duration = Duration::from_mins(4);
+
+/// An emulated machine takes both cores of a small host, so it has them alone: written by its story, read by the others.
+static CORES: RwLock<()> = RwLock::new(());
 
 /// The collector that the package's configuration names: the one beside the agent.
 const COLLECTOR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4317);
@@ -110,6 +114,7 @@ pub(crate) fn story(releases: &[Release], tell: impl Fn(&Machine) -> anyhow::Res
     if let Some(why) = missing(namespaces::NEEDS) {
         return skip("machines", &why);
     }
+    let _shared = CORES.read().unwrap_or_else(PoisonError::into_inner);
     for release in releases {
         told(*release, Machine::boot(*release), &tell);
     }
@@ -120,6 +125,7 @@ pub(crate) fn emulated_story(releases: &[Release], tell: impl Fn(&Machine) -> an
     if let Some(why) = missing(virtual_machine::NEEDS) {
         return skip("emulated machines", &why);
     }
+    let _alone = CORES.write().unwrap_or_else(PoisonError::into_inner);
     for release in releases {
         told(*release, Machine::emulate(*release), &tell);
     }

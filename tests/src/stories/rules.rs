@@ -77,7 +77,6 @@ fn missing(found: &Alerts) -> Vec<&'static str> {
 #[ignore = "boots machines: ./test --system"]
 fn published_rules_fire_on_what_they_are_about() {
     emulated_story(&[Debian13], |host| {
-        host.sh(SUFFERING)?;
         host.install(package())?;
         for name in PUBLISHED {
             let text = std::fs::read_to_string(root().join("agent/promql/tests/rules").join(name))?;
@@ -85,6 +84,7 @@ fn published_rules_fire_on_what_they_are_about() {
         }
         host.configure("rules")?;
         host.does(&["hostmend", "check"])?;
+        host.sh(SUFFERING)?;
         until("every rule that should sees it", within(240.s()), || {
             Ok(missing(&alerts(host, "pending|firing")?).is_empty())
         })

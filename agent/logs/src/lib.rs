@@ -7,10 +7,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod journal;
+mod kernel;
 mod lines;
 mod positions;
 mod source;
 
+pub use journal::{JournalOptions, JournalSource};
+pub use kernel::{KernelOptions, KernelSource};
 pub use lines::{RecordOptions, Recorder};
 pub use positions::{Positions, PositionsError};
-pub use source::{LogSource, LogSourceError, Ready, SourceFigures};
+pub use source::{LogSource, LogSourceError, Ready, SourceFigures, StartAt};

@@ -43,6 +43,16 @@ pub trait LogSource: Send {
     fn figures(&self) -> SourceFigures;
 }
 
+/// Where the very first start begins with what is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartAt {
+    /// After it: only what comes is read.
+    #[default]
+    End,
+    /// Before it: all is read.
+    Beginning,
+}
+
 /// Whether it is worth calling again at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {

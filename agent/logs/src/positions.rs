@@ -125,6 +125,11 @@ impl Positions {
         self.counts += line.len() as u64 + OVERHEAD - 1;
     }
 
+    /// Whether nothing has changed since the last [`Positions::save`].
+    pub const fn is_saved(&self) -> bool {
+        self.unsaved.is_empty()
+    }
+
     /// Writes what has changed, so that a crash of the agent does not lose it.
     ///
     /// # Errors
@@ -146,7 +151,13 @@ impl Positions {
                 none.insert(opened.map_err(failed("opening", &self.path))?)
             }
         };
-        file.write_all(&self.unsaved).map_err(failed("writing", &self.path))?;
+        if let Err(error) = file.write_all(&self.unsaved) {
+            // Part of it may be there: the next attempt must not go on in the middle of that line.
+            if self.unsaved.first() != Some(&b'\n') {
+                self.unsaved.insert(0, b'\n');
+            }
+            return Err(failed("writing", &self.path)(error));
+        }
         self.size += self.unsaved.len() as u64;
         self.unsaved.clear();
         Ok(())
@@ -228,6 +239,24 @@ mod tests {
         assert_eq!(again.get("journal"), Some("cursor".to_owned()));
         assert_eq!(again.keys("file/").collect::<Vec<_>>(), ["file/a"]);
         assert_eq!(again.damaged(), 0);
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_saved_once_there_is_room() {
+        let (directory, mut positions) = with("");
+        let path = directory.path().join("positions");
+        positions.set("a", &1);
+        positions.save().unwrap();
+        positions.file = Some(File::open(&path).unwrap());
+        positions.set("a", &2);
+        assert!(positions.save().is_err() && positions.save().is_err() && !positions.is_saved());
+        // Half of the line came through.
+        let torn = [std::fs::read(&path).unwrap(), b"0123abcd a\t".to_vec()].concat();
+        std::fs::write(&path, torn).unwrap();
+        positions.file = None;
+        positions.save().unwrap();
+        assert!(positions.is_saved());
+        assert_eq!(Positions::open(&path).unwrap().get("a"), Some(2));
     }
 
     #[test]

@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod files;
 mod journal;
 mod kernel;
 mod lines;
 mod positions;
 mod source;
 
+pub use files::{FileState, FilesOptions, FilesSource, FollowedFile, ResourceTemplate};
 pub use journal::{JournalOptions, JournalSource};
 pub use kernel::{KernelOptions, KernelSource};
 pub use lines::{RecordOptions, Recorder};

@@ -36,7 +36,8 @@ pub trait LogSource: Send {
         max_bytes: usize,
     ) -> Result<Ready, LogSourceError>;
 
-    /// All that was appended is durable: the places after it are set in `positions`.
+    /// All that was appended is durable: the places after it are set in `positions`. Called after each reading, also one that
+    /// appended nothing: places may have moved without records.
     fn settle(&mut self, positions: &mut Positions);
 
     /// What it has done since it was opened.

@@ -17,6 +17,9 @@ mod source;
 pub use files::{FileState, FilesOptions, FilesSource, FollowedFile, ResourceTemplate};
 pub use journal::{JournalOptions, JournalSource};
 pub use kernel::{KernelOptions, KernelSource};
-pub use lines::{RecordOptions, Recorder};
+pub use lines::{
+    FieldNames, LineFormat, Multiline, RecordFigures, RecordOptions, RecordOptionsError, RecordSetting,
+    RecordSettings, Recorder,
+};
 pub use positions::{Positions, PositionsError};
 pub use source::{LogSource, LogSourceError, Ready, SourceFigures, StartAt};

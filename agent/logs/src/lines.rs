@@ -1,12 +1,35 @@
 //! Lines to records.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::{LogBuffer, LogGroup, LogScalar, Timestamp};
 
-/// What is made of the lines of one source.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RecordOptions {}
+#[allow(dead_code, reason = "read by the formats")]
+mod options;
+#[allow(dead_code, reason = "read by the formats")]
+mod severity;
+#[allow(dead_code, reason = "read by the formats")]
+mod time;
+
+pub use options::{
+    FieldNames, LineFormat, Multiline, RecordOptions, RecordOptionsError, RecordSetting, RecordSettings,
+};
+
+/// What became of the lines since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordFigures {
+    /// Records that were appended.
+    pub records: u64,
+    /// Lines that are not of the format; they are records all the same.
+    pub unparsed: u64,
+    /// Records that were left out by sampling or as repetitions.
+    pub left_out: u64,
+    /// Records with texts that are no UTF-8.
+    pub invalid_utf8: u64,
+    /// Records of many lines that reached a limit: they were ended there, and what followed began another one.
+    pub split: u64,
+}
 
 /// Turns the lines of one stream, a file or a unit, into records.
 ///
@@ -15,12 +38,13 @@ pub struct RecordOptions {}
 #[derive(Debug)]
 pub struct Recorder {
     group: LogGroup,
+    figures: RecordFigures,
 }
 
 impl Recorder {
     /// A recorder for the stream that `group` describes.
-    pub fn new(_options: &std::sync::Arc<RecordOptions>, group: LogGroup) -> Self {
-        Self { group }
+    pub fn new(_options: &Arc<RecordOptions>, group: LogGroup) -> Self {
+        Self { group, figures: RecordFigures::default() }
     }
 
     /// Takes one line, without its end, that begins at byte `begins_at` of the stream. `is_cut` says that it went on.
@@ -28,6 +52,7 @@ impl Recorder {
         let _ = (begins_at, is_cut);
         out.set_group(&self.group);
         out.push(now).set_body(LogScalar::Text(line));
+        self.figures.records += 1;
     }
 
     /// Ends what has waited long enough for more.
@@ -49,5 +74,10 @@ impl Recorder {
     pub const fn next_flush(&self, now: Timestamp) -> Option<Duration> {
         let _ = now;
         None
+    }
+
+    /// What became of the lines since this was last called.
+    pub fn take_figures(&mut self) -> RecordFigures {
+        std::mem::take(&mut self.figures)
     }
 }

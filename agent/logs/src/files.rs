@@ -71,10 +71,6 @@ impl FilesSource {
         Ok(Self { options })
     }
 
-    /// What it follows and what it does not, by path.
-    pub fn listing(&self) -> Vec<FollowedFile> {
-        Vec::new()
-    }
 }
 
 impl LogSource for FilesSource {
@@ -107,5 +103,9 @@ impl LogSource for FilesSource {
 
     fn figures(&self) -> SourceFigures {
         SourceFigures::default()
+    }
+
+    fn listing(&self) -> Vec<FollowedFile> {
+        Vec::new()
     }
 }

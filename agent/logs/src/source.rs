@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use telemetry::{LogBuffer, Timestamp};
 
-use crate::Positions;
+use crate::{FollowedFile, Positions};
 
 /// Follows one source of log records.
 ///
@@ -42,6 +42,11 @@ pub trait LogSource: Send {
 
     /// What it has done since it was opened.
     fn figures(&self) -> SourceFigures;
+
+    /// The files that it follows and those that it does not, for people; nothing where it reads no files.
+    fn listing(&self) -> Vec<FollowedFile> {
+        Vec::new()
+    }
 }
 
 /// Where the very first start begins with what is there already.

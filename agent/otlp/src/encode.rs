@@ -20,7 +20,7 @@ use crate::wire::{
 
 /// The most bytes that one request takes: gRPC servers refuse messages above 4 MiB unless told otherwise, and what is
 /// left open pays for headers that a proxy may count.
-const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
+pub(crate) const BATCH_LIMIT: usize = 4 * 1024 * 1024 - 64 * 1024;
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE` in `metrics.proto`.
 pub(crate) const CUMULATIVE: u64 = 2;
@@ -257,7 +257,7 @@ fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Value<'_>) {
 }
 
 /// The size of a length-delimited field below number 16 with `length` bytes of content.
-const fn sized(length: usize) -> usize {
+pub(crate) const fn sized(length: usize) -> usize {
     1 + varint_length(length as u64) + length
 }
 

@@ -1,6 +1,6 @@
 //! The wire: what hostmend collected becomes OTLP here, leaves here and, from others, arrives here.
 //!
-//! The only crate that knows protobuf, gRPC and OTLP/JSON. It encodes ([`MetricsEncoder`]), sends ([`Sender`]),
+//! The only crate that knows protobuf, gRPC and OTLP/JSON. It encodes ([`MetricsEncoder`], [`LogsEncoder`]), sends ([`Sender`]),
 //! receives ([`Receiver`]), looks into requests without decoding them ([`count_items`], [`check_strictly`],
 //! [`MetricsSummary`], [`view`]), changes them as bytes ([`Splice`], [`split()`], [`concatenate`]) and turns them into
 //! OTLP/JSON and back ([`to_json`], [`to_protobuf`]).
@@ -12,6 +12,7 @@ mod delta;
 mod encode;
 mod exposition;
 mod json;
+mod logs;
 mod mask;
 mod paths;
 mod proto;
@@ -35,6 +36,7 @@ pub use count::count_items;
 pub use encode::MetricsEncoder;
 pub use exposition::FamilyEncoder;
 pub use json::{JsonError, to_json, to_protobuf};
+pub use logs::LogsEncoder;
 pub use mask::{Builtin, MaskAction, MaskError, MaskRule, Masking};
 pub use receiver::{
     AddressError, Answer, DEFAULT_SOCKET_MODE, ListenAddress, Listener, ListenerFigures, OriginOfListener,

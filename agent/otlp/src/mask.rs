@@ -98,6 +98,30 @@ impl Masking {
     }
 }
 
+/// Parts of a request that is not yet whole.
+impl Masking {
+    /// The `Resource` in `message` as it may be kept; nothing when nothing in it is masked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Masking::apply`].
+    pub(crate) fn resource(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+        self.message(message, shape::RESOURCE)
+    }
+
+    /// The same for a `LogRecord`.
+    pub(crate) fn log_record(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+        self.message(message, shape::LOG_RECORD)
+    }
+
+    fn message(&self, message: &[u8], shape: &[(u32, Shape)]) -> Result<Option<Vec<u8>>, Malformed> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        Pass { masking: self, verdicts: HashMap::default() }.message(message, shape)
+    }
+}
+
 /// One walk.
 struct Pass<'m, 'a> {
     masking: &'m Masking,

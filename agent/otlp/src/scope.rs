@@ -1,4 +1,4 @@
-//! The instrumentation scopes under which hostmend sends metrics.
+//! The instrumentation scopes under which hostmend sends metrics and log records.
 
 use telemetry::Scope;
 
@@ -9,6 +9,9 @@ use telemetry::Scope;
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The scope of records that were read from logs of the host.
+pub(crate) const LOGS: &str = "hostmend/logs";
 
 /// Those that are sent: what is named for readers of `node_exporter` stays on the host.
 pub(crate) const ALL: [Scope; 3] = [Scope::Conventions, Scope::Draft, Scope::Own];

@@ -21,7 +21,7 @@ pub(super) const fn of(signal: Signal) -> &'static [(u32, Shape)] {
     }
 }
 
-const RESOURCE: &[(u32, Shape)] = &[(1, KeyValue)];
+pub(super) const RESOURCE: &[(u32, Shape)] = &[(1, KeyValue)];
 const SCOPE: &[(u32, Shape)] = &[(3, KeyValue)];
 
 const TRACES: &[(u32, Shape)] = &[(1, Message(&[(1, Message(RESOURCE)), (2, Message(SCOPE_SPANS))]))];
@@ -33,7 +33,7 @@ const SPAN: &[(u32, Shape)] =
 const LOGS: &[(u32, Shape)] = &[(1, Message(&[(1, Message(RESOURCE)), (2, Message(SCOPE_LOGS))]))];
 const SCOPE_LOGS: &[(u32, Shape)] = &[(1, Message(SCOPE)), (2, Message(LOG_RECORD))];
 /// Body, attributes.
-const LOG_RECORD: &[(u32, Shape)] = &[(5, AnyValue), (6, KeyValue)];
+pub(super) const LOG_RECORD: &[(u32, Shape)] = &[(5, AnyValue), (6, KeyValue)];
 
 const METRICS: &[(u32, Shape)] = &[(1, Message(&[(1, Message(RESOURCE)), (2, Message(SCOPE_METRICS))]))];
 const SCOPE_METRICS: &[(u32, Shape)] = &[(1, Message(SCOPE)), (2, Message(METRIC))];

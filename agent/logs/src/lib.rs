@@ -15,7 +15,10 @@ mod positions;
 mod source;
 
 pub use files::{FileState, FilesOptions, FilesSource, FollowedFile, ResourceTemplate};
-pub use journal::{JournalOptions, JournalSource};
+pub use journal::{
+    Id128, JOURNAL_FIELDS, JournalEntry, JournalField, JournalOptions, JournalPlace, JournalReader,
+    JournalSource, JournalTarget,
+};
 pub use kernel::{KernelOptions, KernelSource};
 pub use lines::{
     FieldNames, LineFormat, Multiline, RecordFigures, RecordOptions, RecordOptionsError, RecordSetting,

@@ -70,7 +70,6 @@ impl FilesSource {
         let _ = (positions, now);
         Ok(Self { options })
     }
-
 }
 
 impl LogSource for FilesSource {

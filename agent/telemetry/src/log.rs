@@ -84,6 +84,8 @@ struct Record {
     body: Stored,
     /// Where its attributes begin; they end where those of the next record begin.
     fields: u32,
+    /// Where its texts begin.
+    text: u32,
     trace: [u8; 16],
     span: [u8; 8],
     flags: u32,
@@ -126,6 +128,7 @@ impl LogBuffer {
     pub fn truncate(&mut self, records: usize) {
         if let Some(first) = self.records.get(records) {
             self.fields.truncate(first.fields as usize);
+            self.text.truncate(first.text as usize);
             self.records.truncate(records);
         }
     }
@@ -153,6 +156,7 @@ impl LogBuffer {
             event_name: Span::default(),
             body: Stored::Empty,
             fields: self.fields.len() as u32,
+            text: self.text.len() as u32,
             trace: [0; 16],
             span: [0; 8],
             flags: 0,
@@ -302,6 +306,22 @@ impl LogWriter<'_> {
             Err(_) => self.buffer.keep(String::from_utf8_lossy(key).as_bytes()),
         };
         self.buffer.fields.push(Field { key, value });
+    }
+
+    /// Whether there is an attribute of this name, or a value in the map that was begun last.
+    pub fn has(&self, within: Option<Open>, key: &[u8]) -> bool {
+        let first = || self.buffer.records.last().map_or(0, |record| record.fields as usize);
+        let mut at = within.map_or_else(first, |open| open.0 + 1);
+        while let Some(field) = self.buffer.fields.get(at) {
+            if self.buffer.slice(field.key) == key {
+                return true;
+            }
+            at += 1 + match field.value {
+                Stored::Map(count) | Stored::List(count) => count as usize,
+                _ => 0,
+            };
+        }
+        false
     }
 
     /// Begins an attribute that is a map: what follows is in it until [`LogWriter::end`].
@@ -514,6 +534,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_taken_is_known() {
+        let mut buffer = LogBuffer::default();
+        buffer.set_group(&group("app"));
+        buffer.push(NOW).attribute(b"before", LogScalar::Empty);
+        let mut record = buffer.push(NOW);
+        let map = record.begin_map(b"map");
+        record.attribute(b"within", LogScalar::Empty);
+        assert!(record.has(Some(map), b"within") && !record.has(Some(map), b"map"));
+        record.end(map);
+        record.attribute(b"after", LogScalar::Empty);
+        assert!(record.has(None, b"map") && record.has(None, b"after"));
+        assert!(!record.has(None, b"within") && !record.has(None, b"before"));
+    }
+
+    #[test]
     fn what_is_no_text_is_kept_byte_for_byte() {
         let mut buffer = LogBuffer::default();
         buffer.set_group(&group("app"));
@@ -537,6 +572,10 @@ mod tests {
             buffer.records().map(|record| record.group().source.to_string()).collect()
         };
         assert_eq!(sources(&buffer), ["one", "one", "two"]);
+        let size = buffer.size_bytes();
+        buffer.push(NOW).set_body(LogScalar::Text(b"left out")).attribute(b"k", LogScalar::Int(1));
+        buffer.truncate(3);
+        assert_eq!(buffer.size_bytes(), size);
         buffer.truncate(1);
         assert_eq!(sources(&buffer), ["one"]);
         assert!(buffer.fields.is_empty());

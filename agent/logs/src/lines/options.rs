@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::roles::Roles;
 use super::severity::Severities;
 use super::time::TimeRule;
 
@@ -231,6 +232,7 @@ pub struct RecordOptions {
     pub(super) joining: Option<Joining>,
     pub(super) time: TimeRule,
     pub(super) severities: Severities,
+    pub(super) roles: Roles,
 }
 
 /// The same settings make the same records.
@@ -267,6 +269,7 @@ impl RecordOptions {
             joining: settings.multiline.as_ref().map(joining).transpose()?,
             time: TimeRule::new(&settings)?,
             severities: Severities::new(&settings)?,
+            roles: Roles::new(&settings.fields),
             settings: Arc::new(settings),
         })
     }

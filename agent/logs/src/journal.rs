@@ -33,6 +33,8 @@ pub use mapping::{JOURNAL_FIELDS, JournalField, JournalTarget};
 pub use place::JournalPlace;
 pub use reader::{JournalEntry, JournalReader};
 
+pub(crate) use mapping::SEVERITIES;
+
 use groups::Groups;
 use mapping::Facts;
 use reader::Remembered;

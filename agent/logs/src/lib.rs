@@ -19,7 +19,7 @@ pub use journal::{
     Id128, JOURNAL_FIELDS, JournalEntry, JournalField, JournalOptions, JournalPlace, JournalReader,
     JournalSource, JournalTarget,
 };
-pub use kernel::{KernelOptions, KernelSource};
+pub use kernel::{KERNEL_EVENTS, KernelEvent, KernelOptions, KernelSource};
 pub use lines::{
     FieldNames, LineFormat, Multiline, RecordFigures, RecordOptions, RecordOptionsError, RecordSetting,
     RecordSettings, Recorder,

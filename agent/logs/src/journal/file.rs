@@ -46,6 +46,8 @@ pub(super) struct JournalFile {
     /// Its number among the files of the reader.
     pub(super) key: u32,
     pub(super) header: Header,
+    /// How long it is, in bytes.
+    length: u64,
     arrays: Vec<Array>,
     /// The index of the entry that is read next.
     pub(super) next: u64,
@@ -57,17 +59,17 @@ pub(super) struct JournalFile {
 impl JournalFile {
     /// Reads the header of `handle`.
     pub(super) fn new(handle: File, key: u32) -> Result<Self, &'static str> {
-        let header = read_header(&handle)?;
-        Ok(Self { handle, key, header, arrays: Vec::new(), next: 0, last_offset: 0, last_seqnum: 0 })
+        let (header, length) = read_header(&handle)?;
+        Ok(Self { handle, key, header, length, arrays: Vec::new(), next: 0, last_offset: 0, last_seqnum: 0 })
     }
 
     /// Reads the header again: how many entries there are now.
     pub(super) fn refresh(&mut self) -> Result<(), &'static str> {
-        let header = read_header(&self.handle)?;
+        let (header, length) = read_header(&self.handle)?;
         if header.file_id != self.header.file_id {
             return Err("another file was written over it");
         }
-        self.header = header;
+        (self.header, self.length) = (header, length);
         Ok(())
     }
 
@@ -164,7 +166,7 @@ impl JournalFile {
         let begin = windows.get(&self.handle, self.key, offset, layout::ENTRY_ARRAY_BYTES, Reach::Far);
         let begin = begin.ok_or(Fault::Chain("a list of entries lies beyond the end"))?;
         let (items, next) = layout::entry_array(begin, self.header.item_bytes()).map_err(Fault::Chain)?;
-        if items == 0 || first.checked_add(items).is_none() || offset.checked_add(items * 8).is_none() {
+        if items == 0 || items > self.length.saturating_sub(offset) / self.header.item_bytes() {
             return Err(Fault::Chain("a list of entries has an impossible size"));
         }
         self.arrays.push(Array { offset, first, items, next });
@@ -214,10 +216,15 @@ impl JournalFile {
     }
 }
 
-fn read_header(handle: &File) -> Result<Header, &'static str> {
+/// The header, and how long the file is.
+fn read_header(handle: &File) -> Result<(Header, u64), &'static str> {
     let mut bytes = [0; layout::HEADER_BYTES];
     let read = read_at(handle, 0, &mut bytes);
-    Header::parse(bytes.get(..read).unwrap_or_default())
+    let mut header = Header::parse(bytes.get(..read).unwrap_or_default())?;
+    // Numbers only grow, so there cannot be more entries than numbers.
+    let numbers = header.tail_entry_seqnum.saturating_sub(header.head_entry_seqnum).saturating_add(1);
+    header.n_entries = header.n_entries.min(numbers);
+    Ok((header, handle.metadata().map_or(0, |metadata| metadata.len())))
 }
 
 /// Opens a file for reading, and nothing but a file.

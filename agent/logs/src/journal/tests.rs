@@ -1,5 +1,10 @@
 //! Real journal files, with `journalctl` as the oracle: `tests/journals` holds both, see `ORIGIN` there.
 
+mod damage;
+mod following;
+mod records;
+mod writer;
+
 use std::path::{Path, PathBuf};
 
 use super::*;

@@ -61,10 +61,10 @@ fn outcome(host: &Machine, runbook: &str, seconds: u64) -> anyhow::Result<String
     outcome_of(host, runbook, seconds, |_| true)
 }
 
-/// As [`outcome`], of a run that no guard refused: it is tried again while the alert goes on, and on a slow machine systemd
-/// may not have answered a guard in time.
+/// As [`outcome`], of a run that no guard refused and that found what it is about: it is tried again while the alert goes on,
+/// and on a slow machine systemd may not have answered a guard in time, or a process not have had its time.
 fn outcome_of_what_began(host: &Machine, runbook: &str, seconds: u64) -> anyhow::Result<String> {
-    outcome_of(host, runbook, seconds, |outcome| outcome != "refused")
+    outcome_of(host, runbook, seconds, |outcome| outcome != "refused" && outcome != "skipped")
 }
 
 fn outcome_of(

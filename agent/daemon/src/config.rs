@@ -266,7 +266,7 @@ impl Load {
         let queue = destination::queue(&file.queue, &mut review);
         let (series, snapshot_interval) = section::series(&file.series, &mut review);
         let budgets = receive.as_ref().map(|receive| receive.max_series.clone()).unwrap_or_default();
-        let taps = taps::taps(&file.taps, budgets, &mut review);
+        let taps = taps::taps(&file.taps, BTreeMap::new(), budgets, &mut review);
         let mut judgement = self.judgement(&file, &base, &mut review);
         let notify = notify::notify(&file.notify, &identity, &surroundings, &mut review);
         judgement.speak_as(&notify.options.externals);
@@ -298,6 +298,7 @@ impl Load {
             listeners: listeners.map(|listener| listener.name.as_str()).collect(),
             origins: &self.origins,
             log_rules: &taps.log_rules,
+            sources: taps.sources.keys().map(String::as_str).collect(),
             documents: &self.documents,
         }));
         self.problems.extend(history::check(&judgement.groups, &self.documents, &series));

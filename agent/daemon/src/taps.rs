@@ -10,6 +10,8 @@
 
 mod counters;
 mod labels;
+#[allow(dead_code, clippy::unused_self, reason = "the thread `logs` is to call it")]
+mod lines;
 mod names;
 mod own;
 mod points;
@@ -27,6 +29,8 @@ use telemetry::{AttributeValue, Attributes, Batch, Origin, SampleBuffer, Signal,
 pub(crate) use counters::MADE;
 use counters::{LogSeries, SpanSeries};
 pub(crate) use labels::ORIGIN;
+#[allow(unused_imports, reason = "the thread `logs` is to hold it")]
+pub(crate) use lines::LineTaps;
 pub(crate) use names::host_names;
 pub(crate) use own::METRICS;
 use points::Points;
@@ -39,8 +43,17 @@ pub(crate) struct TapOptions {
     pub(crate) log_rules: Arc<LogRules>,
     /// How many series the received points of one listener may make; `None` makes none.
     pub(crate) points: Option<usize>,
+    /// The log sources of the agent's own, by their names.
+    pub(crate) sources: BTreeMap<String, SourceOptions>,
     /// What a listener may have in all, by its name, where the configuration says so.
     pub(crate) budgets: BTreeMap<String, usize>,
+}
+
+/// What the taps have to know of a log source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SourceOptions {
+    /// Whether its lines are those of an access log, of which the golden signals of a service are made.
+    pub(crate) access: bool,
 }
 
 /// How spans are counted.
@@ -66,6 +79,7 @@ impl Default for TapOptions {
             spans: Some(SpanOptions::default()),
             log_rules: Arc::new(none),
             points: Some(1_000),
+            sources: BTreeMap::new(),
             budgets: BTreeMap::new(),
         }
     }
@@ -179,6 +193,12 @@ impl Taps {
                 }
             }
         }
+    }
+
+    /// What the reader of the agent's own log sources shows their records to. There is one reader.
+    #[allow(dead_code, reason = "the thread `logs` is to call it")]
+    pub(crate) fn lines(self: &Arc<Self>) -> LineTaps {
+        LineTaps::new(Arc::clone(self))
     }
 
     fn of(&self, listener: &str, options: &TapOptions) -> Arc<Mutex<ListenerTaps>> {

@@ -17,6 +17,8 @@ pub enum Origin {
     /// Received by the OTLP listener of this name, or made of what it received. Whoever reaches the listener may have
     /// sent it.
     Otlp(Arc<str>),
+    /// Made of the lines of the log source of this name. Whoever gets a line into the log may have said it.
+    Log(Arc<str>),
     /// Laid down as a file in the directory for it, by whoever may write there.
     Textfile,
 }
@@ -27,7 +29,7 @@ pub type Origins = BTreeSet<Origin>;
 impl Origin {
     /// Whether it is neither measured nor computed here, but said by somebody.
     pub const fn is_outside(&self) -> bool {
-        matches!(self, Self::Otlp(_) | Self::Textfile)
+        !matches!(self, Self::Host | Self::Rule)
     }
 }
 
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
             Self::Host => f.write_str("host"),
             Self::Rule => f.write_str("rule"),
             Self::Otlp(listener) => write!(f, "otlp:{listener}"),
+            Self::Log(source) => write!(f, "log:{source}"),
             Self::Textfile => f.write_str("textfile"),
         }
     }

@@ -24,8 +24,7 @@ use super::{AlertOrigins, Collect, Judgement, Repairs, reach};
 use crate::list::all_metrics;
 
 /// What the taps make of received telemetry; not in the table of metrics, since it exists only with a listener.
-const RECEIVED: [&str; 3] =
-    ["traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_", LOG_RULE_MATCHES];
+const RECEIVED: [&str; 2] = ["traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_"];
 
 const LOG_RULE_MATCHES: &str = "log_rule_matches_total";
 
@@ -44,6 +43,8 @@ pub(super) struct Whole<'a> {
     /// Whether files can bring any name but the host's.
     pub(super) textfiles: bool,
     pub(super) log_rules: &'a LogRules,
+    /// The names of the log sources.
+    pub(super) sources: Vec<&'a str>,
     /// Rule files by path.
     pub(super) documents: &'a BTreeMap<PathBuf, Document>,
 }
@@ -130,6 +131,8 @@ struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
     collect: &'a Collect,
     receives: bool,
+    /// Whether there is anything whose lines are counted.
+    counts_lines: bool,
     textfiles: bool,
     log_rules: BTreeSet<String>,
     computed: BTreeSet<&'a str>,
@@ -150,6 +153,7 @@ impl<'a> Known<'a> {
             metrics: metrics.collect(),
             collect: whole.collect,
             receives: !whole.listeners.is_empty(),
+            counts_lines: !whole.listeners.is_empty() || !whole.sources.is_empty(),
             textfiles: whole.textfiles,
             log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
@@ -185,7 +189,7 @@ impl<'a> Known<'a> {
             return None;
         }
         let Some(spec) = self.metrics.get(&name) else {
-            if self.receives && name == LOG_RULE_MATCHES {
+            if self.counts_lines && name == LOG_RULE_MATCHES {
                 let rule = exact("log_rule_name").filter(|rule| !self.log_rules.contains(rule));
                 return rule.map(|rule| not_configured("log rule", &rule, &self.log_rules, site));
             }
@@ -195,6 +199,10 @@ impl<'a> Known<'a> {
                 return None;
             }
             let problem = site.warning(&name, format!("no metric is called {name:?}, so this sees nothing"));
+            if name == LOG_RULE_MATCHES {
+                let hint = "it counts lines; configure a source in `logs`, or a listener in `receive`";
+                return Some(problem.with_hint(hint));
+            }
             if RECEIVED.iter().any(|known| name.starts_with(known)) {
                 return Some(
                     problem.with_hint("it comes from received telemetry; configure a listener in `receive`"),

@@ -62,8 +62,7 @@ impl Sources<'_> {
         let listeners = self.receive.into_iter().flat_map(|receive| &receive.listeners);
         let made = |name: &str| {
             let spans = name.starts_with("traces_span_metrics_") || name.starts_with("traces.span.metrics.");
-            let logs = matches!(name, "log_rule_matches_total" | "log.rule.matches");
-            (spans && self.taps.spans.is_some()) || (logs && !self.taps.log_rules.rules().is_empty())
+            (spans && self.taps.spans.is_some()) || self.is_made_of_lines(name)
         };
         let has_points = self.taps.points.is_some();
         let anything = has_points || self.taps.spans.is_some() || !self.taps.log_rules.rules().is_empty();
@@ -73,7 +72,17 @@ impl Sources<'_> {
         };
         let textfile = self.textfiles && name.is_none_or(|name| host_names.allow(&Origin::Textfile, name));
         let listeners = listeners.filter(|_| received).map(|it| Origin::Otlp(it.name.as_str().into()));
-        listeners.chain(textfile.then_some(Origin::Textfile)).collect()
+        let read = name.is_none_or(|name| self.is_made_of_lines(name));
+        let sources = self.taps.sources.keys().filter(|_| read).map(|it| Origin::Log(it.as_str().into()));
+        listeners.chain(sources).chain(textfile.then_some(Origin::Textfile)).collect()
+    }
+}
+
+impl Sources<'_> {
+    /// Whether log records, received or of a source, can become a series of this name.
+    fn is_made_of_lines(&self, name: &str) -> bool {
+        matches!(name, "log_rule_matches_total" | "log.rule.matches")
+            && !self.taps.log_rules.rules().is_empty()
     }
 }
 
@@ -103,7 +112,7 @@ impl Finder<'_> {
         self.recorded(selector, &named, origins);
         let is_recorded = exact.is_some_and(|name| self.is_recorded(name));
         let is_host = exact.is_none_or(|name| self.host_names.has(name) && !is_alerts(name)) && !is_recorded;
-        // The label of who said it is on nothing but what is received.
+        // The label of who said it is on nothing but what is received and what is made of lines.
         let label = prometheus_label(ORIGIN);
         let says = |origin: &str| {
             let mut of_origin = selector
@@ -116,7 +125,8 @@ impl Finder<'_> {
             origins.insert(Origin::Host);
         }
         for origin in self.sources.outside(exact, &self.host_names) {
-            let label = if matches!(origin, Origin::Otlp(_)) { origin.to_string() } else { String::new() };
+            let is_labelled = matches!(origin, Origin::Otlp(_) | Origin::Log(_));
+            let label = if is_labelled { origin.to_string() } else { String::new() };
             if says(&label) {
                 origins.insert(origin);
             }

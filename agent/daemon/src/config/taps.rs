@@ -8,7 +8,7 @@ use documents::{Review, Spanned};
 use otlp::tap::{LogRule, LogRuleError, LogRules, SpanMetrics};
 
 use super::file::{LogRuleSection, SeverityName, SpanMetricsSection, TapsSection};
-use crate::taps::{SpanOptions, TapOptions};
+use crate::taps::{SourceOptions, SpanOptions, TapOptions};
 
 /// Each bucket is a series of its own for each combination of service, name, kind and status.
 const MAX_BUCKETS: usize = 100;
@@ -16,9 +16,10 @@ const MAX_BUCKETS: usize = 100;
 /// All patterns are looked for in every line.
 const MAX_LOG_RULES: usize = 1_000;
 
-/// `budgets` says how many series a listener may have, by its name.
+/// `sources` are the log sources that there are; `budgets` says how many series a listener may have, by its name.
 pub(super) fn taps(
     section: &TapsSection,
+    sources: BTreeMap<String, SourceOptions>,
     budgets: BTreeMap<String, usize>,
     review: &mut Review,
 ) -> TapOptions {
@@ -29,6 +30,7 @@ pub(super) fn taps(
         spans: section.span_metrics.enabled.then(|| spans(&section.span_metrics, review)),
         log_rules: Arc::new(log_rules(&section.log_rules, review)),
         points: points.filter(|_| section.received_points.enabled),
+        sources,
         budgets,
     }
 }

@@ -225,7 +225,7 @@ fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
         (
             log_rules,
             &lines("oom"),
-            Some("it comes from received telemetry; configure a listener in `receive`"),
+            Some("it counts lines; configure a source in `logs`, or a listener in `receive`"),
         ),
         ("", spans, Some("it comes from received telemetry; configure a listener in `receive`")),
     ] {

@@ -92,6 +92,7 @@ fn options(log_rules: &[(&str, &str)]) -> TapOptions {
         }),
         log_rules: Arc::new(LogRules::new(log_rules.iter().map(rule).collect()).unwrap()),
         points: Some(100),
+        sources: BTreeMap::new(),
         budgets: BTreeMap::new(),
     }
 }

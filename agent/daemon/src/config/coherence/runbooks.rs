@@ -52,7 +52,9 @@ fn untrusted(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Option<Pr
 /// Trust in somebody who has no say.
 fn strangers(runbook: &Runbook, whole: &Whole<'_>, site: &Site<'_>) -> Vec<Problem> {
     let listeners = whole.listeners.iter().map(|name| format!("otlp:{name}"));
-    let known: Vec<String> = listeners.chain(whole.textfiles.then(|| "textfile".to_owned())).collect();
+    let sources = whole.sources.iter().map(|name| format!("log:{name}"));
+    let known: Vec<String> =
+        listeners.chain(sources).chain(whole.textfiles.then(|| "textfile".to_owned())).collect();
     let unknown = runbook.trust.iter().filter(|trusted| !known.contains(trusted));
     unknown
         .map(|trusted| {

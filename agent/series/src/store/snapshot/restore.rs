@@ -127,6 +127,7 @@ impl<'a> Frame<'a> {
             1 => Some(Origin::Rule),
             2 => Some(Origin::Otlp(self.text()?.into())),
             3 => Some(Origin::Textfile),
+            4 => Some(Origin::Log(self.text()?.into())),
             _ => None,
         }
     }

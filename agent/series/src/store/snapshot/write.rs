@@ -149,6 +149,7 @@ impl<'a> Frame<'a> {
             Origin::Rule => (1, None),
             Origin::Otlp(name) => (2, Some(&**name)),
             Origin::Textfile => (3, None),
+            Origin::Log(name) => (4, Some(&**name)),
         };
         self.body.push(kind);
         if let Some(name) = name {

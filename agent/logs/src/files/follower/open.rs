@@ -1,0 +1,303 @@
+//! Few descriptors for many files, and what is done when a file is opened before its first line is read.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+
+use telemetry::LogBuffer;
+
+use super::{Follower, Next};
+use crate::files::content::{Content, Magic};
+use crate::files::disk::{Disk, Handle as _};
+use crate::files::file::{File, Key, Start};
+use crate::files::place::{ANCHOR_BYTES, HEAD_BYTES};
+use crate::files::reading::Reading;
+use crate::files::siblings::is_sibling;
+
+/// How far before the end the beginning of the last line is looked for.
+const LINE_BEFORE_END: usize = 64 * 1024;
+
+impl<D: Disk> Follower<D> {
+    /// Opens the file and finds where it begins; says what becomes of it if it is not to be read now.
+    pub(super) fn make_ready(&mut self, key: Key, out: &mut LogBuffer) -> io::Result<Option<Next>> {
+        let Some(file) = self.files.get(&key) else { return Ok(Some(Next::Done)) };
+        if file.is_over && file.may_be_packed && !file.is_leaving() {
+            return Ok(Some(Next::Done));
+        }
+        if file.content.is_none()
+            && let Some(next) = self.open_file(key)?
+        {
+            return Ok(Some(next));
+        }
+        self.used(key);
+        match self.files.get(&key).map(|file| file.start) {
+            Some(Start::Begun) => Ok(None),
+            Some(Start::Fresh) => self.begin_fresh(key),
+            Some(Start::AtEnd(size)) => self.begin_at_end(key, size),
+            Some(Start::Placed(from)) => self.begin_at_place(key, from, out),
+            None => Ok(Some(Next::Done)),
+        }
+    }
+
+    fn open_file(&mut self, key: Key) -> io::Result<Option<Next>> {
+        let Some(file) = self.files.get(&key) else { return Ok(Some(Next::Done)) };
+        // Without a name it cannot be opened; what to do is decided where names are settled.
+        let Some(at) = file.location.clone() else { return Ok(Some(Next::Done)) };
+        if self.open_files >= self.options.max_open_files.max(1) && !self.close_one() {
+            return Ok(Some(Next::Later));
+        }
+        let (handle, facts) = match self.disk.open(&at.directory, &at.name) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.unname(key);
+                return Ok(Some(Next::Done));
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        if facts.id != file.id {
+            self.changed.insert((at.directory, at.name));
+            return Ok(Some(Next::Done));
+        }
+        file.note(&facts);
+        file.content =
+            Some(if file.may_be_packed { Content::of(&handle)? } else { Content::Plain(handle.clone()) });
+        file.handle = Some(handle);
+        self.open_files += 1;
+        Ok(None)
+    }
+
+    /// Closes the file that was not used for longest, of those that can be opened again by name.
+    fn close_one(&mut self) -> bool {
+        match self.idle.first_key_value().map(|(_, key)| *key) {
+            Some(key) => {
+                self.close(key);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn close(&mut self, key: Key) {
+        let Some(file) = self.files.get_mut(&key) else { return };
+        if let Some(used) = file.used.take() {
+            self.idle.remove(&used);
+        }
+        file.content = None;
+        if file.handle.take().is_some() {
+            self.open_files -= 1;
+        }
+        let is_empty = |file: &File<D>| {
+            let holds = |recorder: &crate::Recorder| recorder.holds_from().is_some();
+            !file.recorder.as_ref().is_some_and(|recorder| holds(recorder))
+        };
+        if is_empty(file) {
+            file.recorder = None;
+        }
+    }
+
+    /// The file was used just now.
+    fn used(&mut self, key: Key) {
+        self.uses += 1;
+        let Some(file) = self.files.get_mut(&key) else { return };
+        if let Some(before) = file.used.take() {
+            self.idle.remove(&before);
+        }
+        self.may_close(key);
+    }
+
+    /// It may be closed for others if it can be opened again and is not read in one go.
+    pub(super) fn may_close(&mut self, key: Key) {
+        let Some(file) = self.files.get_mut(&key) else { return };
+        let is_packed = file.content.as_ref().is_none_or(Content::is_packed);
+        if file.location.is_none() || is_packed || file.used.is_some() {
+            return;
+        }
+        self.uses += 1;
+        file.used = Some(self.uses);
+        self.idle.insert(self.uses, key);
+    }
+
+    fn begin_fresh(&mut self, key: Key) -> io::Result<Option<Next>> {
+        let Some(head) = self.head_of(key)? else { return Ok(Some(Next::Done)) };
+        if self.is_packed(key, &head) {
+            return Ok(Some(Next::Done));
+        }
+        if let Some(next) = self.judge_copy(key, &head)? {
+            return Ok(Some(next));
+        }
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        if Magic::of(&head) == Magic::Unclear && !file.is_leaving() {
+            return Ok(Some(Next::Done));
+        }
+        file.reading = Reading::default();
+        file.start = Start::Begun;
+        Ok(None)
+    }
+
+    fn begin_at_end(&mut self, key: Key, size: u64) -> io::Result<Option<Next>> {
+        let Some(head) = self.head_of(key)? else { return Ok(Some(Next::Done)) };
+        if self.is_packed(key, &head) {
+            return Ok(Some(Next::Done));
+        }
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        let Some(content) = &mut file.content else { return Ok(Some(Next::Done)) };
+        let size = size.min(file.size);
+        let mut bytes = vec![0; LINE_BEFORE_END.min(size as usize)];
+        let from = size - bytes.len() as u64;
+        let read = content.read_at(&mut bytes, from)?;
+        let line = bytes.get(..read).and_then(|bytes| memchr::memrchr(b'\n', bytes));
+        let begin = match line {
+            Some(end) => from + end as u64 + 1,
+            None if from == 0 => 0,
+            None => size,
+        };
+        file.reading = Reading::default();
+        file.reading.spot.move_to(begin, content)?;
+        (file.reading.end, file.start) = (begin, Start::Begun);
+        self.unsettle(key);
+        Ok(None)
+    }
+
+    fn begin_at_place(&mut self, key: Key, from: u64, out: &mut LogBuffer) -> io::Result<Option<Next>> {
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        let Some(content) = &mut file.content else { return Ok(Some(Next::Done)) };
+        let spot = file.reading.spot;
+        let is_same = if spot.head.len == 0 { spot.is_after(content)? } else { spot.is_in(content)? };
+        if !is_same {
+            self.replaced(key, out);
+            return Ok(Some(Next::Again));
+        }
+        if from < spot.offset || spot.is_unproven {
+            file.reading.spot.move_to(from.min(spot.offset), content)?;
+        }
+        // What ended when it was quiet has ended still, if nothing was added.
+        file.reading.end = if file.is_over { spot.offset } else { file.reading.spot.offset };
+        file.start = Start::Begun;
+        Ok(None)
+    }
+
+    /// The first bytes as they lie on the disk.
+    fn head_of(&self, key: Key) -> io::Result<Option<Vec<u8>>> {
+        let Some(handle) = self.files.get(&key).and_then(|file| file.handle.as_ref()) else {
+            return Ok(None);
+        };
+        let mut head = vec![0; HEAD_BYTES];
+        let read = handle.read_at(&mut head, 0)?;
+        head.truncate(read);
+        Ok(Some(head))
+    }
+
+    /// Refuses the file if it is packed and nothing in it was missed.
+    fn is_packed(&mut self, key: Key, head: &[u8]) -> bool {
+        let Some(file) = self.files.get(&key) else { return true };
+        let Magic::Packed(packing) = Magic::of(head) else { return false };
+        if file.may_be_packed {
+            return false;
+        }
+        let (location, size, handle) = (file.location.clone(), file.size, file.handle.clone());
+        self.remove(key);
+        if let (Some(location), Some(Ok(facts))) = (location, handle.map(|handle| handle.facts())) {
+            let reason = format!("it is packed with {}", packing.name());
+            debug_assert!(size <= facts.size || size > 0);
+            self.refuse(&location, &facts, reason, true);
+        }
+        true
+    }
+
+    /// Whether the file holds what was read already from one whose rotated copy it may be by its name.
+    fn judge_copy(&mut self, key: Key, head: &[u8]) -> io::Result<Option<Next>> {
+        let Some(file) = self.files.get(&key) else { return Ok(Some(Next::Done)) };
+        if file.may_be_packed {
+            return Ok(None);
+        }
+        let known = file.copy_of;
+        let Some(original) = known.or_else(|| self.original_of(file)) else { return Ok(None) };
+        if !self.files.contains_key(&original) {
+            // All of that was read before it went.
+            let size = file.size;
+            if let Some(file) = self.files.get_mut(&key) {
+                (file.copy_of, file.start) = (None, Start::AtEnd(size));
+            }
+            return self.begin_at_end(key, size);
+        }
+        let is_copy = self.is_copy(key, original, head)?;
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        if is_copy {
+            file.copy_of = Some(original);
+            return Ok(Some(Next::Done));
+        }
+        file.copy_of = None;
+        Ok(None)
+    }
+
+    fn is_copy(&mut self, key: Key, original: Key, head: &[u8]) -> io::Result<bool> {
+        let Some(spot) = self.files.get(&original).map(|file| file.reading.spot) else { return Ok(false) };
+        let Some(file) = self.files.get_mut(&key) else { return Ok(false) };
+        let Some(Ok(facts)) = file.handle.as_ref().map(super::super::disk::Handle::facts) else {
+            return Ok(false);
+        };
+        let Some(content) = &mut file.content else { return Ok(false) };
+        if spot.offset == 0 || facts.size == 0 {
+            return Ok(false);
+        }
+        if facts.size >= spot.offset {
+            return spot.is_in(content);
+        }
+        // It is still being written, or ends before what was read: held against the original itself.
+        let lead = (facts.size as usize).min(ANCHOR_BYTES);
+        let (mut mine, mut others) = ([0; ANCHOR_BYTES], [0; ANCHOR_BYTES]);
+        let at = facts.size - lead as u64;
+        let mine = mine.get_mut(..lead).unwrap_or_default();
+        content.read_at(mine, at)?;
+        let others = others.get_mut(..lead).unwrap_or_default();
+        let others_head = self.read_original(original, others, at, head.len());
+        Ok(others_head.is_some_and(|other| other == head) && mine == others)
+    }
+
+    /// Reads from a file that may be closed, and its first bytes.
+    fn read_original(&mut self, key: Key, into: &mut [u8], at: u64, head: usize) -> Option<Vec<u8>> {
+        let file = self.files.get(&key)?;
+        let handle = match (&file.handle, &file.location) {
+            (Some(handle), _) => handle.clone(),
+            (None, Some(location)) => {
+                let (handle, facts) = self.disk.open(&location.directory, &location.name).ok()?;
+                (facts.id == file.id).then_some(handle)?
+            }
+            (None, None) => return None,
+        };
+        handle.read_at(into, at).ok()?;
+        let mut first = vec![0; head];
+        let read = handle.read_at(&mut first, 0).ok()?;
+        first.truncate(read);
+        Some(first)
+    }
+
+    /// The file whose rotated copy this one would be by its name.
+    fn original_of(&self, file: &File<D>) -> Option<Key> {
+        let at = file.location.as_ref()?;
+        let names = &self.directories.get(&at.directory)?.names;
+        let known = |home: OsString| {
+            let key = names.get(&home)?;
+            is_sibling(&home, &at.name).then_some(*key)
+        };
+        origins(&at.name).into_iter().find_map(known)
+    }
+}
+
+/// The names from which rotation may have made `name`.
+fn origins(name: &OsStr) -> Vec<OsString> {
+    let bytes = name.as_bytes();
+    let ending = Path::new(name).extension().map_or(bytes.len(), |ending| bytes.len() - ending.len() - 1);
+    let mut names = Vec::new();
+    for (at, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| b".-_".contains(byte)) {
+        let stem = bytes.get(..at).unwrap_or_default();
+        names.push(OsString::from_vec(stem.to_vec()));
+        if at < ending {
+            let ending = bytes.get(ending..).unwrap_or_default();
+            names.push(OsString::from_vec([stem, ending].concat()));
+        }
+    }
+    names
+}

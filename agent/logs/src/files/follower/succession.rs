@@ -1,0 +1,269 @@
+//! What follows when a file loses its name or its content.
+//!
+//! A rotation may have happened more than once since anyone looked, while the agent was down or had no time, and the copies
+//! may be packed by now. So the place is looked for among the names that rotation gives; what is younger than where it is
+//! found, and not known, is read whole in the order of its age, and then what has the name now.
+
+use std::path::Path;
+
+use telemetry::LogBuffer;
+
+use super::Follower;
+use crate::files::content::Content;
+use crate::files::disk::{Disk, Facts, Handle as _};
+use crate::files::file::{File, Key, Location, Start};
+use crate::files::place::Spot;
+use crate::files::reading::Reading;
+use crate::files::siblings::{Age, is_sibling, sort_by_age};
+
+/// A rotated sibling.
+#[derive(Clone, Debug)]
+struct Sibling {
+    location: Location,
+    facts: Facts,
+}
+
+impl<D: Disk> Follower<D> {
+    /// Deals with the files that lost or changed their names.
+    pub(super) fn settle_names(&mut self, out: &mut LogBuffer) {
+        let mut gone = Vec::new();
+        for key in std::mem::take(&mut self.nameless) {
+            let Some(file) = self.files.get_mut(&key).filter(|file| file.location.is_none()) else {
+                continue;
+            };
+            if let Some(handle) = &file.handle {
+                if let Ok(facts) = handle.facts() {
+                    file.is_deleted = facts.names == 0;
+                    file.note(&facts);
+                }
+                self.waiting.insert(key);
+                self.enqueue(key);
+                self.unsettle(key);
+                self.moved.push(key);
+            } else if !self.find_new_name(key) {
+                gone.push(key);
+            }
+        }
+        for key in std::mem::take(&mut self.moved) {
+            self.succeed(key);
+        }
+        for key in gone {
+            self.search(key);
+        }
+        // Looking for a name may have taken another one.
+        if !self.nameless.is_empty() {
+            self.must_sweep = true;
+        }
+        let _ = out;
+    }
+
+    /// Looks for the file of that identity beside where it was.
+    fn find_new_name(&mut self, key: Key) -> bool {
+        let Some(file) = self.files.get(&key) else { return false };
+        let (Some(directory), inode, id) = (file.home.parent(), file.id.inode, file.id) else { return false };
+        let directory = directory.to_owned();
+        let mut found = Vec::new();
+        let _ = self.disk.scan(&directory, &mut |_, other, _| other == inode, &mut found);
+        for (name, facts) in found {
+            if facts.id == id {
+                let (directory, _) = self.directory(&directory);
+                self.rename(key, Location { directory, name }, &facts);
+            }
+        }
+        self.files.get(&key).is_some_and(|file| file.location.is_some())
+    }
+
+    /// The file has left its home for the first time: what was there between it and what is there now is read as well.
+    fn succeed(&mut self, key: Key) {
+        let Some(file) = self.files.get_mut(&key).filter(|file| !file.has_moved) else { return };
+        if file.location.as_ref().is_some_and(|at| at.path() == file.home) {
+            return;
+        }
+        file.has_moved = true;
+        if !self.is_home_meant(key) {
+            return;
+        }
+        let Some(file) = self.files.get(&key) else { return };
+        let (home, spot) = (file.home.clone(), file.reading.spot);
+        let name =
+            file.location.as_ref().filter(|at| home.parent() == Some(&*at.directory)).map(|at| &at.name);
+        let home_name = home.file_name().unwrap_or_default();
+        let age = Age::of(home_name, name.map_or(home_name, |name| name), file.modified);
+        let between = match name {
+            Some(_) if age.is_youngest() => Vec::new(),
+            _ => {
+                let siblings = self.siblings(&home);
+                let younger = |sibling: &Sibling| Self::age(&home, sibling).is_younger_than(&age);
+                siblings.into_iter().filter(younger).collect()
+            }
+        };
+        let between = between.into_iter().filter(|sibling| !self.holds(sibling, &spot)).collect();
+        self.read_in_order(key, between, &home);
+    }
+
+    /// The file is not there any more under its identity: its content is looked for.
+    fn search(&mut self, key: Key) {
+        let Some(file) = self.files.get(&key) else { return };
+        if !self.is_home_meant(key) || file.copy_of.is_some() {
+            return self.remove(key);
+        }
+        let (home, spot, from, is_read) = (file.home.clone(), file.reading.spot, file.from(), file.is_read());
+        let (has_moved, is_seen, seen) = (file.has_moved, file.is_seen, file.read_at.as_nanos());
+        if file.is_over || has_moved && is_read {
+            return self.remove(key);
+        }
+        let siblings = self.siblings(&home);
+        let found = siblings.iter().find(|sibling| self.holds(sibling, &spot)).cloned();
+        let younger = |sibling: &Sibling| match &found {
+            Some(found) => Self::age(&home, sibling).is_younger_than(&Self::age(&home, found)),
+            None => sibling.facts.modified > seen,
+        };
+        let between: Vec<Sibling> =
+            if has_moved { Vec::new() } else { siblings.iter().filter(|it| younger(it)).cloned().collect() };
+        let last = if let Some(found) = found {
+            Some(self.adopt_at(&found, &home, spot, from))
+        } else {
+            if !(is_seen && is_read) {
+                self.counts.lose("rotated_away");
+            }
+            None
+        };
+        self.remove(key);
+        self.read_in_order(last.unwrap_or_default(), between, &home);
+    }
+
+    /// What was read is not in the file any more: it was truncated, or is another one with the same identity.
+    pub(super) fn replaced(&mut self, key: Key, out: &mut LogBuffer) {
+        let now = self.now;
+        let Some(file) = self.files.get(&key) else { return };
+        let (home, spot, from, seen) =
+            (file.home.clone(), file.reading.spot, file.from(), file.read_at.as_nanos());
+        let siblings = if file.has_moved { Vec::new() } else { self.siblings(&home) };
+        let found = siblings.iter().find(|sibling| self.holds(sibling, &spot)).cloned();
+        let mut younger = |sibling: &Sibling| match &found {
+            Some(found) => Self::age(&home, sibling).is_younger_than(&Self::age(&home, found)),
+            None => sibling.facts.modified > seen && !self.begins_alike(sibling, &spot),
+        };
+        let between: Vec<Sibling> = siblings.iter().filter(|it| younger(it)).cloned().collect();
+        let known: Vec<Key> =
+            siblings.iter().filter_map(|it| self.by_id.get(&it.facts.id).copied()).collect();
+        if let Some(file) = self.files.get_mut(&key) {
+            if found.is_none() {
+                file.finish(now, out);
+            }
+            if let Some(mut recorder) = file.recorder.take() {
+                self.counts.add(&mut recorder);
+            }
+            file.reading = Reading::after_truncation();
+            (file.start, file.is_over) = (Start::Begun, false);
+        }
+        self.counts.lose(if found.is_some() { "copied_and_truncated" } else { "truncated" });
+        let last = found.map(|found| self.adopt_at(&found, &home, spot, from));
+        self.read_in_order(last.unwrap_or_default(), between, &home);
+        if let Some(file) = self.files.get_mut(&key) {
+            file.after = file.after.or(last);
+        }
+        // Copies of what has been read have nothing more to give.
+        for other in known {
+            if let Some(file) = self.files.get_mut(&other).filter(|file| file.copy_of == Some(key)) {
+                (file.copy_of, file.start) = (None, Start::AtEnd(file.size));
+                self.enqueue(other);
+            }
+        }
+        self.unsettle(key);
+    }
+
+    /// Follows a copy from the place on that was found in it.
+    fn adopt_at(&mut self, sibling: &Sibling, home: &Path, spot: Spot, from: u64) -> Key {
+        let key = self.adopt_whole(sibling, home);
+        if let Some(file) = self.files.get_mut(&key) {
+            file.reading = Reading::at(spot);
+            file.start = Start::Placed(from);
+        }
+        key
+    }
+
+    fn adopt_whole(&mut self, sibling: &Sibling, home: &Path) -> Key {
+        let known = self.by_id.get(&sibling.facts.id).copied();
+        let key = known.unwrap_or_else(|| {
+            self.adopt(home.to_owned(), sibling.location.clone(), &sibling.facts, Start::Fresh)
+        });
+        // It may have been opened as something to be refused.
+        self.close(key);
+        if let Some(file) = self.files.get_mut(&key) {
+            home.clone_into(&mut file.home);
+            (file.may_be_packed, file.has_moved, file.copy_of) = (true, true, None);
+            file.quiet_since = self.now;
+        }
+        self.enqueue(key);
+        self.waiting.insert(key);
+        key
+    }
+
+    /// Has `between` read after `first`, the oldest first, and then what is called `home` now, if it is new.
+    fn read_in_order(&mut self, first: Key, between: Vec<Sibling>, home: &Path) {
+        let mut aged: Vec<(Age, Sibling)> =
+            between.into_iter().map(|sibling| (Self::age(home, &sibling), sibling)).collect();
+        sort_by_age(&mut aged);
+        let mut last = first;
+        for (_, sibling) in aged {
+            let key = self.adopt_whole(&sibling, home);
+            if let Some(file) = self.files.get_mut(&key) {
+                file.after = Some(last);
+            }
+            last = key;
+        }
+        let Some(at) = Location::of(home) else { return };
+        let now = self.directories.get(&at.directory).and_then(|directory| directory.names.get(&at.name));
+        if let Some(file) = now.filter(|key| **key != last).and_then(|key| self.files.get_mut(key)) {
+            let is_begun = file.reading.spot.offset > 0;
+            if !is_begun {
+                file.after = Some(last);
+            }
+        }
+    }
+
+    /// The rotated siblings that have not been read.
+    fn siblings(&mut self, home: &Path) -> Vec<Sibling> {
+        let Some(at) = Location::of(home) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut want =
+            |name: &std::ffi::OsStr, _, is_directory: bool| !is_directory && is_sibling(&at.name, name);
+        let _ = self.disk.scan(&at.directory, &mut want, &mut found);
+        let is_unread = |facts: &Facts| {
+            let known = self.by_id.get(&facts.id).and_then(|key| self.files.get(key));
+            facts.refusal().is_none() && known.is_none_or(File::is_fresh)
+        };
+        let directory = &at.directory;
+        let sibling =
+            |(name, facts)| Sibling { location: Location { directory: directory.clone(), name }, facts };
+        found.into_iter().filter(|(_, facts)| is_unread(facts)).map(sibling).collect()
+    }
+
+    fn age(home: &Path, sibling: &Sibling) -> Age {
+        let home = home.file_name().unwrap_or_default();
+        Age::of(home, &sibling.location.name, sibling.facts.modified)
+    }
+
+    /// Whether the sibling holds all that was read up to `spot`.
+    fn holds(&mut self, sibling: &Sibling, spot: &Spot) -> bool {
+        let at = &sibling.location;
+        let Ok((handle, facts)) = self.disk.open(&at.directory, &at.name) else { return false };
+        if facts.id != sibling.facts.id {
+            return false;
+        }
+        Content::of(&handle).and_then(|mut content| spot.is_in(&mut content)).unwrap_or(false)
+    }
+
+    /// Whether the sibling begins as what was read: a copy that was made before all of that was written.
+    fn begins_alike(&mut self, sibling: &Sibling, spot: &Spot) -> bool {
+        let at = &sibling.location;
+        let beginning = Spot { head: spot.head, ..Spot::default() };
+        let Ok((handle, _)) = self.disk.open(&at.directory, &at.name) else { return false };
+        Content::of(&handle).and_then(|mut content| beginning.is_in(&mut content)).unwrap_or(false)
+    }
+
+    fn is_home_meant(&self, key: Key) -> bool {
+        self.files.get(&key).is_some_and(|file| self.globs.matches(&file.home))
+    }
+}

@@ -37,7 +37,7 @@ fn systemd_is_told_of_the_start_of_life_and_of_the_stop() {
         heard().lines().collect::<Vec<_>>(),
         [
             "READY=1",
-            "STATUS=running: 0 listeners, 0 destinations, 0 watches, 0 probes, 0 rules, 0 runbooks (0 of them act), 0 policy entries"
+            "STATUS=running: 0 listeners, 0 log sources, 0 destinations, 0 watches, 0 probes, 0 rules, 0 runbooks (0 of them act), 0 policy entries"
         ]
     );
     systemd.set_read_timeout(Some(WATCHDOG)).unwrap();

@@ -21,6 +21,7 @@ mod incident_files;
 mod instance;
 mod intake;
 mod kill_switch;
+mod logs;
 mod mailbox;
 mod needs;
 mod node_exporter;

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// How the running agent fares: what came in, what is owed to whom, what was lost and why, what fires.
     Status(StatusArgs),
+    /// Which files the running agent follows as logs, how far behind it is, and why a path is not followed.
+    Files(StatusArgs),
     /// Evaluate a PromQL expression over what the running agent keeps: a table, or with --range a chart of each series.
     Query(QueryArgs),
     /// The alerts of the running agent that are pending or fire, or the rules that raise them.

@@ -23,6 +23,11 @@ pub(crate) fn since_boot() -> Duration {
     duration(clock_gettime(ClockId::Boottime))
 }
 
+/// The time by which the kernel dates its log: since the boot, sleep left out.
+pub(crate) fn of_kernel() -> Duration {
+    duration(clock_gettime(ClockId::Monotonic))
+}
+
 /// The CPU time that this program has taken since its start.
 pub(crate) fn cpu_time() -> Duration {
     duration(clock_gettime(ClockId::ProcessCPUTime))

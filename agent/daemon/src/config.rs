@@ -11,6 +11,7 @@ mod exporter_variables;
 mod file;
 mod history;
 mod judgement;
+mod logs;
 mod masking;
 mod named_processes;
 mod node_exporter;
@@ -39,6 +40,7 @@ use telemetry::{Stage, with_causes};
 
 pub(crate) use collect::Names;
 pub(crate) use judgement::{Judgement, Repairs};
+pub(crate) use logs::{LogSourceConfig, Logs};
 pub(crate) use notify::Notify;
 pub(crate) use origins::AlertOrigins;
 pub(crate) use receive::ReceiveConfig;
@@ -72,6 +74,7 @@ pub(crate) struct Config {
     /// Nothing listens without it.
     pub(crate) receive: Option<ReceiveConfig>,
     pub(crate) masking: Masking,
+    pub(crate) logs: Logs,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) queue: QueueLimits,
     pub(crate) series: Limits,
@@ -91,8 +94,9 @@ impl Config {
         let acting = self.repairs.runbooks.iter().filter(|runbook| runbook.stage == Stage::Auto).count();
         let policy = &self.repairs.policy;
         format!(
-            "{} listeners, {} destinations, {} watches, {} probes, {} rules, {} runbooks ({acting} of them act), {} policy entries",
+            "{} listeners, {} log sources, {} destinations, {} watches, {} probes, {} rules, {} runbooks ({acting} of them act), {} policy entries",
             self.receive.as_ref().map_or(0, |receive| receive.listeners.len()),
+            self.logs.sources.len(),
             self.destinations.len(),
             self.collect.options.watches.len(),
             self.probes.len(),
@@ -257,7 +261,9 @@ impl Load {
             receive::refuse_loops(receive, &file.destinations, &mut review);
             receive::refuse_address_of_api(receive, &file.api, &mut review);
         }
-        let masking = masking::masking(&file.masking, &base, &mut review);
+        let mask_rules = masking::rules(&file.masking, &base, &mut review);
+        let masking = masking::masking(mask_rules.clone(), &file.masking, &mut review);
+        let logs = logs::logs(&file.logs, mask_rules, &base, &mut review);
         let surroundings = Surroundings { base: &base, variables };
         let mut destinations = destination::all(&file.destinations, &surroundings, &mut review);
         if file.destinations.is_empty() {
@@ -266,7 +272,7 @@ impl Load {
         let queue = destination::queue(&file.queue, &mut review);
         let (series, snapshot_interval) = section::series(&file.series, &mut review);
         let budgets = receive.as_ref().map(|receive| receive.max_series.clone()).unwrap_or_default();
-        let taps = taps::taps(&file.taps, BTreeMap::new(), budgets, &mut review);
+        let taps = taps::taps(&file.taps, logs.for_taps(), budgets, &mut review);
         let mut judgement = self.judgement(&file, &base, &mut review);
         let notify = notify::notify(&file.notify, &identity, &surroundings, &mut review);
         judgement.speak_as(&notify.options.externals);
@@ -311,6 +317,7 @@ impl Load {
             identity,
             own_telemetry,
             masking,
+            logs,
             receive,
             destinations,
             queue,

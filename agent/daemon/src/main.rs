@@ -15,6 +15,7 @@ mod demo;
 mod executor_process;
 mod exit;
 mod explain_command;
+mod files_command;
 mod freeze_command;
 mod list;
 mod local_client;
@@ -78,6 +79,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Freeze(args) => freeze_command::freeze(args),
         Command::Unfreeze(args) => freeze_command::unfreeze(args),
         Command::Audit { action } => audit_command::run(action),
+        Command::Files(args) => files_command::run(args),
         Command::Top(args) => top_command::run(args),
         Command::Reload(args) => reload_command::run(args),
         Command::Silence { action } => silence_command::run(action),

@@ -15,6 +15,8 @@ pub(crate) struct Status {
     pub(crate) health: Health,
     pub(crate) configuration: Configuration,
     pub(crate) receiver: Receiver,
+    #[serde(default)]
+    pub(crate) logs: Logs,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) collecting: Collecting,
     pub(crate) series: Series,
@@ -118,6 +120,55 @@ pub(crate) struct Listener {
     pub(crate) failed_handshakes: u64,
     /// Requests, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
+}
+
+/// Which logs are followed; the answer of `GET /v1/files` has their files as well.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Logs {
+    /// Why none are read, while none are.
+    pub(crate) held: Option<String>,
+    pub(crate) sources: Vec<LogSource>,
+}
+
+/// One source. Counts begin with the start, or with its first configuration.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct LogSource {
+    pub(crate) name: String,
+    /// `files`, `journal` or `kernel`.
+    pub(crate) kind: String,
+    /// Why it cannot be read now.
+    pub(crate) trouble: Option<String>,
+    /// How often it could not be read.
+    pub(crate) failures: u64,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    /// What is there and has not been read.
+    pub(crate) behind_bytes: u64,
+    /// How many files.
+    pub(crate) followed: u64,
+    pub(crate) truncated: u64,
+    pub(crate) unparsed: u64,
+    pub(crate) left_out: u64,
+    pub(crate) invalid_utf8: u64,
+    /// By reason.
+    pub(crate) lost: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<FollowedFile>,
+    /// Files that are not told of, because there are too many.
+    pub(crate) files_left_out: usize,
+}
+
+/// A file that a source knows.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct FollowedFile {
+    pub(crate) path: PathBuf,
+    /// What becomes of it, or why it is not followed.
+    pub(crate) state: String,
+    /// How far it has been read.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) behind_bytes: u64,
 }
 
 /// One destination.

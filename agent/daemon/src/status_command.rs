@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::local_client::{Asked, ask};
 use crate::print;
 use crate::status::Status;
+pub(crate) use tables::{bytes, table};
 
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let answer = ask(&args.agent, &Asked { method: "GET", path: "/v1/status".into() })?;

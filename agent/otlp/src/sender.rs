@@ -197,6 +197,11 @@ impl Sender {
         }
     }
 
+    /// Whether any destination takes the signal.
+    pub fn has_recipient(&self, signal: Signal) -> bool {
+        !self.recipients().of(signal).is_empty()
+    }
+
     /// The signals of which the disk did not take the latest batch.
     pub fn not_durable_now(&self) -> Vec<Signal> {
         self.disk.failing()

@@ -8,6 +8,7 @@ mod caller;
 mod freezing;
 mod health;
 mod host_header;
+mod logs;
 pub(super) mod page;
 mod parameters;
 mod prometheus;

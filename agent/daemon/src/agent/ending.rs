@@ -13,16 +13,18 @@ use crate::clock;
 
 impl Agent {
     /// Stops in phases, each within its share of the time.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
         self.shared.phase.enter(Phase::StoppingInputs);
         self.shared.heartbeats.stopping(STOP_WITHIN);
         self.supervision.stopping();
         drop(self.stages.stop_inputs);
+        self.stages.logs.stop();
         let begun = clock::monotonic();
         self.receiver.stop(Phase::StoppingInputs.share() / 2);
         for stage in self.stages.inputs {
             stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
         }
+        self.stages.logs.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
         drop(self.stages.stop_persist);
         let persist_until =
             clock::monotonic() + Phase::FinishingRuns.share() + Phase::EndingProcesses.share();

@@ -1,6 +1,7 @@
 //! The agent's own figures, as metrics among the others: what it owes, what it lost, what it keeps.
 
 mod judging;
+mod logs;
 mod notify;
 mod repairs;
 
@@ -16,6 +17,7 @@ use telemetry::{
 use crate::agent::Shared;
 use crate::clock;
 pub(crate) use judging::{METRICS as JUDGING_METRICS, rejections};
+pub(crate) use logs::METRICS as LOGS_METRICS;
 pub(crate) use repairs::METRICS as REPAIR_METRICS;
 
 /// The agent itself, so that its counters begin with it and not with the host. Its resource is the host's.
@@ -292,6 +294,7 @@ impl Figures {
         judging::write_rules(&self.shared, clock::now(), out);
         judging::write_kept(&self.shared.kept, clock::now(), out);
         repairs::write(&self.shared, clock::now(), out);
+        logs::write(&self.shared.logs, out);
         out.int(&INCIDENTS_LEFT_OUT, &[], self.shared.books.left_out() as i64);
         out.int(&API_TURNED_AWAY, &[], self.shared.turned_away.load(Ordering::Relaxed) as i64);
         for (outcome, questions) in self.shared.queries.now() {

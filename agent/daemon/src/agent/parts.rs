@@ -18,7 +18,7 @@ use crate::agent::collect::{self, Inputs, NewInputs, NewProber};
 use crate::agent::mailbox::Mailbox;
 use crate::agent::receive;
 use crate::agent::reload::takes_a_restart;
-use crate::config::{ApiPlaces, Collect, Config, Identity, Notify, ReceiveConfig};
+use crate::config::{ApiPlaces, Collect, Config, Identity, Logs, Notify, ReceiveConfig};
 use crate::taps::{TapOptions, host_names};
 
 /// Waits for at most so long until the part has gone over, and says whether it has.
@@ -42,6 +42,7 @@ pub(super) static PARTS: &[Part] = &[
     Part { name: "destinations", prepare: destinations },
     Part { name: "collect", prepare: collection },
     Part { name: "probes", prepare: probes },
+    Part { name: "logs", prepare: logs },
     Part { name: "series", prepare: |agent, config| Ok(series(agent, config)) },
     Part { name: "taps", prepare: |agent, config| Ok(taps(agent, config)) },
     Part { name: "notify", prepare: |agent, config| Ok(notify(agent, config)) },
@@ -57,6 +58,7 @@ pub(crate) struct InForce {
     receive: ReceiveConfig,
     destinations: Vec<Destination>,
     collect: Collect,
+    logs: Logs,
     probes: Vec<(HttpProbe, Duration)>,
     series: Limits,
     snapshot_interval: Duration,
@@ -100,6 +102,7 @@ impl InForce {
             fixed: Fixed::of(config),
             destinations: config.destinations.clone(),
             collect: config.collect.clone(),
+            logs: config.logs.clone(),
             probes: config.probes.clone(),
             series: config.series,
             snapshot_interval: config.snapshot_interval,
@@ -134,6 +137,7 @@ fn destinations(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Com
     let new = agent.sender.prepare(destinations.clone())?;
     Ok(Some(Box::new(move |agent| {
         agent.sender.put_in_force(new);
+        agent.stages.logs.look_anew();
         agent.in_force.destinations = destinations;
         None
     })))
@@ -182,6 +186,21 @@ fn probes(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> 
         agent.next.inputs.change(|next| next.prober = Some(NewProber(prober)));
         agent.in_force.probes = services;
         Some(settled(&agent.next.inputs))
+    })))
+}
+
+/// Sources that stay keep their places; others go on at those that are remembered of their names. The last that may fail:
+/// a thread that was started for nothing would end, and the agent with it.
+fn logs(agent: &Agent, config: &mut Config) -> anyhow::Result<Option<Commit>> {
+    if agent.in_force.logs == config.logs {
+        return Ok(None);
+    }
+    let logs = std::mem::take(&mut config.logs);
+    let started = agent.stages.logs.prepare(&logs)?;
+    Ok(Some(Box::new(move |agent| {
+        let taken = agent.stages.logs.put_in_force(started, &logs);
+        agent.in_force.logs = logs;
+        taken.map(|taken| -> Settled { Box::new(move |within| taken.wait_taken(within)) })
     })))
 }
 

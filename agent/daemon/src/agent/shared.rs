@@ -19,6 +19,7 @@ use super::groups::Groups;
 use super::heartbeat::Heartbeats;
 use super::incident_files::IncidentFiles;
 use super::kill_switch::KillSwitch;
+use super::logs::LogsBoard;
 use super::mailbox::Mailbox;
 use super::needs::{needs, say_shortfalls};
 use super::node_exporter::NodePage;
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) watcher: Watcher,
     pub(crate) node_page: Arc<NodePage>,
     pub(crate) textfiles: Arc<TextfileTap>,
+    /// How log sources fare.
+    pub(crate) logs: Arc<LogsBoard>,
 }
 
 impl Shared {
@@ -119,6 +122,7 @@ impl Shared {
             watcher,
             textfiles: Arc::new(TextfileTap::new(resource)),
             node_page: Arc::new(NodePage::new(host.to_owned())),
+            logs: Arc::default(),
         };
         shared.name_as_node_exporter(&config.collect);
         shared.restore_series(config, ground);

@@ -9,6 +9,7 @@ use opentelemetry::trace::TracerProvider;
 use super::collect::{self, CollectStage};
 use super::ground::Ground;
 use super::intake::Intake;
+use super::logs::Logs;
 use super::own_metrics::Figures;
 use super::persist::{PersistStage, saved_alerts};
 use super::remediate::RemediateStage;
@@ -29,6 +30,7 @@ pub(super) struct Stages {
     /// Ends when what it keeps cannot change any more, and this is dropped.
     pub(super) persist: Stage,
     pub(super) stop_persist: Channel<()>,
+    pub(super) logs: Logs,
 }
 
 impl Stages {
@@ -62,6 +64,9 @@ impl Stages {
         let (collecting, events) =
             CollectStage::open(HostRoot::at("/"), &config.collect, prober, intake, wakes, shared, new)?;
 
+        let mut logs = Logs::new(ground, shared, report);
+        logs.follow_from_the_start(&config.logs)?;
+
         let (stop_inputs, stopped) = bounded(0);
         let (stop_persist, persist_stopped) = bounded(0);
         let runs = Stage::start("remediate", report.clone(), move || runs.run())?;
@@ -70,6 +75,6 @@ impl Stages {
         let rules = Stage::start("rules", report.clone(), move || rules.run(&rules_stopped))?;
         let events = Stage::start("events", report.clone(), move || events.run())?;
         let collecting = Stage::start("collect", report.clone(), move || collecting.run(&stopped))?;
-        Ok(Self { inputs: vec![collecting, events, rules], stop_inputs, runs, persist, stop_persist })
+        Ok(Self { inputs: vec![collecting, events, rules], stop_inputs, runs, persist, stop_persist, logs })
     }
 }

@@ -7,6 +7,7 @@ use documents::Spanned;
 use serde::Deserialize;
 
 use super::collect::CollectSection;
+use super::logs::LogsSection;
 use super::node_exporter::NodeExporterSection;
 use super::notify::NotifySection;
 use super::remediation::RemediationSection;
@@ -34,7 +35,9 @@ pub(super) struct AgentFile {
     pub(super) own_telemetry: BTreeMap<String, Spanned<String>>,
     /// Where applications send their telemetry. Without it nothing listens.
     pub(super) receive: Option<ReceiveSection>,
-    /// What is masked in received telemetry before anything is kept of it.
+    /// Logs of this host that are followed. Without it, none.
+    pub(super) logs: LogsSection,
+    /// What is masked in received telemetry and in logs before anything is kept of it.
     pub(super) masking: Vec<Spanned<MaskSection>>,
     /// OpenTelemetry collectors that everything is sent to, each independently of the others.
     pub(super) destinations: Vec<DestinationSection>,

@@ -1,4 +1,4 @@
-//! The section about what is masked in received telemetry.
+//! The section about what is masked in received telemetry and in logs.
 
 use std::io::ErrorKind;
 
@@ -10,13 +10,23 @@ use super::Base;
 use super::file::{MaskActionName, MaskSection};
 use super::secret::private;
 
-const DEFAULT_TEXT: &str = "[masked]";
+/// What stands where something was masked, unless told otherwise.
+pub(super) const DEFAULT_TEXT: &str = "[masked]";
 
 /// A shorter key of a hash could be found by trying.
 const MIN_KEY_BYTES: usize = 16;
 
-pub(super) fn masking(sections: &[Spanned<MaskSection>], base: &Base, review: &mut Review) -> Masking {
-    let rules = sections.iter().filter_map(|section| rule(section, base, review)).collect();
+/// The rules, in their order.
+pub(super) fn rules(sections: &[Spanned<MaskSection>], base: &Base, review: &mut Review) -> Vec<MaskRule> {
+    sections.iter().filter_map(|section| rule(section, base, review)).collect()
+}
+
+/// What all rules do together.
+pub(super) fn masking(
+    rules: Vec<MaskRule>,
+    sections: &[Spanned<MaskSection>],
+    review: &mut Review,
+) -> Masking {
     match (Masking::new(rules), sections.first()) {
         (Ok(masking), _) => return masking,
         (Err(error), Some(first)) => {

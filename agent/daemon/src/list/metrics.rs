@@ -33,12 +33,13 @@ pub(super) fn text(args: &MetricsArgs) -> anyhow::Result<String> {
 /// Every metric once, in the order in which they are shown.
 fn rows() -> Vec<Row> {
     let collected = COLLECTORS.iter().flat_map(|spec| spec.metrics.iter().map(|metric| (*metric, spec.name)));
-    let others: [(&[&'static MetricSpec], &str); 6] = [
+    let others: [(&[&'static MetricSpec], &str); 7] = [
         (SCHEDULE_METRICS, "schedule"),
         (probes::METRICS, "probes"),
         (own_metrics::METRICS, "agent"),
         (own_metrics::JUDGING_METRICS, "agent"),
         (own_metrics::REPAIR_METRICS, "agent"),
+        (own_metrics::LOGS_METRICS, "agent"),
         (&taps::METRICS, "taps"),
     ];
     let others =

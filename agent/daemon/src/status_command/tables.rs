@@ -1,6 +1,7 @@
 //! The status as a page of text. Pure, so that a test can hold what a person sees.
 
 mod judgement;
+mod logs;
 mod told;
 
 use std::fmt::Write as _;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use telemetry::{OneLine, format_duration};
 
 use self::judgement::judgement;
+use self::logs::logs;
 use self::told::told;
 use crate::status::{Collecting, Configuration, Destination, Owed, Receiver, Reloaded, Status};
 
@@ -18,6 +20,7 @@ pub(super) fn page(status: &Status) -> String {
     health(&mut text, status);
     configuration(&mut text, &status.configuration);
     received(&mut text, &status.receiver);
+    logs(&mut text, &status.logs);
     destinations(&mut text, &status.destinations);
     collecting(&mut text, &status.collecting);
     judgement(&mut text, status);
@@ -206,7 +209,7 @@ fn collecting(text: &mut String, collecting: &Collecting) {
 }
 
 /// Rows under each other, the first `names` columns to the left and the numbers to the right.
-fn table<const COLUMNS: usize>(text: &mut String, names: usize, rows: &[[String; COLUMNS]]) {
+pub(crate) fn table<const COLUMNS: usize>(text: &mut String, names: usize, rows: &[[String; COLUMNS]]) {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -226,7 +229,8 @@ fn duration(seconds: u64) -> String {
     format_duration(Duration::from_secs(seconds))
 }
 
-fn bytes(bytes: u64) -> String {
+/// A size for people.
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} B"),
         1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),

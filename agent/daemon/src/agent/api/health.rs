@@ -118,6 +118,7 @@ pub(super) fn of(facts: &Facts, now: Timestamp) -> Health {
         let signals = signals.join(", ");
         reasons.push(format!("the disk does not take {signals}; they go from memory, which a crash loses"));
     }
+    reasons.extend(facts.shared.logs.held().map(|why| format!("no logs are read: {why}")));
     reasons.extend(facts.shared.runs.journal_failing_since().map(unjournalled));
     let notes = facts.sender.figures().destinations.into_iter();
     let notes = notes.filter(|destination| destination.consecutive_failures > 0).map(|destination| {

@@ -38,6 +38,7 @@ fn status(facts: &Facts, now: Timestamp) -> Status {
         health: health::of(facts, now),
         configuration: facts.reloads.configuration(),
         receiver: receiver(&facts.receiver.figures()),
+        logs: super::logs::status(&facts.shared.logs),
         destinations: destinations.iter().map(|figures| destination(facts, figures)).collect(),
         collecting: collecting(facts),
         series: series(facts),

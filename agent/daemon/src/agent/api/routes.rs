@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::caller::Role;
 use super::prometheus::{self, Question};
-use super::{Facts, freezing, health, page, repairs, replay, report, runs, silences, snapshot, top};
+use super::{Facts, freezing, health, logs, page, repairs, replay, report, runs, silences, snapshot, top};
 
 /// An answer.
 #[derive(Debug)]
@@ -88,6 +88,14 @@ pub(crate) static ROUTES: &[Route] = &[
         for_watchers: false,
         summary: "read what came in, what is owed to whom, what was lost, and what fires",
         answer: Answer::Waiting(report::reply),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/files",
+        needs: Role::Read,
+        for_watchers: false,
+        summary: "read which files log sources follow, how far behind they are, and why a path is not followed",
+        answer: Answer::Waiting(logs::reply),
     },
     Route {
         method: "GET",

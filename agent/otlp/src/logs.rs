@@ -16,7 +16,7 @@ use telemetry::{AttributeValue, Attributes, Batch, LogBuffer, LogView};
 
 use crate::encode::BATCH_LIMIT;
 use crate::mask::Masking;
-use crate::wire::{Fields, attribute_field, bytes_field};
+use crate::wire::attribute_field;
 use request::Cutter;
 
 /// Encodes log records of one host. Keeps its buffers, so a steady flow allocates only the batches that it hands out.
@@ -26,6 +26,8 @@ pub struct LogsEncoder {
     limit: usize,
     /// The records of the buffer at hand, each a field of its `ScopeLogs`.
     records: Vec<u8>,
+    /// The same, masked.
+    masked: Vec<u8>,
     /// Where each of them ends, and whose it is.
     ends: Vec<End>,
     resources: Resources,
@@ -63,6 +65,7 @@ impl LogsEncoder {
             host: host_attributes.to_vec(),
             limit: BATCH_LIMIT,
             records: Vec::new(),
+            masked: Vec::new(),
             ends: Vec::new(),
             resources: Resources::default(),
             shared: Shared::default(),
@@ -83,14 +86,34 @@ impl LogsEncoder {
                 shared = self.shared.range(&group.shared);
                 beside = Some(record);
             }
-            let begin = self.records.len();
             let shared = self.shared.encoded.get(shared.clone()).unwrap_or_default();
             record::encode(&mut self.records, &record, shared);
-            mask(&mut self.records, begin, masking);
             self.ends.push(End { at: self.records.len(), resource });
         }
+        self.mask(masking);
         Cutter { limit: self.limit, records: &self.records, resources: self.resources.contents() }
             .cut(&self.ends)
+    }
+
+    fn mask(&mut self, masking: &Masking) {
+        let changed = masking.log_records(&self.records, self.ends.iter().map(|end| end.at));
+        if changed.is_empty() {
+            return;
+        }
+        self.masked.clear();
+        let mut changed = changed.into_iter().peekable();
+        let mut begin = 0;
+        for (place, end) in self.ends.iter_mut().enumerate() {
+            let field = self.records.get(begin..end.at).unwrap_or_default();
+            begin = end.at;
+            match changed.next_if(|(changed, _)| *changed == place) {
+                None => self.masked.extend_from_slice(field),
+                Some((_, Some(message))) => record::append(&mut self.masked, &message),
+                Some((_, None)) => record::append(&mut self.masked, &record::without_content(field)),
+            }
+            end.at = self.masked.len();
+        }
+        std::mem::swap(&mut self.records, &mut self.masked);
     }
 
     fn forget(&mut self) {
@@ -101,23 +124,6 @@ impl LogsEncoder {
         self.shared.by_address.clear();
         self.shared.encoded.clear();
     }
-}
-
-/// Masks the record that begins at `begin` and ends `records`.
-fn mask(records: &mut Vec<u8>, begin: usize, masking: &Masking) {
-    if masking.is_empty() {
-        return;
-    }
-    let field = Fields::of(records.get(begin..).unwrap_or_default()).next();
-    let Some(Ok((number, value))) = field else { return };
-    let Ok(content) = value.bytes() else { return };
-    let masked = match masking.log_record(content) {
-        Ok(None) => return,
-        Ok(Some(masked)) => masked,
-        Err(_) => record::without_content(content),
-    };
-    records.truncate(begin);
-    bytes_field(records, number, &masked);
 }
 
 impl Resources {

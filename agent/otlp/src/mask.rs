@@ -1,13 +1,15 @@
 //! Masks secrets in telemetry that arrives, before anything is kept of it.
 //!
-//! One walk over the encoded request finds attributes, by key, and the texts in their values and in the bodies of log
-//! records, by pattern. Only messages around a finding are written anew; a request without one stays the same bytes. Names
-//! of spans and metrics are left alone. What would surprise you: patterns see bytes, for nobody has checked that texts are
-//! UTF-8.
+//! A look over the bytes of the request tells where something may be found. Only there the encoded request is walked, for
+//! attributes, by key, and the texts in their values and in the bodies of log records, by pattern. Only messages around a finding
+//! are written anew; a request without one stays the same bytes. Names of spans and metrics are left alone. What would
+//! surprise you: patterns see bytes, for nobody has checked that texts are UTF-8.
 
 mod builtin;
+mod required;
 mod rule;
 mod shape;
+mod suspects;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ pub use builtin::Builtin;
 use rule::Pattern;
 pub use rule::{MaskAction, MaskError, MaskRule};
 use shape::Shape;
+use suspects::{Prefilter, Suspects};
 
 /// How deep values may lie within one another: as deep as protobuf's decoders go.
 const DEPTH: usize = 100;
@@ -43,6 +46,7 @@ pub struct Masking {
     /// The rule and the pattern within it, for each of `patterns`.
     places: Vec<(usize, usize)>,
     has_keys: bool,
+    prefilter: Prefilter,
 }
 
 impl PartialEq for Masking {
@@ -74,7 +78,8 @@ impl Masking {
             |(at, rule): (usize, &MaskRule)| (0..rule.patterns.len()).map(move |pattern| (at, pattern));
         let places = rules.iter().enumerate().flat_map(of_rule).collect();
         let has_keys = rules.iter().any(|rule| rule.keys.is_some());
-        Ok(Self { rules, patterns, places, has_keys })
+        let prefilter = Prefilter::new(rules.iter().flat_map(MaskRule::expressions));
+        Ok(Self { rules, patterns, places, has_keys, prefilter })
     }
 
     /// Whether there is nothing to mask.
@@ -86,39 +91,56 @@ impl Masking {
     ///
     /// # Errors
     ///
-    /// The bytes are no protobuf message down to the values, values lie deeper than a hundred in one another, or the
-    /// request would grow by more than 16 MiB.
+    /// Where something may have to be masked, the bytes are no protobuf message, or values lie deeper than a hundred in one
+    /// another; or the request would grow by more than 16 MiB.
     pub fn apply(&self, signal: Signal, payload: Bytes) -> Result<Bytes, Malformed> {
         if self.is_empty() {
             return Ok(payload);
         }
-        let mut pass = Pass { masking: self, verdicts: HashMap::default() };
-        let masked = pass.message(&payload, shape::of(signal))?;
+        let masked = self.pass(&payload).message(&payload, shape::of(signal))?;
         Ok(masked.map_or(payload, Bytes::from))
     }
-}
 
-/// Parts of a request that is not yet whole.
-impl Masking {
     /// The `Resource` in `message` as it may be kept; nothing when nothing in it is masked.
     ///
     /// # Errors
     ///
     /// As for [`Masking::apply`].
     pub(crate) fn resource(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
-        self.message(message, shape::RESOURCE)
+        if self.is_empty() { Ok(None) } else { self.pass(message).message(message, shape::RESOURCE) }
     }
 
-    /// The same for a `LogRecord`.
-    pub(crate) fn log_record(&self, message: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
-        self.message(message, shape::LOG_RECORD)
-    }
-
-    fn message(&self, message: &[u8], shape: &[(u32, Shape)]) -> Result<Option<Vec<u8>>, Malformed> {
+    /// The `LogRecord`s of a `ScopeLogs` as they may be kept: those that change, each with its place and its new content, which is
+    /// nothing when it cannot be masked. In `fields` they lie one after the other, with key and length, and end at `ends`.
+    pub(crate) fn log_records(
+        &self,
+        fields: &[u8],
+        ends: impl Iterator<Item = usize>,
+    ) -> Vec<(usize, Option<Vec<u8>>)> {
+        let mut changed = Vec::new();
         if self.is_empty() {
-            return Ok(None);
+            return changed;
         }
-        Pass { masking: self, verdicts: HashMap::default() }.message(message, shape)
+        let mut pass = self.pass(fields);
+        let mut begin = 0;
+        for (place, end) in ends.enumerate() {
+            let field = fields.get(begin..end).unwrap_or_default();
+            begin = end;
+            if !pass.suspects.are_in(field) {
+                continue;
+            }
+            let Some(Ok((_, Field::Bytes(message)))) = Fields::of(field).next() else { continue };
+            match pass.message(message, shape::LOG_RECORD) {
+                Ok(None) => {}
+                masked => changed.push((place, masked.ok().flatten())),
+            }
+        }
+        changed
+    }
+
+    fn pass<'m, 'a>(&'m self, bytes: &'a [u8]) -> Pass<'m, 'a> {
+        let suspects = Suspects::new(&self.prefilter, bytes);
+        Pass { masking: self, verdicts: HashMap::default(), suspects }
     }
 }
 
@@ -126,15 +148,22 @@ impl Masking {
 struct Pass<'m, 'a> {
     masking: &'m Masking,
     verdicts: HashMap<&'a [u8], Option<usize>, RandomState>,
+    suspects: Suspects<'m, 'a>,
 }
 
 impl<'a> Pass<'_, 'a> {
     fn message(&mut self, body: &'a [u8], fields: &[(u32, Shape)]) -> Result<Option<Vec<u8>>, Malformed> {
+        if !self.suspects.are_in(body) {
+            return Ok(None);
+        }
         rewrite(body, |raw| {
             let Some((_, shape)) = fields.iter().find(|(number, _)| *number == raw.number) else {
                 return Ok(Change::None);
             };
             let content = raw.value.bytes()?;
+            if !self.suspects.are_in(content) {
+                return Ok(Change::None);
+            }
             match shape {
                 Shape::Message(fields) => {
                     Ok(self.message(content, fields)?.map_or(Change::None, Change::Content))
@@ -181,6 +210,7 @@ impl<'a> Pass<'_, 'a> {
         let mut is_dropped = false;
         let changed = rewrite(body, |raw| {
             let change = match (raw.number, raw.value) {
+                (1..=7, Field::Bytes(value)) if !self.suspects.are_in(value) => Change::None,
                 (1 | 7, Field::Bytes(text)) => self.masking.text(text),
                 (5, Field::Bytes(list)) => rewrite(list, |raw| match (raw.number, raw.value) {
                     (1, Field::Bytes(value)) => self.any_value(value, depth),

@@ -7,7 +7,7 @@ use telemetry::{LogValue, LogView};
 
 use crate::encode::{nanos, sized};
 use crate::wire::{
-    Fields, bytes_field, fixed32_field, fixed64_field, length_field, message_field, varint_field,
+    Field, Fields, bytes_field, fixed32_field, fixed64_field, length_field, message_field, varint_field,
     varint_length,
 };
 
@@ -55,8 +55,14 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &LogView<'_>, shared: &[u8]) {
     });
 }
 
-/// The `LogRecord` in `message` without body and attributes.
-pub(super) fn without_content(message: &[u8]) -> Vec<u8> {
+/// Appends an encoded `LogRecord` as a field of its `ScopeLogs`.
+pub(super) fn append(out: &mut Vec<u8>, message: &[u8]) {
+    bytes_field(out, LOG_RECORDS, message);
+}
+
+/// The `LogRecord` that is in `field` without body and attributes.
+pub(super) fn without_content(field: &[u8]) -> Vec<u8> {
+    let Some(Ok((_, Field::Bytes(message)))) = Fields::of(field).next() else { return Vec::new() };
     let fields = Fields::of(message).raw().map_while(Result::ok);
     let kept = fields.filter(|field| ![BODY, ATTRIBUTES].contains(&field.number));
     kept.flat_map(|field| field.bytes).copied().collect()

@@ -5,6 +5,8 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use regex::bytes::{Captures, Regex, RegexSet, RegexSetBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
 use sha2::{Digest as _, Sha256};
 
 use super::builtin::Builtin;
@@ -131,9 +133,24 @@ impl MaskRule {
         Ok(Self { keys: keys.transpose()?, patterns, action })
     }
 
+    /// What finds keys and what finds texts, as its parts; nothing where there is no such form.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = Option<Hir>> {
+        let keys = self.keys.iter().flat_map(RegexSet::patterns);
+        let keys = keys.map(|key| parser().case_insensitive(true).unicode(false).build().parse(key).ok());
+        let patterns = self.patterns.iter().map(|pattern| parser().build().parse(pattern.as_str()).ok());
+        keys.chain(patterns)
+    }
+
     pub(super) fn names(&self, key: &[u8]) -> bool {
         self.keys.as_ref().is_some_and(|keys| keys.is_match(key))
     }
+}
+
+/// One that reads expressions as those of `regex::bytes` are read.
+fn parser() -> ParserBuilder {
+    let mut parser = ParserBuilder::new();
+    parser.utf8(false);
+    parser
 }
 
 /// Rules are equal when they find the same and do the same with it.

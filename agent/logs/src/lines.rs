@@ -118,7 +118,7 @@ impl Recorder {
             self.part(wrapped.text, wrapped.is_partial, about, now, out);
         } else {
             self.figures.unparsed += 1;
-            self.record(line, about, &Reader::Plain, now, out);
+            self.record(line, about, false, now, out);
         }
         log.clear();
         log.shrink_to(SCRATCH_BYTES);
@@ -160,9 +160,8 @@ impl Recorder {
 
     /// Takes a whole line of the program that wrote it.
     fn whole(&mut self, line: &[u8], about: About, now: Timestamp, out: &mut LogBuffer) {
-        let options = self.options.clone();
-        let Some(joining) = &options.joining else {
-            return self.record(line, about, &options.reader, now, out);
+        let Some(joining) = &self.options.joining else {
+            return self.record(line, about, true, now, out);
         };
         let held = slot(&mut self.lines, about.stream);
         if !held.is_empty() && held.goes_on(joining, line) {
@@ -179,22 +178,20 @@ impl Recorder {
     fn end_lines(&mut self, stream: Option<Stream>, now: Timestamp, out: &mut LogBuffer) {
         let mut held = std::mem::take(slot(&mut self.lines, stream));
         if !held.is_empty() {
-            let options = self.options.clone();
-            self.record(&held.text, held.about, &options.reader, now, out);
+            self.record(&held.text, held.about, true, now, out);
         }
         held.clear();
         *slot(&mut self.lines, stream) = held;
     }
 
-    /// Appends the record of a text, unless it is to be left out.
-    fn record(&mut self, text: &[u8], about: About, reader: &Reader, now: Timestamp, out: &mut LogBuffer) {
+    /// Appends the record of a text, unless it is to be left out. `is_wrapped` says that its envelope was right.
+    fn record(&mut self, text: &[u8], about: About, is_wrapped: bool, now: Timestamp, out: &mut LogBuffer) {
         self.end_repeats(now, false, out);
         let before = out.len();
-        let is_grave = self.append(text, 0, about, reader, &mut Target { now, buffer: out });
-        let is_again = match (&mut self.repeats, out.records().next_back()) {
-            (Some(repeats), Some(record)) => repeats.count(&record, text, about, now),
-            _ => false,
-        };
+        let is_grave = self.append(text, 0, about, is_wrapped, &mut Target { now, buffer: out });
+        let is_again = self.repeats.as_mut().is_some_and(|repeats| {
+            out.records().next_back().is_some_and(|record| repeats.count(&record, text, about, now))
+        });
         if is_again || !(self.is_sample() || is_grave) {
             out.truncate(before);
             self.figures.records -= 1;
@@ -219,25 +216,22 @@ impl Recorder {
         text: &[u8],
         again: u64,
         about: About,
-        reader: &Reader,
+        is_wrapped: bool,
         out: &mut Target<'_>,
     ) -> bool {
+        let Self { group, figures, options, scratch, event, .. } = self;
         let before = out.buffer.len();
-        out.buffer.set_group(&self.group);
-        self.figures.records += 1;
-        self.figures.invalid_utf8 += u64::from(std::str::from_utf8(text).is_err());
-        let options = self.options.clone();
-        // A syslog line whose message is not of the inner format is syslog all the same.
-        let is_syslog = matches!(reader, Reader::Syslog) && !matches!(options.within, Reader::Plain);
-        let readers = [
-            Some((reader, &options.within)),
-            is_syslog.then_some((reader, &Reader::Plain)),
-            Some((&Reader::Plain, &Reader::Plain)),
-        ];
-        for (attempt, (reader, within)) in readers.into_iter().flatten().enumerate() {
-            self.figures.unparsed += u64::from(attempt == 1);
-            let mut draft = Draft::new(out.buffer.push(out.now), &options, &mut self.event, again, out.now);
-            if read(reader, within, text, &mut self.scratch, &mut draft).is_some() {
+        out.buffer.set_group(group);
+        figures.records += 1;
+        let (text, is_utf8) = checked(text, about.is_cut);
+        figures.invalid_utf8 += u64::from(!is_utf8);
+        for (attempt, (reader, within)) in options.readers(is_wrapped).into_iter().flatten().enumerate() {
+            figures.unparsed += u64::from(attempt == 1);
+            let mut writer = out.buffer.push(out.now);
+            // A pattern may cut a character in two.
+            writer.promise_utf8(is_utf8 && !matches!(reader, Reader::Pattern(_)));
+            let mut draft = Draft::new(writer, options, event, again, out.now);
+            if read(reader, within, text, scratch, &mut draft).is_some() {
                 return finish(&mut draft, text, about);
             }
             out.buffer.truncate(before);
@@ -255,8 +249,7 @@ impl Recorder {
 
     fn repeated(&mut self, again: &Again, now: Timestamp, out: &mut LogBuffer) {
         let figures = self.figures;
-        let options = self.options.clone();
-        self.append(&again.text, again.times, again.about, &options.reader, &mut Target { now, buffer: out });
+        self.append(&again.text, again.times, again.about, true, &mut Target { now, buffer: out });
         // The lines themselves have been counted when they came.
         self.figures = RecordFigures { records: figures.records + 1, ..figures };
     }
@@ -314,6 +307,17 @@ struct Target<'a> {
 fn slot(held: &mut [Held; 2], stream: Option<Stream>) -> &mut Held {
     let [stdout, stderr] = held;
     if stream == Some(Stream::Stderr) { stderr } else { stdout }
+}
+
+/// A text, and whether it is UTF-8. A limit that cut a character in two does not spoil the rest.
+fn checked(text: &[u8], is_cut: bool) -> (&[u8], bool) {
+    match std::str::from_utf8(text) {
+        Ok(_) => (text, true),
+        Err(error) if is_cut && error.error_len().is_none() => {
+            (text.get(..error.valid_up_to()).unwrap_or(text), true)
+        }
+        Err(_) => (text, false),
+    }
 }
 
 /// Reads a text into a record; `None` where it is not of the format. `within` reads the message of syslog.

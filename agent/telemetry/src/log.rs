@@ -161,7 +161,7 @@ impl LogBuffer {
             span: [0; 8],
             flags: 0,
         });
-        LogWriter { buffer: self }
+        LogWriter { buffer: self, is_utf8: false }
     }
 
     /// The records, in order.
@@ -186,9 +186,11 @@ impl LogBuffer {
         self.text.get(span.begin as usize..span.end as usize).unwrap_or_default()
     }
 
-    fn store(&mut self, value: LogScalar<'_>) -> Stored {
+    fn store(&mut self, value: LogScalar<'_>, is_utf8: bool) -> Stored {
         match value {
-            LogScalar::Text(text) if std::str::from_utf8(text).is_ok() => Stored::Text(self.keep(text)),
+            LogScalar::Text(text) if is_utf8 || std::str::from_utf8(text).is_ok() => {
+                Stored::Text(self.keep(text))
+            }
             LogScalar::Text(bytes) | LogScalar::Bytes(bytes) => Stored::Bytes(self.keep(bytes)),
             LogScalar::Int(number) => Stored::Int(number),
             LogScalar::Double(number) => Stored::Double(number),
@@ -239,11 +241,23 @@ pub struct Open(usize);
 #[derive(Debug)]
 pub struct LogWriter<'a> {
     buffer: &'a mut LogBuffer,
+    is_utf8: bool,
 }
 
 impl LogWriter<'_> {
     fn record(&mut self) -> &mut Record {
         self.buffer.records.last_mut().expect("a writer is made by `push`")
+    }
+
+    /// Promises that keys and texts are UTF-8 from now on, or takes that back: they need not be looked through one by one
+    /// when the line that they are cut out of was.
+    pub const fn promise_utf8(&mut self, is_utf8: bool) -> &mut Self {
+        self.is_utf8 = is_utf8;
+        self
+    }
+
+    fn is_utf8(&self, text: &[u8]) -> bool {
+        self.is_utf8 || std::str::from_utf8(text).is_ok()
     }
 
     /// When it happened, if the source says so.
@@ -254,7 +268,7 @@ impl LogWriter<'_> {
 
     /// `SeverityNumber`, 1 to 24, and the source's word for it.
     pub fn set_severity(&mut self, number: u8, text: &[u8]) -> &mut Self {
-        let text = if std::str::from_utf8(text).is_ok() { self.buffer.keep(text) } else { Span::default() };
+        let text = if self.is_utf8(text) { self.buffer.keep(text) } else { Span::default() };
         let record = self.record();
         (record.severity, record.severity_text) = (number, text);
         self
@@ -262,7 +276,7 @@ impl LogWriter<'_> {
 
     /// What was logged.
     pub fn set_body(&mut self, body: LogScalar<'_>) -> &mut Self {
-        let body = self.buffer.store(body);
+        let body = self.buffer.store(body, self.is_utf8);
         self.record().body = body;
         self
     }
@@ -294,16 +308,17 @@ impl LogWriter<'_> {
 
     /// Appends an attribute; within a map or list, a value of it. Elements of lists have an empty key.
     pub fn attribute(&mut self, key: &[u8], value: LogScalar<'_>) -> &mut Self {
-        let value = self.buffer.store(value);
+        let value = self.buffer.store(value, self.is_utf8);
         self.field(key, value);
         self
     }
 
     fn field(&mut self, key: &[u8], value: Stored) {
         // A key that is no UTF-8 would make the whole request invalid.
-        let key = match std::str::from_utf8(key) {
-            Ok(_) => self.buffer.keep(key),
-            Err(_) => self.buffer.keep(String::from_utf8_lossy(key).as_bytes()),
+        let key = if self.is_utf8(key) {
+            self.buffer.keep(key)
+        } else {
+            self.buffer.keep(String::from_utf8_lossy(key).as_bytes())
         };
         self.buffer.fields.push(Field { key, value });
     }

@@ -36,6 +36,9 @@ impl<'a> Value<'a> {
 
 /// A whole number where it is one that fits, else the nearest that there is.
 pub(super) fn number(digits: &[u8]) -> LogScalar<'_> {
+    if digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit) {
+        return LogScalar::Int(digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')));
+    }
     let Ok(text) = std::str::from_utf8(digits) else { return LogScalar::Bytes(digits) };
     if let Ok(number) = text.parse() {
         return LogScalar::Int(number);

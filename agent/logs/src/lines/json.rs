@@ -10,6 +10,7 @@ use super::roles::Role;
 
 mod text;
 
+use text::find_special;
 pub(super) use text::{number_length, unescape};
 
 /// How deep values may lie in each other. A line with deeper ones is no JSON to us, so that none can exhaust the stack.
@@ -171,7 +172,7 @@ impl<'t> Parser<'t> {
         let mut at = 0;
         let mut escaped = false;
         loop {
-            at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+            at += find_special(text.get(at..)?)?;
             if text.get(at) == Some(&b'"') {
                 break;
             }

@@ -279,6 +279,18 @@ impl RecordOptions {
         &self.settings
     }
 
+    /// What reads a text and the message in it, from the most that can be made of it to the least.
+    pub(super) fn readers(&self, is_wrapped: bool) -> [Option<(&Reader, &Reader)>; 3] {
+        const PLAIN: &Reader = &Reader::Plain;
+        let Self { reader, within, .. } = self;
+        match (is_wrapped, reader, within) {
+            (false, ..) | (_, Reader::Plain, _) => [Some((PLAIN, PLAIN)), None, None],
+            (_, _, Reader::Plain) => [Some((reader, PLAIN)), Some((PLAIN, PLAIN)), None],
+            // A syslog line whose message is not of the inner format is syslog all the same.
+            _ => [Some((reader, within)), Some((reader, PLAIN)), Some((PLAIN, PLAIN))],
+        }
+    }
+
     pub(super) fn flush(&self) -> Duration {
         self.settings.flush.unwrap_or(FLUSH)
     }

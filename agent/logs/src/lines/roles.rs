@@ -2,9 +2,6 @@
 
 use super::options::FieldNames;
 
-/// How long the longest usual name is.
-const NAME_BYTES: usize = 16;
-
 /// What a field is to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -58,25 +55,69 @@ impl Roles {
 }
 
 /// What usual names mean, whatever their case.
+const USUAL: [(&[u8], Role); 42] = [
+    (b"time", Role::Time),
+    (b"timestamp", Role::Time),
+    (b"ts", Role::Time),
+    (b"@timestamp", Role::Time),
+    (b"t", Role::Time),
+    (b"@t", Role::Time),
+    (b"asctime", Role::Time),
+    (b"datetime", Role::Time),
+    (b"timemillis", Role::Time),
+    (b"instant", Role::Time),
+    (b"level", Role::Severity),
+    (b"severity", Role::Severity),
+    (b"lvl", Role::Severity),
+    (b"loglevel", Role::Severity),
+    (b"log.level", Role::Severity),
+    (b"log_level", Role::Severity),
+    (b"levelname", Role::Severity),
+    (b"@l", Role::Severity),
+    (b"severity_text", Role::Severity),
+    (b"message", Role::Message),
+    (b"msg", Role::Message),
+    (b"@message", Role::Message),
+    (b"@m", Role::Message),
+    (b"short_message", Role::Message),
+    (b"event", Role::Event),
+    (b"fields", Role::Fields),
+    (b"trace_id", Role::Trace),
+    (b"traceid", Role::Trace),
+    (b"trace.id", Role::Trace),
+    (b"dd.trace_id", Role::Trace),
+    (b"otel.trace_id", Role::Trace),
+    (b"oteltraceid", Role::Trace),
+    (b"span_id", Role::Span),
+    (b"spanid", Role::Span),
+    (b"span.id", Role::Span),
+    (b"otel.span_id", Role::Span),
+    (b"otelspanid", Role::Span),
+    (b"trace_flags", Role::Flags),
+    (b"traceflags", Role::Flags),
+    (b"trace.flags", Role::Flags),
+    (b"oteltraceflags", Role::Flags),
+    (b"traceparent", Role::Traceparent),
+];
+
+/// By the length of a name, the first letters that usual names of this length have, one bit each: most keys are told apart
+/// from all usual names by this alone.
+#[expect(clippy::indexing_slicing, reason = "what is out of range does not compile")]
+const FIRST_LETTERS: [u32; 17] = {
+    let mut letters = [0; 17];
+    let mut at = 0;
+    while at < USUAL.len() {
+        let name = USUAL[at].0;
+        letters[name.len()] |= 1 << (name[0] & 31);
+        at += 1;
+    }
+    letters
+};
+
 fn usual(key: &[u8]) -> Option<Role> {
-    let mut lower = [0; NAME_BYTES];
-    let lower = lower.get_mut(..key.len())?;
-    lower.copy_from_slice(key);
-    lower.make_ascii_lowercase();
-    Some(match &*lower {
-        b"time" | b"timestamp" | b"ts" | b"@timestamp" | b"t" | b"@t" | b"asctime" | b"datetime"
-        | b"timemillis" | b"instant" => Role::Time,
-        b"level" | b"severity" | b"lvl" | b"loglevel" | b"log.level" | b"log_level" | b"levelname"
-        | b"@l" | b"severity_text" => Role::Severity,
-        b"message" | b"msg" | b"@message" | b"@m" | b"short_message" => Role::Message,
-        b"event" => Role::Event,
-        b"fields" => Role::Fields,
-        b"trace_id" | b"traceid" | b"trace.id" | b"dd.trace_id" | b"otel.trace_id" | b"oteltraceid" => {
-            Role::Trace
-        }
-        b"span_id" | b"spanid" | b"span.id" | b"otel.span_id" | b"otelspanid" => Role::Span,
-        b"trace_flags" | b"traceflags" | b"trace.flags" => Role::Flags,
-        b"traceparent" => Role::Traceparent,
-        _ => return None,
-    })
+    let letters = FIRST_LETTERS.get(key.len())?;
+    if letters >> (key.first()? & 31) & 1 == 0 {
+        return None;
+    }
+    USUAL.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, role)| *role)
 }

@@ -4,6 +4,7 @@
 //! `docs/decisions/native-journal.md`. [`JournalReader`] reads entries of several files in their order; [`JournalSource`]
 //! chooses among them, makes records of them by one table, [`JOURNAL_FIELDS`], and remembers the place.
 
+mod copies;
 mod entry;
 mod file;
 mod groups;
@@ -45,6 +46,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 /// How soon it looks again at what was not complete.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How soon it looks again after there were entries. journald tells of what it wrote twice a second, and under load it does
+/// not come to it for seconds.
+const WHILE_FLOWING: Duration = Duration::from_millis(100);
 
 /// Entries that are looked at in one call, also when none of them is wanted: about a tenth of a second.
 const MAX_ENTRIES: usize = 20_000;
@@ -126,6 +131,8 @@ pub struct JournalSource {
     swept: Option<Timestamp>,
     /// The last call ended before all was read, or with a problem.
     is_interrupted: bool,
+    /// The last call found entries.
+    is_flowing: bool,
 }
 
 impl JournalSource {
@@ -151,6 +158,7 @@ impl JournalSource {
             figures: SourceFigures::default(),
             swept: None,
             is_interrupted: false,
+            is_flowing: false,
             name,
         })
     }
@@ -170,11 +178,13 @@ impl JournalSource {
     }
 
     fn read(&mut self, now: Timestamp, out: &mut LogBuffer, max_bytes: usize) -> Ready {
+        self.is_flowing = false;
         for _ in 0..MAX_ENTRIES {
             if out.size_bytes() >= max_bytes {
                 return Ready::More;
             }
             let Some(entry) = self.reader.next_entry() else { return Ready::CaughtUp };
+            self.is_flowing = true;
             let facts = Facts::of(entry.views());
             self.figures.bytes +=
                 entry.fields().map(|(name, value)| (name.len() + value.len() + 1) as u64).sum::<u64>();
@@ -204,9 +214,13 @@ impl LogSource for JournalSource {
         if self.is_interrupted {
             return Some(Duration::ZERO);
         }
-        let waiting = self.reader.waits() || !self.watch.is_complete() && self.swept.is_none();
         let sweep = self.swept.map_or(Duration::ZERO, |swept| SWEEP.saturating_sub(now.since(swept)));
-        Some(if waiting { sweep.min(LOOK_AGAIN) } else { sweep })
+        let soon = match (self.is_flowing, self.reader.waits()) {
+            (true, _) => WHILE_FLOWING,
+            (_, true) => LOOK_AGAIN,
+            _ => SWEEP,
+        };
+        Some(sweep.min(soon))
     }
 
     fn read_ready(

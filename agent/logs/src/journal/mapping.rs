@@ -224,14 +224,18 @@ pub(super) fn write<'a>(
         record.set_body(scalar(message, is_text));
     }
     for (at, field) in fields.clone().enumerate() {
-        let is_repeated = facts.repeated >> (field.name_bit & 63) & 1 == 1;
+        // Two names may have one bit.
+        if facts.repeated >> (field.name_bit & 63) & 1 == 0 {
+            write_one(&mut record, &field, facts);
+            continue;
+        }
         let others =
             || fields.clone().enumerate().filter(|(other, it)| *other != at && it.name == field.name);
         match others().next() {
             // The list stands where the first one was.
-            Some((first, _)) if is_repeated && first < at => {}
-            Some(_) if is_repeated => write_list(&mut record, &field, others().map(|(_, it)| it)),
-            _ => write_one(&mut record, &field, facts),
+            Some((first, _)) if first < at => {}
+            Some(_) => write_list(&mut record, &field, others().map(|(_, it)| it)),
+            None => write_one(&mut record, &field, facts),
         }
     }
     if facts.is_cut {

@@ -14,6 +14,7 @@ use telemetry::Timestamp;
 
 use crate::{LogSourceError, StartAt};
 
+use super::copies::Copies;
 use super::entry::{Defects, FieldView, Fields};
 use super::file::Fault;
 use super::layout::Id128;
@@ -63,6 +64,8 @@ pub struct JournalReader {
     sequences: Vec<Sequence>,
     windows: Windows,
     fields: Fields,
+    /// Where there is one directory only, nothing is copied.
+    copies: Option<Copies>,
     losses: Losses,
     defects: Defects,
     problems: Vec<LogSourceError>,
@@ -85,6 +88,7 @@ impl JournalReader {
         remembered: Remembered,
     ) -> Self {
         let is_first = remembered.files.is_empty() && remembered.last.is_none();
+        let copies = (directories.len() > 1).then(Copies::default);
         let sequences = remembered.sequences.iter().map(|(id, highest)| Sequence::new(*id, *highest));
         Self {
             directories: Directories::new(directories),
@@ -95,6 +99,7 @@ impl JournalReader {
             remembered,
             windows: Windows::default(),
             fields: Fields::new(max_field_bytes),
+            copies,
             losses: Losses::default(),
             defects: Defects::default(),
             problems: Vec::new(),
@@ -183,6 +188,12 @@ impl JournalReader {
         while let Some(at) = self.choose() {
             let follow = self.follows.get_mut(at)?;
             let head = follow.take()?;
+            if self.copies.as_mut().is_some_and(|copies| copies.is_one(&follow.place)) {
+                let JournalPlace { seqnum_id, seqnum, .. } = follow.place;
+                self.sequence(seqnum_id).saw(seqnum);
+                self.load_head(at);
+                continue;
+            }
             let read = self.fields.read(&follow.file, &head, &mut self.windows);
             self.current = follow.place;
             self.remembered.last = Some(self.current);

@@ -1,6 +1,5 @@
 //! Is told when journals change.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -23,14 +22,12 @@ pub(super) struct Changes {
 pub(super) struct Watch {
     inotify: OwnedFd,
     directories: Vec<PathBuf>,
-    /// Those that are watched, by the number of their watch.
-    watched: BTreeSet<i32>,
 }
 
 impl Watch {
     pub(super) fn new(directories: Vec<PathBuf>) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut watch = Self { inotify, directories, watched: BTreeSet::new() };
+        let watch = Self { inotify, directories };
         watch.look_for_directories();
         Ok(watch)
     }
@@ -42,7 +39,7 @@ impl Watch {
 
     /// Watches the directories that there are now; one that is watched already stays so. Where the kernel gives no more
     /// watches, the sweep finds what it does not tell.
-    pub(super) fn look_for_directories(&mut self) {
+    pub(super) fn look_for_directories(&self) {
         // journald sets the size of a file to what it is, to tell that it has written: that is `MODIFY`.
         let flags = WatchFlags::CREATE
             | WatchFlags::DELETE
@@ -51,34 +48,22 @@ impl Watch {
             | WatchFlags::MODIFY
             | WatchFlags::ONLYDIR;
         for directory in &self.directories {
-            if let Ok(number) = inotify::add_watch(&self.inotify, directory, flags) {
-                self.watched.insert(number);
-            }
+            let _ = inotify::add_watch(&self.inotify, directory, flags);
         }
     }
 
     /// Takes what happened.
-    pub(super) fn take(&mut self) -> Changes {
+    pub(super) fn take(&self) -> Changes {
         let mut changes = Changes::default();
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(self.inotify.as_fd(), &mut buffer);
         loop {
             match reader.next() {
                 Ok(event) if event.events() == ReadFlags::MODIFY => changes.entries = true,
-                Ok(event) => {
-                    changes = Changes { files: true, entries: true };
-                    if event.events().contains(ReadFlags::IGNORED) {
-                        self.watched.remove(&event.wd());
-                    }
-                }
+                Ok(_) => changes = Changes { files: true, entries: true },
                 Err(Errno::INTR) => {}
                 Err(_) => return changes,
             }
         }
-    }
-
-    /// Whether every directory is watched.
-    pub(super) fn is_complete(&self) -> bool {
-        self.watched.len() >= self.directories.len()
     }
 }

@@ -32,7 +32,7 @@ impl Host {
     fn options(&self) -> JournalOptions {
         JournalOptions {
             name: "journal".into(),
-            directories: vec![self.path("")],
+            directories: vec![self.path(""), self.directory.path().join("volatile")],
             units: Vec::new(),
             exclude_units: Vec::new(),
             priority: 7,
@@ -213,7 +213,9 @@ fn a_journal_that_begins_anew_while_it_is_followed_is_read_whole() {
     append(&mut Writer::new(1, 1, true), 1..=50).save(&path);
     host.read();
     fs::rename(&path, host.path("system@5-5.journal~")).unwrap();
-    append(&mut Writer::new(2, 2, true), 1..=3).save(&path);
+    let mut anew = Writer::new(2, 2, true);
+    anew.boot = 2;
+    append(&mut anew, 1..=3).save(&path);
     assert_eq!(host.read(), numbers(1..=3));
     assert_eq!(host.source.as_ref().unwrap().figures().files, 1, "what is damaged is not written any more");
 }
@@ -294,6 +296,7 @@ fn nothing_to_read_is_no_work() {
     append(&mut Writer::new(1, 1, true), 1..=3).save(&host.path("system.journal"));
     host.read();
     let source = host.source.as_mut().unwrap();
+    assert_eq!(source.next_look(host.now), Some(WHILE_FLOWING));
     let mut out = LogBuffer::default();
     assert_eq!(source.read_ready(host.now, &mut out, 1 << 20).unwrap(), Ready::CaughtUp);
     assert_eq!(source.next_look(host.now), Some(SWEEP));
@@ -323,6 +326,18 @@ fn a_directory_that_comes_later_is_found() {
     fs::create_dir(host.path("")).unwrap();
     append(&mut Writer::new(1, 1, true), 1..=3).save(&host.path("system.journal"));
     assert_eq!(host.read(), numbers(1..=3));
+}
+
+#[test]
+fn what_is_copied_from_the_volatile_journal_is_read_once() {
+    let mut host = Host::new();
+    let volatile = host.directory.path().join("volatile");
+    fs::create_dir(&volatile).unwrap();
+    append(&mut Writer::new(1, 1, true), 1..=30).save(&volatile.join("system.journal"));
+    assert_eq!(host.read(), numbers(1..=30));
+    // Received at the same moments, with the same contents, in another sequence.
+    append(&mut Writer::new(2, 2, true), 1..=33).save(&host.path("system.journal"));
+    assert_eq!(host.read(), numbers(31..=33));
 }
 
 #[test]

@@ -225,6 +225,10 @@ impl Recorder {
         figures.records += 1;
         let (text, is_utf8) = checked(text, about.is_cut);
         figures.invalid_utf8 += u64::from(!is_utf8);
+        if again == 0 && matches!(options.reader, Reader::Plain) && about.says_nothing() {
+            out.buffer.push(out.now).promise_utf8(is_utf8).set_body(LogScalar::Text(text));
+            return false;
+        }
         for (attempt, (reader, within)) in options.readers(is_wrapped).into_iter().flatten().enumerate() {
             figures.unparsed += u64::from(attempt == 1);
             let mut writer = out.buffer.push(out.now);

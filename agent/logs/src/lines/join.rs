@@ -29,6 +29,13 @@ pub(super) struct About {
     pub(super) is_cut: bool,
 }
 
+impl About {
+    /// Whether none of it becomes part of the record.
+    pub(super) const fn says_nothing(&self) -> bool {
+        self.stream.is_none() && self.time.is_none() && !self.is_cut
+    }
+}
+
 /// One of the two streams of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {

@@ -54,70 +54,85 @@ impl Roles {
     }
 }
 
-/// What usual names mean, whatever their case.
+/// What usual names mean, whatever their case; the shorter ones first.
 const USUAL: [(&[u8], Role); 42] = [
-    (b"time", Role::Time),
-    (b"timestamp", Role::Time),
-    (b"ts", Role::Time),
-    (b"@timestamp", Role::Time),
     (b"t", Role::Time),
+    (b"ts", Role::Time),
     (b"@t", Role::Time),
-    (b"asctime", Role::Time),
-    (b"datetime", Role::Time),
-    (b"timemillis", Role::Time),
-    (b"instant", Role::Time),
-    (b"level", Role::Severity),
-    (b"severity", Role::Severity),
+    (b"@l", Role::Severity),
+    (b"@m", Role::Message),
     (b"lvl", Role::Severity),
+    (b"msg", Role::Message),
+    (b"time", Role::Time),
+    (b"level", Role::Severity),
+    (b"event", Role::Event),
+    (b"fields", Role::Fields),
+    (b"spanid", Role::Span),
+    (b"asctime", Role::Time),
+    (b"instant", Role::Time),
+    (b"message", Role::Message),
+    (b"traceid", Role::Trace),
+    (b"span_id", Role::Span),
+    (b"span.id", Role::Span),
+    (b"datetime", Role::Time),
+    (b"severity", Role::Severity),
     (b"loglevel", Role::Severity),
+    (b"@message", Role::Message),
+    (b"trace_id", Role::Trace),
+    (b"trace.id", Role::Trace),
+    (b"timestamp", Role::Time),
     (b"log.level", Role::Severity),
     (b"log_level", Role::Severity),
     (b"levelname", Role::Severity),
-    (b"@l", Role::Severity),
-    (b"severity_text", Role::Severity),
-    (b"message", Role::Message),
-    (b"msg", Role::Message),
-    (b"@message", Role::Message),
-    (b"@m", Role::Message),
-    (b"short_message", Role::Message),
-    (b"event", Role::Event),
-    (b"fields", Role::Fields),
-    (b"trace_id", Role::Trace),
-    (b"traceid", Role::Trace),
-    (b"trace.id", Role::Trace),
-    (b"dd.trace_id", Role::Trace),
-    (b"otel.trace_id", Role::Trace),
-    (b"oteltraceid", Role::Trace),
-    (b"span_id", Role::Span),
-    (b"spanid", Role::Span),
-    (b"span.id", Role::Span),
-    (b"otel.span_id", Role::Span),
+    (b"@timestamp", Role::Time),
+    (b"timemillis", Role::Time),
     (b"otelspanid", Role::Span),
-    (b"trace_flags", Role::Flags),
     (b"traceflags", Role::Flags),
+    (b"dd.trace_id", Role::Trace),
+    (b"oteltraceid", Role::Trace),
+    (b"trace_flags", Role::Flags),
     (b"trace.flags", Role::Flags),
-    (b"oteltraceflags", Role::Flags),
     (b"traceparent", Role::Traceparent),
+    (b"otel.span_id", Role::Span),
+    (b"severity_text", Role::Severity),
+    (b"short_message", Role::Message),
+    (b"otel.trace_id", Role::Trace),
+    (b"oteltraceflags", Role::Flags),
 ];
 
-/// By the length of a name, the first letters that usual names of this length have, one bit each: most keys are told apart
-/// from all usual names by this alone.
+/// The rows of names of one length.
+#[derive(Clone, Copy)]
+struct Length {
+    begin: usize,
+    end: usize,
+    /// The first letters that they have, one bit each: most keys are told apart from all usual names by this alone.
+    letters: u32,
+}
+
 #[expect(clippy::indexing_slicing, reason = "what is out of range does not compile")]
-const FIRST_LETTERS: [u32; 17] = {
-    let mut letters = [0; 17];
+const LENGTHS: [Length; 17] = {
+    let mut lengths = [Length { begin: 0, end: 0, letters: 0 }; 17];
     let mut at = 0;
     while at < USUAL.len() {
         let name = USUAL[at].0;
-        letters[name.len()] |= 1 << (name[0] & 31);
+        let length = &mut lengths[name.len()];
+        if length.letters == 0 {
+            length.begin = at;
+        }
+        // A row out of its place would not be found.
+        assert!(at == length.begin || length.end == at);
+        length.end = at + 1;
+        length.letters |= 1 << (name[0] & 31);
         at += 1;
     }
-    letters
+    lengths
 };
 
 fn usual(key: &[u8]) -> Option<Role> {
-    let letters = FIRST_LETTERS.get(key.len())?;
+    let Length { begin, end, letters } = LENGTHS.get(key.len())?;
     if letters >> (key.first()? & 31) & 1 == 0 {
         return None;
     }
-    USUAL.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, role)| *role)
+    let rows = USUAL.get(*begin..*end)?;
+    rows.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, role)| *role)
 }

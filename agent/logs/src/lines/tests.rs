@@ -8,6 +8,7 @@ use super::*;
 
 mod formats;
 mod joins;
+mod page;
 mod properties;
 mod repeats;
 

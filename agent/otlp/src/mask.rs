@@ -25,7 +25,7 @@ pub use builtin::Builtin;
 use rule::Pattern;
 pub use rule::{MaskAction, MaskError, MaskRule};
 use shape::Shape;
-use suspects::{Prefilter, Suspects};
+use suspects::{Numbers, Prefilter, Suspects};
 
 /// How deep values may lie within one another: as deep as protobuf's decoders go.
 const DEPTH: usize = 100;
@@ -211,7 +211,7 @@ impl<'a> Pass<'_, 'a> {
         let changed = rewrite(body, |raw| {
             let change = match (raw.number, raw.value) {
                 (1..=7, Field::Bytes(value)) if !self.suspects.are_in(value) => Change::None,
-                (1 | 7, Field::Bytes(text)) => self.masking.text(text),
+                (1 | 7, Field::Bytes(text)) => self.masking.text(text, self.suspects.which(text)),
                 (5, Field::Bytes(list)) => rewrite(list, |raw| match (raw.number, raw.value) {
                     (1, Field::Bytes(value)) => self.any_value(value, depth),
                     _ => Ok(Change::None),
@@ -251,15 +251,10 @@ impl<'a> Pass<'_, 'a> {
 }
 
 impl Masking {
-    fn text(&self, text: &[u8]) -> Change {
-        if !self.patterns.is_match(text) {
-            return Change::None;
-        }
+    /// What becomes of `text`, in which only the patterns `which` may find something; any of them if that cannot be told.
+    fn text(&self, text: &[u8], which: Option<Numbers>) -> Change {
         let mut masked = Cow::Borrowed(text);
-        for found in self.patterns.matches(text) {
-            let Some(&(rule, pattern)) = self.places.get(found) else { continue };
-            let Some(rule) = self.rules.get(rule) else { continue };
-            let Some(pattern) = rule.patterns.get(pattern) else { continue };
+        for (rule, pattern) in self.found(text, which) {
             let Some(changed) = pattern.mask(&masked, &rule.action) else { continue };
             if matches!(rule.action, MaskAction::Drop) {
                 return Change::Dropped;
@@ -269,6 +264,26 @@ impl Masking {
         match masked {
             Cow::Owned(masked) if masked != text => Change::Content(masked),
             _ => Change::None,
+        }
+    }
+
+    /// The patterns that find something in `text`, in their order.
+    fn found(&self, text: &[u8], which: Option<Numbers>) -> Vec<(&MaskRule, &Pattern)> {
+        let place = |&(rule, pattern): &(usize, usize)| {
+            let rule = self.rules.get(rule)?;
+            Some((rule, rule.patterns.get(pattern)?))
+        };
+        match which {
+            Some(which) => {
+                let places = self.places.iter().enumerate().filter(|(number, _)| which.has(*number));
+                let suspected = places.filter_map(|(_, found)| place(found));
+                suspected.filter(|(_, pattern)| pattern.is_in(text)).collect()
+            }
+            None if !self.patterns.is_match(text) => Vec::new(),
+            None => {
+                let found = self.patterns.matches(text).into_iter();
+                found.filter_map(|number| place(self.places.get(number)?)).collect()
+            }
         }
     }
 }

@@ -91,6 +91,13 @@ fn reason(error: &regex::Error) -> String {
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
+/// What an expression of a rule finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finds {
+    Keys,
+    Texts,
+}
+
 /// What is masked, and how.
 #[derive(Clone, Debug)]
 pub struct MaskRule {
@@ -134,11 +141,11 @@ impl MaskRule {
     }
 
     /// What finds keys and what finds texts, as its parts; nothing where there is no such form.
-    pub(super) fn expressions(&self) -> impl Iterator<Item = Option<Hir>> {
+    pub(super) fn expressions(&self) -> impl Iterator<Item = (Finds, Option<Hir>)> {
         let keys = self.keys.iter().flat_map(RegexSet::patterns);
         let keys = keys.map(|key| parser().case_insensitive(true).unicode(false).build().parse(key).ok());
         let patterns = self.patterns.iter().map(|pattern| parser().build().parse(pattern.as_str()).ok());
-        keys.chain(patterns)
+        keys.map(|key| (Finds::Keys, key)).chain(patterns.map(|pattern| (Finds::Texts, pattern)))
     }
 
     pub(super) fn names(&self, key: &[u8]) -> bool {
@@ -198,6 +205,10 @@ impl Pattern {
 
     pub(super) fn as_str(&self) -> &str {
         self.regex.as_str()
+    }
+
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        self.regex.is_match(text)
     }
 
     /// The text with everything replaced that the pattern finds; nothing when it finds nothing.

@@ -4,12 +4,13 @@
 //! of the others in few places. What is suspected is looked at exactly; what is not is left alone. Letters have no case here, so that one
 //! text stands for all spellings, and a copy of a few KiB without case is what is searched.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, Input, Span, packed};
+use aho_corasick::{AhoCorasick, Input, MatchKind, Span, packed};
 use regex_syntax::hir::Hir;
 
 use super::required::{MAX_BYTES, MAX_RUN, MAX_TEXT, Required, Run, folded, required};
+use super::rule::Finds;
 
 /// How much is looked through at once: little enough to stay in the fastest cache.
 const CHUNK: usize = 4096;
@@ -17,15 +18,36 @@ const CHUNK: usize = 4096;
 /// How far a look reaches beyond that: as far as what begins within may go.
 const OVERLAP: usize = if MAX_TEXT > MAX_RUN { MAX_TEXT } else { MAX_RUN };
 
-/// What may have to be masked.
+/// Patterns by their numbers; the last bit stands for all beyond it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    const fn one(number: usize) -> Self {
+        Self(1 << if number < 63 { number } else { 63 })
+    }
+
+    /// Whether the pattern of this number is among them.
+    pub(super) const fn has(self, number: usize) -> bool {
+        self.0 & Self::one(number).0 != 0
+    }
+
+    const fn add(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+}
+
+/// What may have to be masked, and by which patterns; by none where only keys are looked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prefilter {
     texts: Texts,
-    /// Single bytes.
-    bytes: BTreeSet<u8>,
-    runs: Vec<Run>,
+    /// For each of `texts`.
+    of_texts: Vec<Numbers>,
+    /// Single bytes, folded.
+    bytes: BTreeMap<u8, Numbers>,
+    runs: Vec<(Run, Numbers)>,
     /// Something cannot be told quickly, so everything is suspected.
-    is_blind: bool,
+    pub(super) is_blind: bool,
 }
 
 /// Texts of two bytes or more, folded.
@@ -41,61 +63,100 @@ enum Texts {
 
 impl Prefilter {
     /// A filter that suspects wherever one of `expressions` may find something; nothing stands for one that cannot be told.
-    pub(super) fn new(expressions: impl Iterator<Item = Option<Hir>>) -> Self {
+    /// Those that are patterns are numbered as they come.
+    pub(super) fn new(expressions: impl Iterator<Item = (Finds, Option<Hir>)>) -> Self {
         let mut filter = Self::default();
-        let mut texts = BTreeSet::new();
-        for expression in expressions {
+        let mut texts: BTreeMap<Vec<u8>, Numbers> = BTreeMap::new();
+        let mut patterns = 0;
+        for (finds, expression) in expressions {
+            let mut number = Numbers::default();
+            if finds == Finds::Texts {
+                number = Numbers::one(patterns);
+                patterns += 1;
+            }
             match expression.and_then(|hir| required(&hir)) {
-                Some(Required::Texts(found)) => texts.extend(found),
-                Some(Required::Run(run)) if filter.runs.contains(&run) => {}
-                Some(Required::Run(run)) => filter.runs.push(run),
+                Some(Required::Texts(found)) => {
+                    for text in found {
+                        texts.entry(text).or_default().add(number);
+                    }
+                }
+                Some(Required::Run(run)) => filter.runs.push((run, number)),
                 None => filter.is_blind = true,
             }
         }
-        let is_byte = |text: &Vec<u8>| text.len() == 1;
-        filter.bytes = texts.iter().filter(|text| is_byte(text)).flatten().copied().collect();
-        let texts: Vec<_> = texts.into_iter().filter(|text| !is_byte(text)).collect();
-        match Texts::new(&texts) {
-            Some(texts) => filter.texts = texts,
-            None => filter.is_blind = true,
-        }
-        filter.is_blind |= filter.bytes.len() > MAX_BYTES;
+        filter.look_for(&texts);
         filter
+    }
+
+    fn look_for(&mut self, texts: &BTreeMap<Vec<u8>, Numbers>) {
+        for (text, numbers) in texts {
+            if let [byte] = text[..] {
+                self.bytes.insert(byte, *numbers);
+                continue;
+            }
+            // Of two that begin at the same place the shorter is found.
+            let mut all = *numbers;
+            let longer = texts.iter().filter(|(longer, _)| longer.starts_with(text));
+            longer.for_each(|(_, numbers)| all.add(*numbers));
+            self.of_texts.push(all);
+        }
+        let texts: Vec<_> = texts.keys().filter(|text| text.len() > 1).collect();
+        match Texts::new(&texts) {
+            Some(texts) => self.texts = texts,
+            None => self.is_blind = true,
+        }
+        self.is_blind |= self.bytes.len() > MAX_BYTES;
     }
 
     /// Where in `raw`, of which `folded` is the copy without case, something may be found first.
     fn find(&self, raw: &[u8], folded: &[u8]) -> Option<usize> {
-        let mut bytes = self.bytes.iter().copied();
+        let mut bytes = self.bytes.keys().copied();
         let byte = match (bytes.next(), bytes.next(), bytes.next()) {
             (None, ..) => None,
             (Some(one), None, _) => memchr::memchr(one, folded),
             (Some(one), Some(two), None) => memchr::memchr2(one, two, folded),
             (Some(one), Some(two), Some(three)) => memchr::memchr3(one, two, three, folded),
         };
-        let runs = self.runs.iter().filter_map(|run| run.find(raw));
-        self.texts.find(folded).into_iter().chain(byte).chain(runs).min()
+        let runs = self.runs.iter().filter_map(|(run, _)| run.find(raw));
+        let text = self.texts.find(folded).map(|(at, _)| at);
+        text.into_iter().chain(byte).chain(runs).min()
+    }
+
+    /// The patterns that may find something in `raw`, of which `folded` is the copy without case.
+    fn which(&self, raw: &[u8], mut folded: &[u8]) -> Numbers {
+        let mut which = Numbers::default();
+        let bytes = self.bytes.iter().filter(|(byte, _)| memchr::memchr(**byte, folded).is_some());
+        bytes.for_each(|(_, numbers)| which.add(*numbers));
+        let runs = self.runs.iter().filter(|(run, _)| run.find(raw).is_some());
+        runs.for_each(|(_, numbers)| which.add(*numbers));
+        while let Some((at, text)) = self.texts.find(folded) {
+            which.add(self.of_texts.get(text).copied().unwrap_or_default());
+            folded = folded.get(at + 1..).unwrap_or_default();
+        }
+        which
     }
 }
 
 impl Texts {
-    fn new(texts: &[Vec<u8>]) -> Option<Self> {
+    fn new(texts: &[&Vec<u8>]) -> Option<Self> {
         if texts.is_empty() {
             return Some(Self::None);
         }
-        match packed::Config::new().builder().extend(texts).build() {
-            Some(searcher) => Some(Self::Packed(searcher)),
-            None => AhoCorasick::new(texts).ok().map(Self::Automaton),
+        if let Some(searcher) = packed::Config::new().builder().extend(texts).build() {
+            return Some(Self::Packed(searcher));
         }
+        let mut automaton = AhoCorasick::builder();
+        automaton.match_kind(MatchKind::LeftmostFirst).build(texts).ok().map(Self::Automaton)
     }
 
-    fn find(&self, folded: &[u8]) -> Option<usize> {
-        match self {
+    /// Where the first one begins, and which it is.
+    fn find(&self, folded: &[u8]) -> Option<(usize, usize)> {
+        let found = match self {
             Self::None => None,
-            Self::Packed(searcher) => {
-                searcher.find_in(folded, Span::from(0..folded.len())).map(|found| found.start())
-            }
-            Self::Automaton(automaton) => automaton.find(Input::new(folded)).map(|found| found.start()),
-        }
+            Self::Packed(searcher) => searcher.find_in(folded, Span::from(0..folded.len())),
+            Self::Automaton(automaton) => automaton.find(Input::new(folded)),
+        };
+        found.map(|found| (found.start(), found.pattern().as_usize()))
     }
 }
 
@@ -130,13 +191,15 @@ pub(super) struct Suspects<'m, 'a> {
     /// What is looked through at the time, without case, and where that begins.
     folded: Vec<u8>,
     begin: usize,
+    /// A text that is suspected, without case.
+    text: Vec<u8>,
     /// The first place not before those asked for; behind all ends if there is none.
     next: Option<usize>,
 }
 
 impl<'m, 'a> Suspects<'m, 'a> {
     pub(super) const fn new(filter: &'m Prefilter, bytes: &'a [u8]) -> Self {
-        Self { filter, bytes, folded: Vec::new(), begin: 0, next: None }
+        Self { filter, bytes, folded: Vec::new(), begin: 0, text: Vec::new(), next: None }
     }
 
     /// Whether something may be found in `part`, which is a part of the bytes and does not begin before one that was asked for earlier.
@@ -151,6 +214,16 @@ impl<'m, 'a> Suspects<'m, 'a> {
         };
         self.next = Some(next);
         next < begin.saturating_add(part.len())
+    }
+
+    /// The patterns that may find something in `text`; nothing if that cannot be told.
+    pub(super) fn which(&mut self, text: &[u8]) -> Option<Numbers> {
+        if self.filter.is_blind {
+            return None;
+        }
+        self.text.clear();
+        self.text.extend(text.iter().copied().map(folded));
+        Some(self.filter.which(text, &self.text))
     }
 
     fn find(&mut self, from: usize) -> usize {

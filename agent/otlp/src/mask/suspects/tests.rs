@@ -15,7 +15,7 @@ use crate::mask::{Builtin, MaskAction, MaskRule, Masking};
 
 fn filter(patterns: &[&str]) -> Prefilter {
     let parsed = patterns.iter().map(|pattern| ParserBuilder::new().utf8(false).build().parse(pattern).ok());
-    Prefilter::new(parsed)
+    Prefilter::new(parsed.map(|hir| (Finds::Texts, hir)))
 }
 
 const PATTERNS: [&str; 5] = [

@@ -27,6 +27,7 @@ use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use telemetry::{LogBuffer, Timestamp};
 
+use crate::kernel::{self, OomSummary};
 use crate::{LogSource, LogSourceError, Positions, Ready, SourceFigures, StartAt};
 
 pub use layout::Id128;
@@ -126,6 +127,8 @@ pub struct JournalSource {
     reader: JournalReader,
     watch: Watch,
     groups: Groups,
+    /// What the kernel said last of a kill to come.
+    oom: Option<OomSummary>,
     figures: SourceFigures,
     /// When the directories were looked at last.
     swept: Option<Timestamp>,
@@ -155,6 +158,7 @@ impl JournalSource {
             reader: JournalReader::resume(directories, start, max_field_bytes, remembered),
             watch,
             groups: Groups::new(Arc::clone(&name)),
+            oom: None,
             figures: SourceFigures::default(),
             swept: None,
             is_interrupted: false,
@@ -190,7 +194,11 @@ impl JournalSource {
                 entry.fields().map(|(name, value)| (name.len() + value.len() + 1) as u64).sum::<u64>();
             if self.choice.wants(&facts) {
                 let group = self.groups.of(&facts);
-                mapping::write(&entry.views(), &facts, entry.place().realtime, now, group, out);
+                let realtime = entry.place().realtime;
+                let mut record = mapping::write(&entry.views(), &facts, realtime, now, group, out);
+                if let Some(message) = facts.kernel_message() {
+                    kernel::tell(message, &mut self.oom, &mut record);
+                }
                 self.figures.records += 1;
                 let defects = self.reader.defects();
                 self.figures.truncated += defects.cut;

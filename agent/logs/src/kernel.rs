@@ -23,7 +23,8 @@ use crate::{LogSource, LogSourceError, Positions, Ready, SourceFigures};
 
 pub use events::{KERNEL_EVENTS, KernelEvent};
 
-use events::OomSummary;
+pub(crate) use events::{OomSummary, tell};
+
 use record::KernelRecord;
 
 /// The kernel's `CONSOLE_EXT_LOG_MAX`, 8 KiB, and more: it refuses to give a record that does not fit.
@@ -153,9 +154,7 @@ impl KernelSource {
         let text = std::str::from_utf8(&record.text);
         self.figures.invalid_utf8 += u64::from(text.is_err());
         if record.facility == 0 {
-            let text = text.unwrap_or_default();
-            self.oom = OomSummary::parse(text).or(self.oom.take());
-            events::describe(text, self.oom.as_ref(), &mut writer);
+            tell(text.unwrap_or_default(), &mut self.oom, &mut writer);
         } else {
             writer.attribute(b"syslog.facility", LogScalar::Int(i64::from(record.facility)));
         }

@@ -43,7 +43,7 @@ const fn row(name: &'static str, target: JournalTarget) -> JournalField {
 }
 
 /// The fields that become something else than an attribute of the same name.
-pub static JOURNAL_FIELDS: [JournalField; 25] = [
+pub static JOURNAL_FIELDS: [JournalField; 26] = [
     row("MESSAGE", JournalTarget::Body),
     row("PRIORITY", JournalTarget::Severity),
     row("_SOURCE_REALTIME_TIMESTAMP", JournalTarget::Time),
@@ -65,7 +65,8 @@ pub static JOURNAL_FIELDS: [JournalField; 25] = [
     row("_MACHINE_ID", JournalTarget::LeftOut),
     row("_BOOT_ID", JournalTarget::LeftOut),
     row("_CMDLINE", JournalTarget::LeftOut),
-    // Not other names, but asked for by the choice of units.
+    // Not other names, but asked for by the choice of units and by events.
+    row("_TRANSPORT", JournalTarget::Text("_TRANSPORT")),
     row("_UID", JournalTarget::Text("_UID")),
     row("UNIT", JournalTarget::Text("UNIT")),
     row("OBJECT_SYSTEMD_UNIT", JournalTarget::Text("OBJECT_SYSTEMD_UNIT")),
@@ -124,8 +125,10 @@ pub(super) struct Facts<'a> {
     pub(super) identifier: &'a [u8],
     message: Option<(&'a [u8], bool)>,
     source_time: Option<u64>,
-    is_by_systemd: bool,
-    is_by_root: bool,
+    pid: &'a [u8],
+    uid: &'a [u8],
+    transport: &'a [u8],
+    facility: &'a [u8],
     about: [&'a [u8]; 3],
     /// Bits of the names that occur more than once, perhaps.
     repeated: u64,
@@ -157,8 +160,10 @@ impl<'a> Facts<'a> {
             "_SYSTEMD_USER_UNIT" => self.user_unit = field.value,
             "_SYSTEMD_OWNER_UID" => self.owner = field.value,
             "SYSLOG_IDENTIFIER" => self.identifier = field.value,
-            "_PID" => self.is_by_systemd = field.value == b"1",
-            "_UID" => self.is_by_root = field.value == b"0",
+            "_PID" => self.pid = field.value,
+            "_TRANSPORT" => self.transport = field.value,
+            "SYSLOG_FACILITY" => self.facility = field.value,
+            "_UID" => self.uid = field.value,
             "UNIT" => self.about[0] = field.value,
             "OBJECT_SYSTEMD_UNIT" => self.about[1] = field.value,
             "COREDUMP_UNIT" => self.about[2] = field.value,
@@ -170,14 +175,22 @@ impl<'a> Facts<'a> {
     /// wrote it.
     pub(super) fn units(&self) -> impl Iterator<Item = &'a [u8]> {
         let [by_systemd, by_root, of_core] = self.about;
+        let (is_by_systemd, is_by_root) = (self.pid == b"1", self.uid == b"0");
         let all = [
             (true, self.unit),
             (true, self.user_unit),
-            (self.is_by_systemd, by_systemd),
-            (self.is_by_root, by_root),
-            (self.is_by_root, of_core),
+            (is_by_systemd, by_systemd),
+            (is_by_root, by_root),
+            (is_by_root, of_core),
         ];
         all.into_iter().filter(|(counts, unit)| *counts && !unit.is_empty()).map(|(_, unit)| unit)
+    }
+
+    /// The message, if it is the kernel's own: what programs write into its log has another facility, and only journald
+    /// writes fields that begin with `_`.
+    pub(super) fn kernel_message(&self) -> Option<&'a str> {
+        let (message, _) = self.message.filter(|_| self.transport == b"kernel" && self.facility == b"0")?;
+        std::str::from_utf8(message).ok()
     }
 
     /// Without a time of its own that is far from `realtime`, when it was received, in microseconds since 1970.
@@ -205,14 +218,14 @@ fn number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
 }
 
 /// Appends the record of an entry.
-pub(super) fn write<'a>(
+pub(super) fn write<'a, 'b>(
     fields: &(impl Iterator<Item = FieldView<'a>> + Clone),
     facts: &Facts<'a>,
     realtime: u64,
     now: Timestamp,
     group: &LogGroup,
-    out: &mut LogBuffer,
-) {
+    out: &'b mut LogBuffer,
+) -> LogWriter<'b> {
     let facts = &facts.received_at(realtime);
     out.set_group(group);
     let mut record = out.push(now);
@@ -241,6 +254,7 @@ pub(super) fn write<'a>(
     if facts.is_cut {
         record.attribute(b"hostmend.log.truncated", LogScalar::Bool(true));
     }
+    record
 }
 
 const fn scalar(value: &[u8], is_text: bool) -> LogScalar<'_> {

@@ -222,14 +222,14 @@ fn forget<T>(found: &mut Vec<T>, count: usize) -> bool {
 
 /// What is remembered of the line before a kill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct OomSummary {
+pub(crate) struct OomSummary {
     pid: i64,
     constraint: String,
     cgroup: String,
 }
 
 impl OomSummary {
-    pub(super) fn parse(message: &str) -> Option<Self> {
+    fn parse(message: &str) -> Option<Self> {
         let mut summary = Self::default();
         for (name, value) in matched(OOM_SUMMARY, message)? {
             match (name, value) {
@@ -243,8 +243,13 @@ impl OomSummary {
     }
 }
 
-/// Makes the record an event, if its message is one.
-pub(super) fn describe(message: &str, oom: Option<&OomSummary>, record: &mut LogWriter<'_>) {
+/// Makes the record an event, if its message is one. What the line before a kill says is kept in `oom`.
+pub(crate) fn tell(message: &str, oom: &mut Option<OomSummary>, record: &mut LogWriter<'_>) {
+    *oom = OomSummary::parse(message).or(oom.take());
+    describe(message, oom.as_ref(), record);
+}
+
+fn describe(message: &str, oom: Option<&OomSummary>, record: &mut LogWriter<'_>) {
     let Some((event, found)) = find(message) else { return };
     record.set_event_name(event.name);
     for (name, value) in &found {

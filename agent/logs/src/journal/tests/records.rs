@@ -139,6 +139,24 @@ fn records_of_one_unit_share_their_group() {
 }
 
 #[test]
+fn what_the_kernel_tells_of_faults_is_an_event_and_what_others_write_is_not() {
+    let kill = "MESSAGE=Out of memory: Killed process 42 (web) total-vm:10kB, anon-rss:5kB";
+    let (out, _) = records_of(
+        &[
+            &[kill, "_TRANSPORT=kernel", "SYSLOG_FACILITY=0"],
+            &[kill, "_TRANSPORT=kernel", "SYSLOG_FACILITY=1"],
+            &[kill, "_TRANSPORT=journal", "SYSLOG_FACILITY=0"],
+            &[kill],
+        ],
+        |_| {},
+    );
+    let names: Vec<&[u8]> = out.records().map(|record| record.event_name()).collect();
+    assert_eq!(names, [&b"kernel.oom_kill"[..], b"", b"", b""]);
+    let record = out.records().next().unwrap();
+    assert_eq!(record.attribute("process.pid"), Some(LogValue::Int(42)));
+}
+
+#[test]
 fn units_are_chosen_as_journalctl_chooses_them() {
     let entries: &[&[&str]] = &[
         &["MESSAGE=own", "_SYSTEMD_UNIT=web.service"],

@@ -42,6 +42,8 @@ pub(crate) enum Start {
     AtEnd(u64),
     /// A place is held against it, and reading begins at the offset.
     Placed(u64),
+    /// All of it is read: it was truncated.
+    Again,
     /// Nothing.
     Begun,
 }
@@ -66,6 +68,8 @@ pub(crate) struct File<D: Disk> {
     pub(crate) modified: i64,
     /// Whether this process has seen it.
     pub(crate) is_seen: bool,
+    /// Whether it was truncated before any of it was read.
+    pub(crate) has_shrunk: bool,
     /// The sweep that saw it last.
     pub(crate) sweep: u64,
     pub(crate) is_queued: bool,
@@ -104,6 +108,7 @@ impl<D: Disk> File<D> {
             size: 0,
             modified: 0,
             is_seen: false,
+            has_shrunk: false,
             sweep: 0,
             is_queued: false,
             after: None,
@@ -125,7 +130,7 @@ impl<D: Disk> File<D> {
         let (home, path) = (PathBuf::from(place.home), PathBuf::from(place.path));
         let mut file = Self::new(id, home, Location::of(&path), Start::Placed(place.from));
         file.reading = Reading::at(place.spot);
-        file.size = place.size;
+        (file.size, file.modified) = (place.size, place.modified);
         file.may_be_packed = place.packed;
         file.has_moved = path != file.home;
         file.is_over = place.is_over;
@@ -148,6 +153,7 @@ impl<D: Disk> File<D> {
             },
             from: self.from(),
             size: self.size.max(self.reading.end),
+            modified: self.modified,
             packed: self.may_be_packed,
             is_over: self.is_over,
             seen: if self.read_at == Timestamp::EPOCH { now } else { self.read_at },
@@ -167,6 +173,8 @@ impl<D: Disk> File<D> {
     }
 
     pub(crate) fn note(&mut self, facts: &Facts) {
+        // Where nothing was read there is no byte that could tell.
+        self.has_shrunk |= facts.size < self.size && self.reading.spot.offset == 0;
         (self.size, self.modified, self.is_seen) = (facts.size, facts.modified, true);
     }
 
@@ -177,7 +185,11 @@ impl<D: Disk> File<D> {
 
     /// Whether all that is known to be in it has been read.
     pub(crate) fn is_read(&self) -> bool {
-        self.is_over || self.start == Start::Begun && self.size <= self.reading.spot.offset
+        let offset = match self.start {
+            Start::AtEnd(size) => size,
+            _ => self.reading.spot.offset,
+        };
+        self.is_over || self.size <= offset
     }
 
     pub(crate) fn is_fresh(&self) -> bool {

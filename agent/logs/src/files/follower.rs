@@ -161,8 +161,12 @@ impl<D: Disk> Follower<D> {
         for key in keys {
             let id = key.strip_prefix(&prefix).and_then(place::id_of);
             if let (Some(id), Some(place)) = (id, positions.get::<Place>(key)) {
+                let is_nameless = place.path.is_empty();
                 let file = self.insert(File::at_place(id, place));
                 self.enqueue(file);
+                if is_nameless {
+                    self.nameless.push(file);
+                }
             }
         }
         if positions.get::<Begun>(&self.marker()).is_none() {
@@ -183,7 +187,7 @@ impl<D: Disk> Follower<D> {
         } else {
             self.look_at_changed();
         }
-        self.settle_names(out);
+        self.settle_names();
         self.wake_waiting(out);
         let ready = self.take_turns(out, max_bytes);
         if self.buffer.len() > READ_BYTES {
@@ -538,3 +542,6 @@ impl Counts {
         self.figures.invalid_utf8 += new.invalid_utf8;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,8 @@ pub(crate) struct Place {
     pub(crate) from: u64,
     /// How large it was.
     pub(crate) size: u64,
+    /// When it was written last, in nanoseconds since the epoch.
+    pub(crate) modified: i64,
     /// Whether it is a packed copy; offsets are in what was packed.
     pub(crate) packed: bool,
     /// Whether all of it had become records, also what has no line end.

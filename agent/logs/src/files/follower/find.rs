@@ -268,6 +268,8 @@ impl<D: Disk> Follower<D> {
         {
             directory.names.remove(&at.name);
         }
+        // Another file may have the name.
+        self.changed.insert((at.directory, at.name));
         self.nameless.push(key);
     }
 }

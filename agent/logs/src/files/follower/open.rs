@@ -31,9 +31,14 @@ impl<D: Disk> Follower<D> {
             return Ok(Some(next));
         }
         self.used(key);
+        if self.files.get_mut(&key).is_some_and(|file| std::mem::take(&mut file.has_shrunk)) {
+            self.replaced(key, out);
+            return Ok(Some(Next::Again));
+        }
         match self.files.get(&key).map(|file| file.start) {
             Some(Start::Begun) => Ok(None),
             Some(Start::Fresh) => self.begin_fresh(key),
+            Some(Start::Again) => self.begin_again(key),
             Some(Start::AtEnd(size)) => self.begin_at_end(key, size),
             Some(Start::Placed(from)) => self.begin_at_place(key, from, out),
             None => Ok(Some(Next::Done)),
@@ -136,6 +141,20 @@ impl<D: Disk> Follower<D> {
         Ok(None)
     }
 
+    /// The identity is the same, but it may be used by a packed copy now.
+    fn begin_again(&mut self, key: Key) -> io::Result<Option<Next>> {
+        let Some(head) = self.head_of(key)? else { return Ok(Some(Next::Done)) };
+        if self.is_packed(key, &head) {
+            return Ok(Some(Next::Done));
+        }
+        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
+        if Magic::of(&head) == Magic::Unclear && !file.is_leaving() {
+            return Ok(Some(Next::Done));
+        }
+        file.start = Start::Begun;
+        Ok(None)
+    }
+
     fn begin_at_end(&mut self, key: Key, size: u64) -> io::Result<Option<Next>> {
         let Some(head) = self.head_of(key)? else { return Ok(Some(Next::Done)) };
         if self.is_packed(key, &head) {
@@ -164,6 +183,10 @@ impl<D: Disk> Follower<D> {
         let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
         let Some(content) = &mut file.content else { return Ok(Some(Next::Done)) };
         let spot = file.reading.spot;
+        if spot.offset == 0 {
+            file.start = Start::Again;
+            return Ok(Some(Next::Again));
+        }
         let is_same = if spot.head.len == 0 { spot.is_after(content)? } else { spot.is_in(content)? };
         if !is_same {
             self.replaced(key, out);

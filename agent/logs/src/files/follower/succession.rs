@@ -25,7 +25,20 @@ struct Sibling {
 
 impl<D: Disk> Follower<D> {
     /// Deals with the files that lost or changed their names.
-    pub(super) fn settle_names(&mut self, out: &mut LogBuffer) {
+    pub(super) fn settle_names(&mut self) {
+        /// How often names are looked at again because others were found; then the sweep has to.
+        const ROUNDS: usize = 8;
+        for _ in 0..ROUNDS {
+            self.settle_names_once();
+            self.look_at_changed();
+            if self.nameless.is_empty() && self.moved.is_empty() {
+                return;
+            }
+        }
+        self.must_sweep = true;
+    }
+
+    fn settle_names_once(&mut self) {
         let mut gone = Vec::new();
         for key in std::mem::take(&mut self.nameless) {
             let Some(file) = self.files.get_mut(&key).filter(|file| file.location.is_none()) else {
@@ -47,14 +60,11 @@ impl<D: Disk> Follower<D> {
         for key in std::mem::take(&mut self.moved) {
             self.succeed(key);
         }
+        // Files of which something was read find their copies first; of the others, only the age is known.
+        gone.sort_by_key(|key| self.files.get(key).is_none_or(|file| file.reading.spot.head.len == 0));
         for key in gone {
             self.search(key);
         }
-        // Looking for a name may have taken another one.
-        if !self.nameless.is_empty() {
-            self.must_sweep = true;
-        }
-        let _ = out;
     }
 
     /// Looks for the file of that identity beside where it was.
@@ -76,12 +86,19 @@ impl<D: Disk> Follower<D> {
     /// The file has left its home for the first time: what was there between it and what is there now is read as well.
     fn succeed(&mut self, key: Key) {
         let Some(file) = self.files.get_mut(&key).filter(|file| !file.has_moved) else { return };
-        if file.location.as_ref().is_some_and(|at| at.path() == file.home) {
+        let (id, location) = (file.id, file.location.clone());
+        if location.as_ref().is_some_and(|at| at.path() == file.home) {
             return;
         }
         file.has_moved = true;
         if !self.is_home_meant(key) {
             return;
+        }
+        // It may have been rotated again by now.
+        if let Some(at) = location
+            && !self.disk.look(&at.directory, &at.name).is_ok_and(|facts| facts.id == id)
+        {
+            self.find_new_name(key);
         }
         let Some(file) = self.files.get(&key) else { return };
         let (home, spot) = (file.home.clone(), file.reading.spot);
@@ -108,12 +125,23 @@ impl<D: Disk> Follower<D> {
             return self.remove(key);
         }
         let (home, spot, from, is_read) = (file.home.clone(), file.reading.spot, file.from(), file.is_read());
-        let (has_moved, is_seen, seen) = (file.has_moved, file.is_seen, file.read_at.as_nanos());
-        if file.is_over || has_moved && is_read {
+        let (has_moved, is_seen, modified) = (file.has_moved, file.is_seen, file.modified);
+        let (is_empty, is_known) = (file.size == 0, spot.head.len > 0);
+        // What has not been read is known by when it was written, which a packed copy keeps.
+        let seen = if is_known { file.read_at.as_nanos() } else { modified - i64::from(!is_empty) };
+        if file.is_over || has_moved && is_read && !is_known {
             return self.remove(key);
         }
         let siblings = self.siblings(&home);
-        let found = siblings.iter().find(|sibling| self.holds(sibling, &spot)).cloned();
+        let siblings = if is_known { siblings } else { self.unclaimed(siblings, &home) };
+        let mut is_same = |sibling: &Sibling| {
+            if is_known {
+                self.holds(sibling, &spot)
+            } else {
+                !is_empty && sibling.facts.modified >= modified
+            }
+        };
+        let found = siblings.iter().find(|sibling| is_same(sibling)).cloned();
         let younger = |sibling: &Sibling| match &found {
             Some(found) => Self::age(&home, sibling).is_younger_than(&Self::age(&home, found)),
             None => sibling.facts.modified > seen,
@@ -123,13 +151,21 @@ impl<D: Disk> Follower<D> {
         let last = if let Some(found) = found {
             Some(self.adopt_at(&found, &home, spot, from))
         } else {
-            if !(is_seen && is_read) {
+            if !(is_read && (is_seen || has_moved)) {
                 self.counts.lose("rotated_away");
             }
             None
         };
         self.remove(key);
         self.read_in_order(last.unwrap_or_default(), between, &home);
+    }
+
+    /// Those that are no packed copies of files which are open still.
+    fn unclaimed(&mut self, siblings: Vec<Sibling>, home: &Path) -> Vec<Sibling> {
+        let is_open = |file: &&File<D>| file.location.is_none() && file.handle.is_some() && file.home == home;
+        let spots: Vec<Spot> = self.files.values().filter(is_open).map(|file| file.reading.spot).collect();
+        let mut is_claimed = |sibling: &Sibling| spots.iter().any(|spot| self.holds(sibling, spot));
+        siblings.into_iter().filter(|sibling| !is_claimed(sibling)).collect()
     }
 
     /// What was read is not in the file any more: it was truncated, or is another one with the same identity.
@@ -155,7 +191,7 @@ impl<D: Disk> Follower<D> {
                 self.counts.add(&mut recorder);
             }
             file.reading = Reading::after_truncation();
-            (file.start, file.is_over) = (Start::Begun, false);
+            (file.start, file.is_over, file.may_be_packed) = (Start::Again, false, false);
         }
         self.counts.lose(if found.is_some() { "copied_and_truncated" } else { "truncated" });
         let last = found.map(|found| self.adopt_at(&found, &home, spot, from));
@@ -188,6 +224,10 @@ impl<D: Disk> Follower<D> {
         let key = known.unwrap_or_else(|| {
             self.adopt(home.to_owned(), sibling.location.clone(), &sibling.facts, Start::Fresh)
         });
+        let at = self.files.get(&key).and_then(|file| file.location.as_ref());
+        if at != Some(&sibling.location) {
+            self.rename(key, sibling.location.clone(), &sibling.facts);
+        }
         // It may have been opened as something to be refused.
         self.close(key);
         if let Some(file) = self.files.get_mut(&key) {
@@ -200,30 +240,33 @@ impl<D: Disk> Follower<D> {
         key
     }
 
-    /// Has `between` read after `first`, the oldest first, and then what is called `home` now, if it is new.
+    /// Has `between` read in its order after `first`, and then what is called `home` now, if it is new.
     fn read_in_order(&mut self, first: Key, between: Vec<Sibling>, home: &Path) {
-        let mut aged: Vec<(Age, Sibling)> =
-            between.into_iter().map(|sibling| (Self::age(home, &sibling), sibling)).collect();
-        sort_by_age(&mut aged);
         let mut last = first;
-        for (_, sibling) in aged {
+        for sibling in between {
             let key = self.adopt_whole(&sibling, home);
-            if let Some(file) = self.files.get_mut(&key) {
-                file.after = Some(last);
-            }
+            self.read_after(key, last);
             last = key;
         }
         let Some(at) = Location::of(home) else { return };
         let now = self.directories.get(&at.directory).and_then(|directory| directory.names.get(&at.name));
-        if let Some(file) = now.filter(|key| **key != last).and_then(|key| self.files.get_mut(key)) {
-            let is_begun = file.reading.spot.offset > 0;
-            if !is_begun {
-                file.after = Some(last);
-            }
+        if let Some(key) = now.copied() {
+            self.read_after(key, last);
         }
     }
 
-    /// The rotated siblings that have not been read.
+    /// Has a file that has not been begun wait for another one, if that does not wait for it in turn.
+    fn read_after(&mut self, key: Key, other: Key) {
+        let before = std::iter::successors(Some(other), |key| self.files.get(key)?.after);
+        let waits_in_turn = before.take(self.files.len()).any(|other| other == key);
+        if let Some(file) = self.files.get_mut(&key).filter(|_| !waits_in_turn)
+            && file.reading.spot.offset == 0
+        {
+            file.after = Some(other);
+        }
+    }
+
+    /// The rotated siblings that have not been read, the oldest first.
     fn siblings(&mut self, home: &Path) -> Vec<Sibling> {
         let Some(at) = Location::of(home) else { return Vec::new() };
         let mut found = Vec::new();
@@ -237,7 +280,10 @@ impl<D: Disk> Follower<D> {
         let directory = &at.directory;
         let sibling =
             |(name, facts)| Sibling { location: Location { directory: directory.clone(), name }, facts };
-        found.into_iter().filter(|(_, facts)| is_unread(facts)).map(sibling).collect()
+        let unread = found.into_iter().filter(|(_, facts)| is_unread(facts)).map(sibling);
+        let mut siblings: Vec<(Age, Sibling)> = unread.map(|it| (Self::age(home, &it), it)).collect();
+        sort_by_age(&mut siblings);
+        siblings.into_iter().map(|(_, sibling)| sibling).collect()
     }
 
     fn age(home: &Path, sibling: &Sibling) -> Age {

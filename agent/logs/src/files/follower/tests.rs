@@ -1,0 +1,468 @@
+//! Writers, rotation and crashes in any order, on a model of a file system, held against what was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use telemetry::LogValue;
+use tempfile::TempDir;
+
+use super::*;
+use crate::files::disk::model::{DIRECTORY, Model, ModelFile};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many lines, and perhaps half of another one.
+    Write {
+        app: usize,
+        lines: u8,
+        half: bool,
+    },
+    /// The file gets another name and a new one is created; perhaps the writer notices at once.
+    Rotate {
+        app: usize,
+        reopens: bool,
+    },
+    Reopen {
+        app: usize,
+    },
+    CopyTruncate {
+        app: usize,
+        between: u8,
+    },
+    Truncate {
+        app: usize,
+    },
+    /// The oldest rotated file goes.
+    Delete {
+        app: usize,
+    },
+    /// The oldest rotated file that is not packed yet.
+    Pack {
+        app: usize,
+    },
+    Read {
+        bytes: usize,
+    },
+    /// What was read is durable, but the places are not saved.
+    Crash {
+        bytes: usize,
+    },
+    Restart,
+    /// The kernel does not tell what happened.
+    Overflow,
+    Wait {
+        seconds: i64,
+    },
+}
+
+const APPS: [&str; 2] = ["a.log", "b.log"];
+
+struct Bench {
+    model: Model,
+    writers: Vec<Option<ModelFile>>,
+    half: [Option<String>; 2],
+    dates: bool,
+    rotations: u32,
+    last_line: u32,
+    directory: TempDir,
+    options: FilesOptions,
+    follower: Option<Follower<Model>>,
+    positions: Positions,
+    /// How often each line arrived, and how often it may.
+    arrived: BTreeMap<u32, u32>,
+    may_repeat: BTreeMap<u32, u32>,
+    may_miss: BTreeSet<u32>,
+    truncated_unread: bool,
+    lost: u64,
+}
+
+fn is_packed(name: &str) -> bool {
+    name.strip_suffix(".gz").is_some()
+}
+
+fn numbers(text: &str) -> Vec<u32> {
+    text.lines().filter_map(|line| line.strip_prefix("line ")?.get(..6)?.parse().ok()).collect()
+}
+
+fn line(number: u32) -> String {
+    format!("line {number:06}{}\n", " and more".repeat(number as usize % 9))
+}
+
+impl Bench {
+    fn new(include: &str, dates: bool, knows_births: bool, max_open_files: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let positions = Positions::open(&directory.path().join("positions")).unwrap();
+        let mut bench = Self {
+            model: Model::new(knows_births),
+            writers: vec![None, None],
+            half: [None, None],
+            dates,
+            rotations: 0,
+            last_line: 0,
+            directory,
+            options: FilesOptions {
+                name: "app".into(),
+                include: vec![format!("{DIRECTORY}/{include}")],
+                exclude: Vec::new(),
+                start: crate::StartAt::Beginning,
+                max_line_bytes: 1 << 20,
+                record: Arc::default(),
+                resource: super::super::ResourceTemplate::default(),
+                file_path_attribute: false,
+                max_open_files,
+            },
+            follower: None,
+            positions,
+            arrived: BTreeMap::new(),
+            may_repeat: BTreeMap::new(),
+            may_miss: BTreeSet::new(),
+            truncated_unread: false,
+            lost: 0,
+        };
+        // What was rotated before anyone followed it is history.
+        for name in APPS {
+            bench.model.create(name);
+        }
+        bench.restart();
+        bench.read(100, true);
+        bench
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.model.now())
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.model.pass(1_000_000);
+        match *step {
+            Step::Write { app, lines, half } => self.write(app, lines, half),
+            Step::Rotate { app, reopens } => self.rotate(app, reopens),
+            Step::Reopen { app } => self.reopen(app),
+            Step::CopyTruncate { app, between } => self.copy_truncate(app, between),
+            Step::Truncate { app } => self.truncate(app),
+            Step::Delete { app } => self.delete(app),
+            Step::Pack { app } => self.pack(app),
+            Step::Read { bytes } => drop(self.read(bytes, true)),
+            Step::Crash { bytes } => {
+                for line in self.read(bytes, false) {
+                    *self.may_repeat.entry(line).or_default() += 1;
+                }
+                self.restart();
+            }
+            Step::Restart => self.restart(),
+            Step::Overflow => self.model.forget_changes(),
+            Step::Wait { seconds } => {
+                self.end_halves();
+                self.model.pass(seconds * 1_000_000_000);
+            }
+        }
+    }
+
+    fn append(&mut self, app: usize, text: &str) {
+        if self.writers[app].is_none() {
+            let name = APPS[app];
+            let file = self.model.file(name).unwrap_or_else(|| self.model.create(name));
+            self.writers[app] = Some(file);
+        }
+        let file = self.writers[app].clone().unwrap();
+        self.model.append(&file, text.as_bytes());
+    }
+
+    fn write(&mut self, app: usize, lines: u8, half: bool) {
+        self.end_half(app);
+        for _ in 0..lines {
+            self.last_line += 1;
+            self.append(app, &line(self.last_line));
+        }
+        if half {
+            self.last_line += 1;
+            let text = line(self.last_line);
+            let (begin, end) = text.split_at(8);
+            self.append(app, begin);
+            self.half[app] = Some(end.to_owned());
+        }
+    }
+
+    fn end_half(&mut self, app: usize) {
+        if let Some(end) = self.half[app].take() {
+            self.append(app, &end);
+        }
+    }
+
+    fn end_halves(&mut self) {
+        self.end_half(0);
+        self.end_half(1);
+    }
+
+    fn reopen(&mut self, app: usize) {
+        self.end_half(app);
+        self.writers[app] = None;
+    }
+
+    /// The rotated files of the app, the oldest first.
+    fn rotated(&self, app: usize) -> Vec<String> {
+        let prefix = format!("{}{}", APPS[app], if self.dates { '-' } else { '.' });
+        let names = self.model.names();
+        let mut rotated: Vec<(i64, String)> = names
+            .into_iter()
+            .filter_map(|name| {
+                let number: i64 = name.strip_prefix(&prefix)?.trim_end_matches(".gz").parse().ok()?;
+                Some((if self.dates { number } else { -number }, name))
+            })
+            .collect();
+        rotated.sort();
+        rotated.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Makes room for what is rotated, and names it.
+    fn next_rotated(&mut self, app: usize) -> String {
+        self.rotations += 1;
+        if self.dates {
+            return format!("{}-2026{:04}", APPS[app], self.rotations);
+        }
+        for name in self.rotated(app) {
+            let ending = if is_packed(&name) { ".gz" } else { "" };
+            let stem = name.trim_end_matches(".gz");
+            let number: u32 = stem.rsplit('.').next().unwrap().parse().unwrap();
+            self.model.rename(&name, &format!("{}.{}{ending}", APPS[app], number + 1));
+        }
+        format!("{}.1", APPS[app])
+    }
+
+    fn rotate(&mut self, app: usize, reopens: bool) {
+        if self.model.file(APPS[app]).is_none() {
+            return;
+        }
+        let name = self.next_rotated(app);
+        self.model.rename(APPS[app], &name);
+        self.model.create(APPS[app]);
+        if reopens {
+            self.reopen(app);
+        }
+    }
+
+    fn copy_truncate(&mut self, app: usize, between: u8) {
+        self.end_half(app);
+        let Some(file) = self.model.file(APPS[app]) else { return };
+        let name = self.next_rotated(app);
+        self.model.copy(APPS[app], &name);
+        self.model.pass(1_000_000);
+        self.write(app, between, false);
+        let copied = self.model.file(&name).map(|file| numbers(&file.text())).unwrap_or_default();
+        self.forget_unread(&file, &copied);
+        self.model.truncate(&file);
+    }
+
+    fn truncate(&mut self, app: usize) {
+        self.end_half(app);
+        let Some(file) = self.model.file(APPS[app]) else { return };
+        self.forget_unread(&file, &[]);
+        self.model.truncate(&file);
+    }
+
+    fn forget_unread(&mut self, file: &ModelFile, copied: &[u32]) {
+        let numbers = numbers(&file.text());
+        // Of a file of which nothing was read, nobody can tell that it was truncated.
+        let is_known =
+            numbers.iter().any(|it| self.arrived.contains_key(it) && !self.may_repeat.contains_key(it));
+        for number in numbers {
+            let is_copied = is_known && copied.contains(&number);
+            if !self.arrived.contains_key(&number) && !is_copied {
+                self.may_miss.insert(number);
+                self.truncated_unread |= is_known;
+            }
+        }
+    }
+
+    fn delete(&mut self, app: usize) {
+        self.end_halves();
+        let Some(name) = self.rotated(app).first().cloned() else { return };
+        self.may_miss_all(&name);
+        self.model.delete(&name);
+        self.reopen(app);
+    }
+
+    /// What is deleted before anyone opened it is gone.
+    fn may_miss_all(&mut self, name: &str) {
+        let Some(file) = self.model.file(name) else { return };
+        let mut content = crate::files::content::Content::of(&file).unwrap();
+        let mut bytes = vec![0; 1 << 20];
+        let read = content.read_at(&mut bytes, 0).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        self.may_miss.extend(numbers(&text).iter().filter(|number| !self.arrived.contains_key(number)));
+    }
+
+    fn pack(&mut self, app: usize) {
+        self.end_halves();
+        let writer = self.writers[app].clone();
+        let rotated = self.rotated(app);
+        let Some(name) = rotated.iter().find(|name| !is_packed(name)) else { return };
+        // logrotate packs after it has told the writer.
+        if writer.is_some_and(|writer| writer.text() == self.model.file(name).unwrap().text()) {
+            self.reopen(app);
+        }
+        self.model.pack(name);
+    }
+
+    fn read(&mut self, bytes: usize, settles: bool) -> Vec<u32> {
+        let mut out = LogBuffer::default();
+        let now = self.now();
+        let follower = self.follower.as_mut().unwrap();
+        follower.read_ready(now, &mut out, bytes);
+        let mut arrived = Vec::new();
+        for record in out.records() {
+            let LogValue::Text(text) = record.body() else { panic!("{record:?}") };
+            let text = String::from_utf8_lossy(text).into_owned();
+            let number = numbers(&text).first().copied();
+            let number = number.unwrap_or_else(|| panic!("{text:?} is no line"));
+            assert_eq!(format!("{text}\n"), line(number));
+            *self.arrived.entry(number).or_default() += 1;
+            arrived.push(number);
+        }
+        if settles {
+            follower.settle(&mut self.positions);
+            self.positions.save().unwrap();
+        }
+        arrived
+    }
+
+    fn restart(&mut self) {
+        if let Some(follower) = self.follower.take() {
+            self.lost += follower.figures().lost.iter().map(|(_, count)| count).sum::<u64>();
+        }
+        // Nobody has them open any more.
+        for file in self.model.unnamed().into_iter().filter(ModelFile::is_unnamed) {
+            let held = self.writers.iter().flatten().any(|writer| writer.text() == file.text());
+            if !held || file.is_unnamed() {
+                let copies: BTreeSet<u32> = self.packed_lines();
+                for number in numbers(&file.text()) {
+                    if !self.arrived.contains_key(&number) && !copies.contains(&number) {
+                        self.may_miss.insert(number);
+                    }
+                }
+            }
+        }
+        self.positions = Positions::open(&self.directory.path().join("positions")).unwrap();
+        let now = self.now();
+        let follower = Follower::open(self.model.clone(), self.options.clone(), &self.positions, now);
+        self.follower = Some(follower.unwrap());
+    }
+
+    fn packed_lines(&self) -> BTreeSet<u32> {
+        let mut lines = BTreeSet::new();
+        for name in self.model.names().iter().filter(|name| is_packed(name)) {
+            let file = self.model.file(name).unwrap();
+            let mut content = crate::files::content::Content::of(&file).unwrap();
+            let mut bytes = vec![0; 1 << 20];
+            let read = content.read_at(&mut bytes, 0).unwrap();
+            lines.extend(numbers(&String::from_utf8_lossy(&bytes[..read])));
+        }
+        lines
+    }
+
+    /// Reads all that is left, and holds what arrived against what was written.
+    fn judge(mut self) {
+        for _ in 0..4 {
+            self.end_halves();
+            self.model.pass(6_000_000_000);
+            for _ in 0..200 {
+                if self.read(1 << 20, true).is_empty() {
+                    break;
+                }
+            }
+        }
+        self.lost += self.follower.as_ref().unwrap().figures().lost.iter().map(|(_, it)| it).sum::<u64>();
+        let missing: Vec<u32> =
+            (1..=self.last_line).filter(|number| !self.arrived.contains_key(number)).collect();
+        let unexplained: Vec<&u32> =
+            missing.iter().filter(|number| !self.may_miss.contains(number)).collect();
+        assert!(unexplained.is_empty(), "missing {unexplained:?}: {:?}", self.follower.unwrap().listing());
+        for (number, times) in &self.arrived {
+            let allowed = 1 + self.may_repeat.get(number).copied().unwrap_or_default();
+            assert!(*times <= allowed, "{number} arrived {times} times, not {allowed}");
+        }
+        if !missing.is_empty() && self.truncated_unread {
+            assert!(self.lost > 0, "{missing:?} are missing, and nothing says so");
+        }
+    }
+}
+
+fn app() -> impl Strategy<Value = usize> {
+    0..APPS.len()
+}
+
+fn common() -> BoxedStrategy<Step> {
+    prop_oneof![
+        4 => (app(), 0..40_u8, any::<bool>()).prop_map(|(app, lines, half)| Step::Write { app, lines, half }),
+        4 => (100..8000_usize).prop_map(|bytes| Step::Read { bytes }),
+        1 => (100..8000_usize).prop_map(|bytes| Step::Crash { bytes }),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Overflow),
+        1 => (1..8_i64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+    .boxed()
+}
+
+fn renames() -> BoxedStrategy<Step> {
+    prop_oneof![
+        6 => common(),
+        2 => (app(), any::<bool>()).prop_map(|(app, reopens)| Step::Rotate { app, reopens }),
+        1 => app().prop_map(|app| Step::Reopen { app }),
+    ]
+    .boxed()
+}
+
+fn packs() -> BoxedStrategy<Step> {
+    prop_oneof![6 => renames(), 1 => app().prop_map(|app| Step::Pack { app })].boxed()
+}
+
+fn deletes() -> BoxedStrategy<Step> {
+    prop_oneof![6 => packs(), 1 => app().prop_map(|app| Step::Delete { app })].boxed()
+}
+
+fn truncations() -> BoxedStrategy<Step> {
+    prop_oneof![
+        6 => common(),
+        1 => (app(), 0..3_u8).prop_map(|(app, between)| Step::CopyTruncate { app, between }),
+        1 => app().prop_map(|app| Step::Truncate { app }),
+    ]
+    .boxed()
+}
+
+fn holds(include: &str, dates: bool, births: bool, open: usize, steps: &[Step]) {
+    let mut bench = Bench::new(include, dates, births, open);
+    for step in steps {
+        bench.step(step);
+    }
+    bench.judge();
+}
+
+fn steps(of: BoxedStrategy<Step>) -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(of, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn renamed_files_are_read_whole_and_once(
+        steps in steps(renames()), dates: bool, births: bool, all: bool, open in 1..4_usize
+    ) {
+        holds(if all { "*" } else { "*.log" }, dates, births, open, &steps);
+    }
+
+    #[test]
+    fn packed_files_are_read_whole_and_once(steps in steps(packs()), dates: bool, open in 1..4_usize) {
+        holds("*.log", dates, true, open, &steps);
+    }
+
+    #[test]
+    fn of_deleted_files_nothing_is_read_twice(steps in steps(deletes()), dates: bool) {
+        holds("*.log", dates, true, 8, &steps);
+    }
+
+    #[test]
+    fn truncated_files_lose_only_what_was_unread(steps in steps(truncations()), dates: bool, all: bool) {
+        holds(if all { "*" } else { "*.log" }, dates, true, 4, &steps);
+    }
+}

@@ -136,7 +136,7 @@ impl Recorder {
             }
             return;
         }
-        if held.takes(text) {
+        if held.takes(text, join::LINE_BYTES) {
             held.append(b"", text, about.is_cut, now);
             if !is_partial {
                 self.end_parts(about.stream, now, out);
@@ -165,7 +165,7 @@ impl Recorder {
         };
         let held = slot(&mut self.lines, about.stream);
         if !held.is_empty() && held.goes_on(joining, line) {
-            if held.takes(line) {
+            if held.takes(line, join::RECORD_BYTES) {
                 return held.append(b"\n", line, about.is_cut, now);
             }
             held.about.is_cut = true;

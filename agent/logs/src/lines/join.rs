@@ -9,9 +9,13 @@ use super::options::Joining;
 /// How many lines a record can have. At the limit it ends, counted, and what follows begins another one.
 const LINES: u32 = 1_000;
 
-/// How large a record of many lines, or parts, can become, in bytes; four times a deep trace of Java. At the limit it
+/// How large a record of many lines can become, in bytes; four times a deep trace of Java. At the limit it ends, counted,
+/// and what follows begins another one.
+pub(super) const RECORD_BYTES: usize = 1 << 18;
+
+/// How large a line of many parts can become, in bytes; as large as a line of a file may be by default. At the limit it
 /// ends, counted, and what follows begins another one.
-const BYTES: usize = 1 << 18;
+pub(super) const LINE_BYTES: usize = 1 << 20;
 
 /// How much memory is kept for the next record, in bytes.
 const KEPT_BYTES: usize = 1 << 14;
@@ -84,9 +88,9 @@ impl Held {
         self.trace.see(line);
     }
 
-    /// Whether there is room for `line`.
-    pub(super) fn takes(&self, line: &[u8]) -> bool {
-        self.lines < LINES && self.text.len() + line.len() < BYTES
+    /// Whether there is room for `line` within a limit in bytes.
+    pub(super) const fn takes(&self, line: &[u8], limit: usize) -> bool {
+        self.lines < LINES && self.text.len() + line.len() < limit
     }
 
     /// Appends a line, after `between`.

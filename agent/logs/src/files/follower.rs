@@ -306,7 +306,7 @@ impl<D: Disk> Follower<D> {
             file.is_over = true;
         }
         self.counts.add(recorder);
-        if recorder.holds_from().is_some() || file.is_leaving() && !file.is_over {
+        if recorder.next_flush(now).is_some() || file.is_leaving() && !file.is_over {
             self.waiting.insert(key);
         }
         if file.reading.spot != before || file.is_over {
@@ -537,6 +537,7 @@ impl Counts {
     fn add(&mut self, recorder: &mut Recorder) {
         let new = recorder.take_figures();
         self.figures.records += new.records;
+        self.figures.truncated += new.split;
         self.figures.unparsed += new.unparsed;
         self.figures.left_out += new.left_out;
         self.figures.invalid_utf8 += new.invalid_utf8;

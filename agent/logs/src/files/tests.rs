@@ -250,6 +250,26 @@ fn half_a_line_is_one_record_over_a_restart() {
 }
 
 #[test]
+fn what_waits_for_more_is_ended_though_nothing_comes() {
+    let set = |options: &mut FilesOptions| {
+        let settings = crate::RecordSettings {
+            multiline: Some(crate::Multiline::Indented),
+            dedup: Some(Duration::from_secs(10)),
+            ..crate::RecordSettings::default()
+        };
+        options.record = std::sync::Arc::new(crate::RecordOptions::new(settings).unwrap());
+    };
+    let mut bench = Bench::with("*.log", |_| {}, set);
+    bench.append("a.log", "one\n more\nagain\nagain\nagain\n");
+    assert_eq!(bench.read(), ["one\n more", "again"]);
+    bench.wait(1);
+    assert_eq!(bench.read(), [""; 0]);
+    bench.wait(10);
+    assert_eq!(bench.read(), ["repeated 2 times: again"]);
+    assert_eq!(bench.source.figures().left_out, 2);
+}
+
+#[test]
 fn two_files_with_the_same_beginning_are_both_read_whole() {
     let mut bench = Bench::new("*.log");
     let beginning = "the same line\n".repeat(200);

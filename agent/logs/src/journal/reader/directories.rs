@@ -1,6 +1,7 @@
 //! Which files there are.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ const MAX_PLACES: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Directories {
     pub(super) paths: Vec<PathBuf>,
-    /// Files that need not be opened, by device and inode: read to their end, or of no use.
+    /// Files that need not be opened until they change, by device and inode: read to their end, or of no use.
     settled: BTreeMap<(u64, u64), i64>,
     numbers: u32,
 }
@@ -40,7 +41,7 @@ impl Directories {
 struct Candidate {
     path: PathBuf,
     identity: (u64, u64),
-    /// Changes when another file takes the inode.
+    /// When it was changed last, in any way.
     changed: i64,
     file: JournalFile,
 }
@@ -83,7 +84,7 @@ impl JournalReader {
             (follow.is_there, follow.path) = (true, path);
             return;
         }
-        let changed = metadata.mtime();
+        let changed = changed(&metadata);
         if self.directories.settled.get(&identity) == Some(&changed) {
             settled.insert(identity, changed);
             return;
@@ -97,13 +98,25 @@ impl JournalReader {
             Ok(Err(_)) if metadata.len() == 0 => {}
             Ok(Err(reason)) => {
                 settled.insert(identity, changed);
-                self.report(LogSourceError::Damaged { path, reason: reason.to_owned() });
+                let reason = reason.to_owned();
+                self.report_once(identity, LogSourceError::Damaged { path, reason });
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => {
-                settled.insert(identity, changed);
-                self.report(LogSourceError::File { operation: "opening", path, source });
+                // Where there are no descriptors left, for instance, it is tried again.
+                let is_final = matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput);
+                if is_final || source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+                    settled.insert(identity, changed);
+                }
+                self.report_once(identity, LogSourceError::File { operation: "opening", path, source });
             }
+        }
+    }
+
+    /// Tells of a file of which was not told before.
+    fn report_once(&mut self, identity: (u64, u64), problem: LogSourceError) {
+        if !self.directories.settled.contains_key(&identity) {
+            self.report(problem);
         }
     }
 
@@ -156,7 +169,7 @@ impl JournalReader {
         for follow in done {
             self.remembered.files.insert(follow.file.header.file_id, follow.place);
             if let Ok(metadata) = follow.file.handle.metadata() {
-                self.directories.settled.insert(follow.identity, metadata.mtime());
+                self.directories.settled.insert(follow.identity, changed(&metadata));
             }
         }
         self.fields.forget();
@@ -178,6 +191,11 @@ impl JournalReader {
             files.remove(id);
         }
     }
+}
+
+/// When a file was changed last, in nanoseconds; also by being renamed, or in who may read it.
+fn changed(metadata: &std::fs::Metadata) -> i64 {
+    metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec())
 }
 
 /// The journal files in a directory: `.journal`, and `.journal~` for those that journald found damaged.

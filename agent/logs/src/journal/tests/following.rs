@@ -286,8 +286,12 @@ fn what_is_no_journal_is_told_once_and_harms_nothing() {
     rustix::fs::mkfifoat(fifo, host.path("fifo.journal"), rustix::fs::Mode::RUSR).unwrap();
     assert_eq!(host.read(), numbers(1..=3));
     host.read();
+    fs::write(host.path("garbage.journal"), [8; 4096]).unwrap();
     host.read();
     assert_eq!(host.problems.len(), 3, "{:?}", host.problems);
+    // It was being made.
+    append(&mut Writer::new(2, 1, true), 4..=5).save(&host.path("garbage.journal"));
+    assert_eq!(host.read(), numbers(4..=5));
 }
 
 #[test]

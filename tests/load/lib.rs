@@ -21,5 +21,5 @@ pub use client::{Answer, Client, Protocol};
 pub use drive::{Batch, Fate, Load, Outcome, drive};
 pub use numbers::{Signal, numbers};
 pub use program::{Program, agent, target};
-pub use sink::{Arrived, Mood, Sink, Stream};
+pub use sink::{Arrived, Mood, Sink, Stream, Watcher};
 pub use template::Template;

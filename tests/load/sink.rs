@@ -118,8 +118,12 @@ impl Arrived {
     }
 }
 
+/// Is given each request that arrives, not compressed.
+pub type Watcher = Box<dyn Fn(Signal, &[u8]) + Send + Sync>;
+
 #[derive(Default)]
 struct State {
+    watcher: Option<Watcher>,
     arrived: Mutex<Arrived>,
     mood: Mutex<Mood>,
     kept: Mutex<Option<Vec<(Signal, Bytes)>>>,
@@ -141,12 +145,25 @@ impl Sink {
     ///
     /// The port is taken, or the system gives no thread.
     pub fn listen(port: u16) -> std::io::Result<Self> {
+        Self::serve(port, State::default())
+    }
+
+    /// The same, but takes requests compressed with zstd as well, counts nothing and shows each to `watcher`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sink::listen`].
+    pub fn watch(watcher: Watcher) -> std::io::Result<Self> {
+        Self::serve(0, State { watcher: Some(watcher), ..State::default() })
+    }
+
+    fn serve(port: u16, state: State) -> std::io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let state = Arc::<State>::default();
+        let state = Arc::new(state);
         let serving = Arc::clone(&state);
         let thread = std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -260,7 +277,9 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
     let Some(signal) = over_grpc.or(over_http) else { return over(StatusCode::NOT_FOUND) };
     let is_grpc = over_grpc.is_some();
     let encoding = if is_grpc { "grpc-encoding" } else { "content-encoding" };
-    if request.headers().get(encoding).is_some_and(|encoding| encoding != "identity") {
+    let encoding = request.headers().get(encoding).map(|encoding| encoding.as_bytes().to_vec());
+    let is_zstd = state.watcher.is_some() && encoding.as_deref() == Some(b"zstd");
+    if !is_zstd && encoding.is_some_and(|encoding| encoding != b"identity") {
         return if is_grpc { grpc("12") } else { over(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
     }
     let _under_way = UnderWay::begin(state);
@@ -271,7 +290,17 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
     {
         let body = body.to_bytes();
         let message = body.slice(if is_grpc { 5.min(body.len()) } else { 0 }..);
-        lock(&state.arrived).take(signal, &message);
+        match &state.watcher {
+            // A small message may be left as it is: the first byte over gRPC says which.
+            Some(watcher) if is_zstd && (!is_grpc || body.first() == Some(&1)) => {
+                let Ok(message) = zstd::decode_all(&message[..]) else {
+                    return over(StatusCode::BAD_REQUEST);
+                };
+                watcher(signal, &message);
+            }
+            Some(watcher) => watcher(signal, &message),
+            None => lock(&state.arrived).take(signal, &message),
+        }
         if let Some(kept) = lock(&state.kept).as_mut() {
             kept.push((signal, message));
         }

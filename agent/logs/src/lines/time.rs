@@ -22,6 +22,9 @@ pub(super) use usual::{Civil, access, civil, ctime, syslog};
 /// is one of the past.
 const AHEAD_SECS: i64 = 86_400;
 
+/// A number that would be an earlier moment is no time where nobody said that it is one, but a duration perhaps: 2000.
+const PLAUSIBLE: Timestamp = Timestamp::from_secs(946_684_800);
+
 /// How times are written.
 #[derive(Clone, Debug, Default)]
 enum Form {
@@ -79,7 +82,7 @@ impl TimeRule {
             return self.moment(civil, now);
         }
         if !text.first()?.is_ascii_alphabetic()
-            && let Some(moment) = usual::unix(text, None)
+            && let Some(moment) = usual::unix(text, None).filter(|moment| *moment >= PLAUSIBLE)
         {
             return Some(moment);
         }

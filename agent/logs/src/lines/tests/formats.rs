@@ -145,6 +145,7 @@ fn every_value_of_json_is_kept() {
             (r#"{"msg":"m","a":1,"a":2,"b":{"c":1,"c":{"d":[2]}}}"#, r#"- - "m" a=1 b={c=1}"#),
             (r#"{"msg":"m","msg":"n"}"#, r#"- - "m" msg="n""#),
             (r#"{"msg":5}"#, r"- - 5"),
+            (r#"{"msg":"done","time":13}"#, r#"- - "done" time=13"#),
             (r#"{"msg":{"a":1}}"#, r#"- - "{\"msg\":{\"a\":1}}" msg={a=1}"#),
             (
                 r#"{"level":"shiny","time":"soon"}"#,

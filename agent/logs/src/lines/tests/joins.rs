@@ -142,7 +142,7 @@ fn lines_of_containerd_become_those_of_the_program() {
         &[
             br#"2026-11-22T08:00:00.1Z stdout F {"msg":"whole"}"#,
             br#"2026-11-22T08:00:00.2Z stdout P {"msg":"in "#,
-            br#"2026-11-22T08:00:00.3Z stderr F {"msg":"between","time":1}"#,
+            br#"2026-11-22T08:00:00.3Z stderr F {"msg":"between","time":1795334401}"#,
             b"2026-11-22T08:00:00.4Z stdout P two ",
             br#"2026-11-22T09:00:00.5+01:00 stdout F:tag parts"}"#,
             b"2026-11-22T08:00:00.6Z stdout F",
@@ -153,7 +153,7 @@ fn lines_of_containerd_become_those_of_the_program() {
         records,
         [
             r#"2026-11-22T08:00:00.1Z - "whole" log.iostream="stdout""#,
-            r#"1970-01-01T00:00:01Z - "between" log.iostream="stderr""#,
+            r#"2026-11-22T08:00:01Z - "between" log.iostream="stderr""#,
             r#"2026-11-22T08:00:00.2Z - "in two parts" log.iostream="stdout""#,
             r#"2026-11-22T08:00:00.6Z - "" log.iostream="stdout""#,
             r#"- - "no line of a container""#,

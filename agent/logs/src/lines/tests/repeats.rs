@@ -18,7 +18,8 @@ fn repetitions_are_counted_within_the_window() {
     let mut out = LogBuffer::default();
     for second in 0..5 {
         for line in ["a", "b"] {
-            let line = format!(r#"{{"msg":"{line}","level":"error","time":{},"k":1}}"#, second + 1);
+            let line =
+                format!(r#"{{"msg":"{line}","level":"error","time":{},"k":1}}"#, 1_795_334_400 + second);
             recorder.line(line.as_bytes(), 0, false, at(second), &mut out);
         }
     }
@@ -31,10 +32,10 @@ fn repetitions_are_counted_within_the_window() {
     assert_eq!(
         records,
         [
-            r#"1970-01-01T00:00:01Z 17/error "a" k=1"#,
-            r#"1970-01-01T00:00:01Z 17/error "b" k=1"#,
-            r#"1970-01-01T00:00:05Z 17/error "repeated 4 times: a" k=1 hostmend.log.repeated=4"#,
-            r#"1970-01-01T00:00:05Z 17/error "repeated 4 times: b" k=1 hostmend.log.repeated=4"#,
+            r#"2026-11-22T08:00:00Z 17/error "a" k=1"#,
+            r#"2026-11-22T08:00:00Z 17/error "b" k=1"#,
+            r#"2026-11-22T08:00:04Z 17/error "repeated 4 times: a" k=1 hostmend.log.repeated=4"#,
+            r#"2026-11-22T08:00:04Z 17/error "repeated 4 times: b" k=1 hostmend.log.repeated=4"#,
         ]
     );
     let figures = recorder.take_figures();

@@ -22,7 +22,7 @@ mod instance;
 mod intake;
 mod kill_switch;
 mod logs;
-mod mailbox;
+pub(crate) mod mailbox;
 mod needs;
 mod node_exporter;
 mod notify;

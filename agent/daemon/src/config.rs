@@ -273,6 +273,7 @@ impl Load {
         let (series, snapshot_interval) = section::series(&file.series, &mut review);
         let budgets = receive.as_ref().map(|receive| receive.max_series.clone()).unwrap_or_default();
         let taps = taps::taps(&file.taps, logs.for_taps(), budgets, &mut review);
+        taps::unknown_sources(&file.taps, &taps, receive.as_ref(), &mut review);
         let mut judgement = self.judgement(&file, &base, &mut review);
         let notify = notify::notify(&file.notify, &identity, &surroundings, &mut review);
         judgement.speak_as(&notify.options.externals);
@@ -304,6 +305,7 @@ impl Load {
             listeners: listeners.map(|listener| listener.name.as_str()).collect(),
             origins: &self.origins,
             log_rules: &taps.log_rules,
+            access_logs: taps.access.is_some() && taps.sources.values().any(|source| source.access),
             sources: taps.sources.keys().map(String::as_str).collect(),
             documents: &self.documents,
         }));

@@ -1,4 +1,5 @@
-//! What received telemetry is to the rules: span metrics, counts of log patterns, and received points as series.
+//! What received telemetry and the lines of log sources are to the rules: span metrics, counts of log patterns, and received
+//! points as series.
 //!
 //! A request is shown to the taps once it is durable. Shown earlier, it would be counted again when its sender repeats
 //! what could not be kept; shown later, from the queue, rules would wait for the destinations. So a request counts as
@@ -6,34 +7,42 @@
 //!
 //! [`Taps::see`] works on the thread that calls it, within bounds, and never waits for the rules: it keeps figures and
 //! points beside, and [`Taps::collect`] appends them to the series with each collection, when rules are evaluated. What
-//! came from one listener is kept apart from all others, by the label `hostmend_origin`, and has a budget of its own.
+//! came from one listener is kept apart from all others, by the label `hostmend_origin`, and has a budget of its own; so is
+//! what came from one log source. Counts of log patterns do not wait for a collection: [`Taps::changed`] says that there
+//! are new ones, which [`Taps::collect_changed`] appends.
 
+mod access;
 mod counters;
+mod evidence;
 mod labels;
-#[allow(dead_code, clippy::unused_self, reason = "the thread `logs` is to call it")]
 mod lines;
 mod names;
 mod own;
 mod points;
 mod registry;
+mod source;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use otlp::tap::{LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
+use otlp::tap::{AccessOptions, LogRule, LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
 use series::{HostNames, Store};
 use telemetry::{AttributeValue, Attributes, Batch, Origin, SampleBuffer, Signal, Timestamp};
 
-pub(crate) use counters::MADE;
+use crate::agent::mailbox::Mailbox;
+pub(crate) use access::is_of_access_logs;
+pub(crate) use counters::{LOG_MATCHES, LOG_RULE, MADE};
 use counters::{LogSeries, SpanSeries};
+use evidence::Evidence;
+pub(crate) use evidence::EvidenceLine;
 pub(crate) use labels::ORIGIN;
-#[allow(unused_imports, reason = "the thread `logs` is to hold it")]
 pub(crate) use lines::LineTaps;
 pub(crate) use names::host_names;
 pub(crate) use own::METRICS;
 use points::Points;
+use source::SourceTaps;
 
 /// Which taps there are.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +50,8 @@ pub(crate) struct TapOptions {
     /// `None` makes no span metrics.
     pub(crate) spans: Option<SpanOptions>,
     pub(crate) log_rules: Arc<LogRules>,
+    /// How requests in access logs are counted; `None` does not.
+    pub(crate) access: Option<Arc<AccessOptions>>,
     /// How many series the received points of one listener may make; `None` makes none.
     pub(crate) points: Option<usize>,
     /// The log sources of the agent's own, by their names.
@@ -78,6 +89,7 @@ impl Default for TapOptions {
         Self {
             spans: Some(SpanOptions::default()),
             log_rules: Arc::new(none),
+            access: Some(Arc::default()),
             points: Some(1_000),
             sources: BTreeMap::new(),
             budgets: BTreeMap::new(),
@@ -94,10 +106,33 @@ impl TapOptions {
         }
     }
 
+    /// Whether there is anything to be made of the lines of log sources.
+    fn looks_at_lines(&self) -> bool {
+        let has_access = self.access.is_some() && self.sources.values().any(|source| source.access);
+        !self.log_rules.rules().is_empty() || has_access
+    }
+
+    /// How the requests in the access log of this source are counted, if it is one.
+    fn access_of(&self, source: &str) -> Option<&Arc<AccessOptions>> {
+        self.access.as_ref().filter(|_| self.sources.get(source).is_some_and(|source| source.access))
+    }
+
+    /// How many series the log rules may make of lines of this source.
+    fn of_rules(&self, source: &str) -> usize {
+        let counting = self.log_rules.rules().iter().filter(|rule| rule.counts(source));
+        counting.map(LogRule::most_series).sum()
+    }
+
+    /// How many series a log source may have.
+    fn budget_of_source(&self, source: &str) -> usize {
+        self.of_rules(source) + self.access_of(source).map_or(0, |access| access.max_series)
+    }
+
     /// How many series a listener may have.
     fn budget(&self, listener: &str) -> usize {
         let spans = self.spans.as_ref().map_or(0, |spans| spans.max_series);
-        let all = spans + self.log_rules.rules().len() + self.points.unwrap_or(0);
+        let of_rules = self.of_rules(&Origin::Otlp(listener.into()).to_string());
+        let all = spans + of_rules + self.points.unwrap_or(0);
         self.budgets.get(listener).copied().unwrap_or(all)
     }
 }
@@ -108,6 +143,21 @@ pub(crate) struct Taps {
     resource: Attributes,
     in_force: RwLock<InForce>,
     listeners: RwLock<BTreeMap<String, Arc<Mutex<ListenerTaps>>>>,
+    sources: RwLock<BTreeMap<String, Arc<Mutex<SourceTaps>>>>,
+    evidence: Evidence,
+    changed: Mailbox<BTreeSet<String>>,
+}
+
+/// The log rules of which a count has changed.
+#[derive(Debug, Default)]
+struct Changed(BTreeSet<String>);
+
+impl Changed {
+    fn insert(&mut self, rule: &LogRule) {
+        if !self.0.contains(&rule.name) {
+            self.0.insert(rule.name.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -136,7 +186,7 @@ impl ListenerTaps {
         Self {
             encoder: SpanMetricsEncoder::new(resource, &origin.to_string()),
             spans,
-            logs: (LogTap::new(Arc::clone(rules)), LogSeries::new(&origin, rules)),
+            logs: (LogTap::new(Arc::clone(rules), &origin.to_string()), LogSeries::new(&origin)),
             points: options.points.map(|room| Points::new(origin.clone(), room)),
             origin,
         }
@@ -151,7 +201,14 @@ impl Taps {
         resource: &[(String, AttributeValue)],
     ) -> Self {
         let in_force = InForce { options, host_names: Arc::new(host_names) };
-        Self { resource: resource.to_vec(), in_force: RwLock::new(in_force), listeners: RwLock::default() }
+        Self {
+            resource: resource.to_vec(),
+            in_force: RwLock::new(in_force),
+            listeners: RwLock::default(),
+            sources: RwLock::default(),
+            evidence: Evidence::default(),
+            changed: Mailbox::default(),
+        }
     }
 
     /// From now on other taps, which count from zero.
@@ -159,6 +216,8 @@ impl Taps {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         in_force.options = options;
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.sources.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.evidence.clear();
     }
 
     /// From now on these are the names that are not taken from anybody.
@@ -186,7 +245,14 @@ impl Taps {
                     spans.see(payload, now);
                 }
             }
-            Signal::Logs => taps.logs.0.see(payload),
+            Signal::Logs => {
+                let (mut changed, origin) = (Changed::default(), taps.origin.to_string());
+                taps.logs.0.see(payload, now, |rule, line| {
+                    self.evidence.push(&rule.name, EvidenceLine::new(now, origin.clone(), line));
+                });
+                taps.logs.0.commit(|rule| changed.insert(rule));
+                self.tell(changed);
+            }
             Signal::Metrics => {
                 if let Some(points) = &mut taps.points {
                     points.see(payload, &in_force.host_names, now);
@@ -196,9 +262,35 @@ impl Taps {
     }
 
     /// What the reader of the agent's own log sources shows their records to. There is one reader.
-    #[allow(dead_code, reason = "the thread `logs` is to call it")]
     pub(crate) fn lines(self: &Arc<Self>) -> LineTaps {
         LineTaps::new(Arc::clone(self))
+    }
+
+    /// Holds the log rules of which a count has changed since it was appended.
+    pub(crate) fn changed(&self) -> &Mailbox<BTreeSet<String>> {
+        &self.changed
+    }
+
+    fn tell(&self, mut changed: Changed) {
+        if !changed.0.is_empty() {
+            self.changed.change(|waiting| waiting.append(&mut changed.0));
+        }
+    }
+
+    /// The last lines that the log rules matched which `wanted` names, from the oldest on.
+    pub(crate) fn evidence(&self, wanted: impl Fn(&str) -> bool) -> Vec<EvidenceLine> {
+        self.evidence.of(wanted)
+    }
+
+    fn of_source(&self, name: &str, options: &TapOptions) -> Option<Arc<Mutex<SourceTaps>>> {
+        let known = self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        known.or_else(|| {
+            // A source that is not in force any more must not be one again.
+            options.sources.get(name)?;
+            let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+            let fresh = || Arc::new(Mutex::new(SourceTaps::new(name, options)));
+            Some(Arc::clone(sources.entry(name.to_owned()).or_insert_with(fresh)))
+        })
     }
 
     fn of(&self, listener: &str, options: &TapOptions) -> Arc<Mutex<ListenerTaps>> {
@@ -217,6 +309,25 @@ impl Taps {
         for name in listeners {
             store.set_budget(Origin::Otlp(name.into()), in_force.options.budget(name));
         }
+        for name in in_force.options.sources.keys() {
+            store.set_budget(Origin::Log(name.as_str().into()), in_force.options.budget_of_source(name));
+        }
+    }
+
+    /// Appends the counts of these log rules that have changed, between two collections.
+    pub(crate) fn collect_changed(&self, rules: &BTreeSet<String>, store: &mut Store, at: Timestamp) {
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, taps) in self.all() {
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            let ListenerTaps { origin, logs: (tap, series), .. } = &mut *taps;
+            store.set_budget(origin.clone(), in_force.options.budget(&name));
+            series.append_changed(tap, rules, store, at);
+        }
+        for (name, taps) in self.all_sources() {
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            store.set_budget(taps.origin.clone(), in_force.options.budget_of_source(&name));
+            taps.append_changed(rules, store, at);
+        }
     }
 
     /// Appends what was seen to the series, after the collection at `at` has been appended.
@@ -231,10 +342,19 @@ impl Taps {
                 series.end(spans.make_room(at), store, at);
                 series.append(spans, store, at);
             }
+            taps.logs.1.end(taps.logs.0.make_room(at), store, at);
             taps.logs.1.append(&taps.logs.0, store, at);
             if let Some(points) = &mut taps.points {
                 points.append(store, at);
             }
+        }
+        let options = &in_force.options;
+        for name in options.sources.keys().filter(|_| options.looks_at_lines()) {
+            // Counts are zero before the first line, so that it is an increase.
+            let Some(taps) = self.of_source(name, options) else { continue };
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            store.set_budget(taps.origin.clone(), options.budget_of_source(name));
+            taps.append(store, at);
         }
     }
 
@@ -247,9 +367,14 @@ impl Taps {
             all.push(own::Figures {
                 origin: taps.origin.clone(),
                 spans: taps.spans.as_ref().map(|(spans, _)| (spans.figures(), spans.overflowed())),
-                logs: taps.logs.0.figures(),
+                logs: Some((taps.logs.0.figures(), taps.logs.0.overflowed())),
                 points,
             });
+        }
+        for (_, taps) in self.all_sources() {
+            let taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            let (origin, logs) = (taps.origin.clone(), Some(taps.figures()));
+            all.push(own::Figures { origin, spans: None, logs, points: None });
         }
         own::write(&all, store, out);
     }
@@ -264,6 +389,11 @@ impl Taps {
             taps.spans.as_ref().map(|(spans, _)| taps.encoder.encode(spans, now)).unwrap_or_default()
         })
         .collect()
+    }
+
+    fn all_sources(&self) -> Vec<(String, Arc<Mutex<SourceTaps>>)> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().map(|(name, taps)| (name.clone(), Arc::clone(taps))).collect()
     }
 
     fn all(&self) -> Vec<(String, Arc<Mutex<ListenerTaps>>)> {

@@ -59,6 +59,13 @@ impl IncidentRecord {
         self.open.push(incident);
     }
 
+    /// Takes something that was seen at `at` and says why the alert with these labels fires.
+    pub fn evidence_seen(&mut self, labels: &Labels, at: Timestamp, text: String) {
+        if let Some(incident) = self.find_mut(labels) {
+            incident.add(at, Source::Evidence, text);
+        }
+    }
+
     /// Takes a step of a run that answers the alert with these labels.
     pub fn run_stepped(&mut self, labels: &Labels, event: &RunEvent) {
         if let Some(incident) = self.find_mut(labels) {

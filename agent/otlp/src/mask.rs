@@ -101,6 +101,15 @@ impl Masking {
         Ok(masked.map_or(payload, Bytes::from))
     }
 
+    /// A line as it may be kept or shown; nothing of it where a rule drops it.
+    pub fn line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.text(line, None) {
+            Change::None => Cow::Borrowed(line),
+            Change::Content(masked) => Cow::Owned(masked),
+            Change::Dropped => Cow::Borrowed(&[]),
+        }
+    }
+
     /// The `Resource` in `message` as it may be kept; nothing when nothing in it is masked.
     ///
     /// # Errors

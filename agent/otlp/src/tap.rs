@@ -1,16 +1,22 @@
 //! Taps: what is made of received telemetry on its way through, from its bytes.
 //!
-//! Spans become calls and durations ([`SpanMetrics`]), log records become counts of patterns ([`LogRules`]). A tap looks
+//! Spans become calls and durations ([`SpanMetrics`]), log records become counts of patterns ([`LogTap`]). A tap looks
 //! at no more than [`RECORDS_PER_REQUEST`] records of a request; the rest is counted and not looked at. It keeps no
 //! more than its budget says, and knows neither the series that its figures become nor who sent what it sees: there is
 //! one for each origin. Nothing here can refuse a request.
 
+mod access;
 mod encode;
 mod log_rules;
+mod log_tap;
+mod route;
 mod span_metrics;
 
+pub use access::{AccessOptions, AccessTap, Requests};
 pub use encode::SpanMetricsEncoder;
-pub use log_rules::{LogRule, LogRuleError, LogRules, LogTap};
+pub use log_rules::{LogRule, LogRuleError, LogRules};
+pub use log_tap::{LogTap, Matches};
+pub use route::RouteTemplate;
 pub use span_metrics::{Calls, SpanMetrics};
 
 use crate::view::resources;

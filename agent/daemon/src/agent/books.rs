@@ -7,6 +7,7 @@ use telemetry::{Alert, RunEvent};
 
 use crate::agent::incident_files::IncidentFiles;
 use crate::agent::watcher::{Happening, Watcher};
+use crate::taps::EvidenceLine;
 
 /// Incidents in memory, and the files of those that are over.
 #[derive(Debug)]
@@ -22,6 +23,14 @@ impl Books {
 
     pub(crate) fn alert_changed(&self, alert: &Alert) {
         self.record().alert_changed(alert);
+    }
+
+    /// Lines in which log rules found what the alert is about.
+    pub(crate) fn lines_seen(&self, alert: &Alert, lines: Vec<EvidenceLine>) {
+        let mut record = self.record();
+        for EvidenceLine { at, origin, text } in lines {
+            record.evidence_seen(&alert.labels, at, format!("{origin} said: {text}"));
+        }
     }
 
     pub(crate) fn run_stepped(&self, alert: &Alert, event: &RunEvent) {

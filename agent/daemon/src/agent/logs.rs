@@ -119,7 +119,7 @@ impl LogsStage {
     }
 
     fn settle(&mut self, now: Moment) {
-        self.lines.commit(now.wall);
+        self.lines.commit(&self.masking, now.wall);
         self.shipping.settle(now);
     }
 

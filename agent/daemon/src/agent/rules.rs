@@ -1,10 +1,11 @@
 //! The thread `rules`: when samples have come, evaluates the groups that are due.
 
 mod dependents;
+mod lines;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alerting::{Defaults, Departed, GroupState, RoundTimes, RuleGroup, SavedGroups, Transition};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -22,6 +23,7 @@ use crate::config::Judgement;
 
 pub(super) use dependents::collectors_of;
 use dependents::{Dependents, dependents};
+use lines::{LinePace, LineReaders};
 
 /// By how much the clock is not yet taken to have been set, in milliseconds.
 const SET_BACK_A_LITTLE: i64 = 10;
@@ -45,6 +47,9 @@ pub(crate) struct RulesStage {
     /// Collectors that have looked because of an event.
     urgent: Arc<Mailbox<BTreeSet<&'static str>>>,
     dependents: Dependents,
+    /// Which groups read what log rules count.
+    readers: LineReaders,
+    pace: LinePace,
     /// What is left of groups that are gone.
     departed: Vec<Departed>,
 }
@@ -60,6 +65,7 @@ impl RulesStage {
     ) -> (Self, Wakes) {
         let defaults = judgement.defaults;
         let dependents = dependents(judgement.groups.iter());
+        let readers = LineReaders::of(judgement.groups.iter());
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, &defaults, now));
         let mut groups: Vec<Judged> = groups.map(|group| Judged::new(group, now)).collect();
         restore(&mut groups, saved, &shared, now);
@@ -69,7 +75,8 @@ impl RulesStage {
         let urgent = Arc::default();
         let wakes = Wakes { arrived: sender, urgent: Arc::clone(&urgent) };
         let patience = defaults.interval * 2;
-        (Self { patience, shared, pulse, next, arrived, urgent, dependents, departed: Vec::new() }, wakes)
+        let (pace, departed) = (LinePace::default(), Vec::new());
+        (Self { patience, shared, pulse, next, arrived, urgent, dependents, readers, pace, departed }, wakes)
     }
 
     /// Runs until nobody can wake it any more or the other side of `stop` is dropped.
@@ -87,8 +94,13 @@ impl RulesStage {
                     self.judge_dependents();
                     continue;
                 }
+                recv(self.shared.taps.changed().woken()) -> _ => {
+                    self.judge_lines();
+                    continue;
+                }
                 recv(self.arrived) -> message => if message.is_err() { return },
-                default(clock::left(impatient).min(ATTENTION)) => {
+                default(self.patience_until(impatient)) => {
+                    self.judge_lines();
                     if !clock::left(impatient).is_zero() {
                         continue;
                     }
@@ -105,6 +117,7 @@ impl RulesStage {
         let (defaults, now) = (judgement.defaults, clock::now());
         self.patience = defaults.interval * 2;
         self.dependents = dependents(judgement.groups.iter());
+        self.readers = LineReaders::of(judgement.groups.iter());
         let transitions = {
             let mut groups = self.shared.groups.write();
             let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
@@ -129,6 +142,10 @@ impl RulesStage {
         }
         for transition in transitions {
             self.shared.books.alert_changed(transition.alert());
+            if let Transition::Firing(alert) = transition {
+                let reads = |rule: &str| self.readers.alert_reads(alert.name(), rule);
+                self.shared.books.lines_seen(alert, self.shared.taps.evidence(reads));
+            }
             if !matches!(transition, Transition::Dropped(_)) {
                 self.shared.notify.changed(transition.alert());
             }
@@ -154,6 +171,30 @@ impl RulesStage {
         let Some(collectors) = self.urgent.take() else { return };
         for at in collectors.iter().filter_map(|collector| self.dependents.get(collector)).flatten() {
             self.judge(*at, |_, now| Some(now.into()));
+        }
+        self.publish();
+        self.shared.books.close_finished(&self.shared.watcher);
+    }
+
+    /// How long to wait for anything when nothing is due before `impatient` but what lines have changed.
+    fn patience_until(&self, impatient: Instant) -> Duration {
+        let lines = self.pace.next().map_or(ATTENTION, clock::left);
+        clock::left(impatient).min(lines).min(ATTENTION)
+    }
+
+    /// Fetches the counts of log rules that have changed and evaluates, due or not, what depends on them.
+    fn judge_lines(&mut self) {
+        self.pace.offer(self.shared.taps.changed().take().unwrap_or_default());
+        let due = self.pace.due(clock::monotonic());
+        if due.is_empty() {
+            return;
+        }
+        let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+        self.shared.taps.collect_changed(&due, &mut store, clock::now());
+        drop(store);
+        self.shared.arrivals.come();
+        for at in self.readers.reading(&due) {
+            self.judge(at, |_, now| Some(now.into()));
         }
         self.publish();
         self.shared.books.close_finished(&self.shared.watcher);

@@ -22,6 +22,7 @@ use telemetry::{Labels, METRIC_NAME, MetricSpec, Origin, Scope};
 
 use super::{AlertOrigins, Collect, Judgement, Repairs, reach};
 use crate::list::all_metrics;
+use crate::taps::is_of_access_logs;
 
 /// What the taps make of received telemetry; not in the table of metrics, since it exists only with a listener.
 const RECEIVED: [&str; 2] = ["traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_"];
@@ -43,6 +44,8 @@ pub(super) struct Whole<'a> {
     /// Whether files can bring any name but the host's.
     pub(super) textfiles: bool,
     pub(super) log_rules: &'a LogRules,
+    /// Whether requests are counted in access logs.
+    pub(super) access_logs: bool,
     /// The names of the log sources.
     pub(super) sources: Vec<&'a str>,
     /// Rule files by path.
@@ -131,9 +134,10 @@ struct Known<'a> {
     metrics: BTreeMap<String, &'static MetricSpec>,
     collect: &'a Collect,
     receives: bool,
-    /// Whether there is anything whose lines are counted.
-    counts_lines: bool,
+    /// How many log sources there are.
+    sources: usize,
     textfiles: bool,
+    access_logs: bool,
     log_rules: BTreeSet<String>,
     computed: BTreeSet<&'a str>,
     alerts: BTreeSet<&'a str>,
@@ -153,8 +157,9 @@ impl<'a> Known<'a> {
             metrics: metrics.collect(),
             collect: whole.collect,
             receives: !whole.listeners.is_empty(),
-            counts_lines: !whole.listeners.is_empty() || !whole.sources.is_empty(),
+            sources: whole.sources.len(),
             textfiles: whole.textfiles,
+            access_logs: whole.access_logs,
             log_rules: whole.log_rules.rules().iter().map(|rule| rule.name.clone()).collect(),
             computed: recorded.map(|rule| rule.name()).chain(["ALERTS", "ALERTS_FOR_STATE"]).collect(),
             alerts: alerts.map(|rule| rule.name()).collect(),
@@ -189,11 +194,12 @@ impl<'a> Known<'a> {
             return None;
         }
         let Some(spec) = self.metrics.get(&name) else {
-            if self.counts_lines && name == LOG_RULE_MATCHES {
+            if (self.receives || self.sources > 0) && name == LOG_RULE_MATCHES {
                 let rule = exact("log_rule_name").filter(|rule| !self.log_rules.contains(rule));
                 return rule.map(|rule| not_configured("log rule", &rule, &self.log_rules, site));
             }
             if self.receives && !HostNames::default().has(&name)
+                || self.access_logs && is_of_access_logs(&name)
                 || self.textfiles && HostNames::default().allow(&Origin::Textfile, &name)
             {
                 return None;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use documents::Spanned;
+use documents::yaml::Entries;
 use serde::Deserialize;
 
 use super::collect::CollectSection;
@@ -390,7 +391,29 @@ pub(super) struct TapsSection {
     pub(super) span_metrics: SpanMetricsSection,
     /// Counters of lines: `log_rule_matches_total{log_rule_name="…"}`.
     pub(super) log_rules: Vec<LogRuleSection>,
+    /// What is made of access logs: `http_server_requests_total` and `http_server_request_duration_seconds`.
+    pub(super) access_logs: AccessLogsSection,
     pub(super) received_points: ReceivedPointsSection,
+}
+
+/// Requests and their durations, of log sources whose format is `access`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessLogsSection {
+    /// Default `true`.
+    pub(super) enabled: bool,
+    /// Upper bounds of the buckets of durations, ascending. Default: 5ms to 10s, as OpenTelemetry's conventions advise.
+    pub(super) buckets: Option<Vec<Spanned<String>>>,
+    /// How many series the lines of one source may make; more are counted as one overflow. Default 1000.
+    pub(super) max_series: Option<Spanned<usize>>,
+    /// Routes such as `/users/{id}`, of which the first that matches a path counts.
+    pub(super) routes: Vec<Spanned<String>>,
+}
+
+impl Default for AccessLogsSection {
+    fn default() -> Self {
+        Self { enabled: true, buckets: None, max_series: None, routes: Vec::new() }
+    }
 }
 
 /// Calls and durations of spans: `traces_span_metrics_calls_total` and `traces_span_metrics_duration_milliseconds`.
@@ -418,8 +441,19 @@ impl Default for SpanMetricsSection {
 pub(super) struct LogRuleSection {
     /// The name in the series' label `log_rule_name`.
     pub(super) name: Spanned<String>,
-    /// A regular expression, looked for anywhere in the first 16 KiB of a body.
+    /// A regular expression, looked for anywhere in the first 16 KiB of the text.
     pub(super) pattern: Spanned<String>,
+    /// Whose lines count: names of log sources, and `otlp:` with a listener for received records; `*` and `?` are known.
+    /// Default: all.
+    #[serde(default)]
+    pub(super) sources: Vec<Spanned<String>>,
+    /// `body`, the default, or the key of the attribute in which the pattern is looked for.
+    pub(super) field: Option<Spanned<String>>,
+    /// Labels of the series. In the values, `${name}` is what the group of this name found, or else the attribute.
+    #[serde(default)]
+    pub(super) labels: Entries<Spanned<String>>,
+    /// How many series the labels may make of the lines of one source; more are counted as one overflow. Default 100.
+    pub(super) max_series: Option<Spanned<usize>>,
     /// The least severity. Without it, records of every severity and of none count.
     pub(super) severity: Option<SeverityName>,
 }

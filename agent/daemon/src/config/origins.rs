@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use alerting::{ALERT_NAME, Rule, RuleGroup};
+use otlp::Listener;
 use promql::ast::Selector;
 use series::{HostNames, MatchOp, Matcher, prometheus_label};
 use telemetry::{METRIC_NAME, Origin, Origins};
 
 use super::ReceiveConfig;
-use crate::taps::{ORIGIN, TapOptions, host_names};
+use crate::taps::{LOG_MATCHES, LOG_RULE, ORIGIN, SourceOptions, TapOptions, host_names, is_of_access_logs};
 
 /// An alert and the origins that it depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,32 +58,40 @@ impl Sources<'_> {
         all
     }
 
-    /// Everybody outside who can bring a series of this name; of any name, without one.
-    fn outside(&self, name: Option<&str>, host_names: &HostNames) -> Vec<Origin> {
+    /// Everybody outside who can bring a series that the selector reads; `name` is the only one that it can have.
+    fn outside(&self, selector: &Selector, name: Option<&str>, host_names: &HostNames) -> Vec<Origin> {
+        let spans =
+            |name: &str| name.starts_with("traces_span_metrics_") || name.starts_with("traces.span.metrics.");
+        let has_spans = self.taps.spans.is_some() && name.is_none_or(spans);
+        let has_points = self.taps.points.is_some() && name.is_none_or(|name| !host_names.has(name));
+        let received = |listener: &Listener| {
+            let origin = Origin::Otlp(listener.name.as_str().into());
+            let counted = self.counts_lines(selector, name, &origin.to_string());
+            (has_spans || has_points || counted).then_some(origin)
+        };
+        let has_requests = self.taps.access.is_some() && name.is_none_or(is_of_access_logs);
+        let read = |(source, options): (&String, &SourceOptions)| {
+            let counted = self.counts_lines(selector, name, source) || (has_requests && options.access);
+            counted.then(|| Origin::Log(source.as_str().into()))
+        };
         let listeners = self.receive.into_iter().flat_map(|receive| &receive.listeners);
-        let made = |name: &str| {
-            let spans = name.starts_with("traces_span_metrics_") || name.starts_with("traces.span.metrics.");
-            (spans && self.taps.spans.is_some()) || self.is_made_of_lines(name)
-        };
-        let has_points = self.taps.points.is_some();
-        let anything = has_points || self.taps.spans.is_some() || !self.taps.log_rules.rules().is_empty();
-        let received = match name {
-            Some(name) => made(name) || (has_points && !host_names.has(name)),
-            None => anything,
-        };
         let textfile = self.textfiles && name.is_none_or(|name| host_names.allow(&Origin::Textfile, name));
-        let listeners = listeners.filter(|_| received).map(|it| Origin::Otlp(it.name.as_str().into()));
-        let read = name.is_none_or(|name| self.is_made_of_lines(name));
-        let sources = self.taps.sources.keys().filter(|_| read).map(|it| Origin::Log(it.as_str().into()));
-        listeners.chain(sources).chain(textfile.then_some(Origin::Textfile)).collect()
+        let textfile = textfile.then_some(Origin::Textfile);
+        listeners
+            .filter_map(received)
+            .chain(self.taps.sources.iter().filter_map(read))
+            .chain(textfile)
+            .collect()
     }
-}
 
-impl Sources<'_> {
-    /// Whether log records, received or of a source, can become a series of this name.
-    fn is_made_of_lines(&self, name: &str) -> bool {
-        matches!(name, "log_rule_matches_total" | "log.rule.matches")
-            && !self.taps.log_rules.rules().is_empty()
+    /// Whether a log rule counts lines of `source` into a series that the selector reads.
+    fn counts_lines(&self, selector: &Selector, name: Option<&str>, source: &str) -> bool {
+        name.is_none_or(|name| LOG_MATCHES.contains(&name))
+            && self.taps.log_rules.rules().iter().any(|rule| {
+                let mut of_rule =
+                    selector.matchers.iter().filter(|matcher| LOG_RULE.contains(&matcher.name()));
+                rule.counts(source) && of_rule.all(|matcher| matcher.matches(&rule.name))
+            })
     }
 }
 
@@ -124,7 +133,7 @@ impl Finder<'_> {
         if is_host && says("") {
             origins.insert(Origin::Host);
         }
-        for origin in self.sources.outside(exact, &self.host_names) {
+        for origin in self.sources.outside(selector, exact, &self.host_names) {
             let is_labelled = matches!(origin, Origin::Otlp(_) | Origin::Log(_));
             let label = if is_labelled { origin.to_string() } else { String::new() };
             if says(&label) {

@@ -238,6 +238,20 @@ fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
 }
 
 #[test]
+fn a_log_rule_for_a_source_that_is_not_there_is_told() {
+    let listener = "receive: { listeners: [{ name: apps, grpc: 127.0.0.1:4317 }] }\n";
+    let rule = |source: &str| {
+        format!("{listener}taps: {{ log_rules: [{{ name: a, pattern: x, sources: ['{source}'] }}] }}\n")
+    };
+    for source in ["otlp:apps", "otlp:*", "*"] {
+        assert!(load_text(&rule(source)).problems.is_empty(), "{source}");
+    }
+    let problems = load_text(&rule("otlp:aps")).problems;
+    assert_eq!(problems[0].message, "no log source or listener is called \"otlp:aps\"");
+    assert_eq!(problems[0].hint.as_deref(), Some("did you mean `otlp:apps`?"));
+}
+
+#[test]
 fn a_rule_on_what_is_not_collected_is_told_what_would_collect_it() {
     let off = |metric: &str, hint: &str| {
         vec![format!("rules.yaml:5:11: {metric} is not collected, so this sees nothing; {hint}")]
@@ -387,6 +401,15 @@ fn mistakes_about_taps_are_told_where_they_are() {
             "1:54: two log rules are named \"a\"; name them apart",
         ),
         ("taps: { log_rules: [{ name: a, pattern: x, severity: loud }] }\n", "loud"),
+        (
+            "taps: { log_rules: [{ name: a, pattern: x, labels: { le: '${x' } }] }\n",
+            "the label \"le\" has a `${` without a name",
+        ),
+        ("taps: { log_rules: [{ name: a, pattern: x, max_series: 9 }] }\n", "leave max_series out"),
+        (
+            "taps: { log_rules: [{ name: a, pattern: x, labels: { b: c }, max_series: 0 }] }\n",
+            "at least 1 series must fit",
+        ),
     ] {
         let found = problems(text);
         assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");

@@ -1,13 +1,16 @@
 //! The series that span metrics and log rules become.
+//!
+//! A refusal is counted by the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use otlp::tap::{Calls, LogRules, LogTap, SpanMetrics};
+use otlp::tap::{Calls, LogTap, Matches, SpanMetrics};
 use series::{Outside, STALE, Store};
 use telemetry::{Origin, Timestamp};
 
+use super::access;
 use super::labels::{Naming, bound};
 
 const CALLS: &str = "traces.span.metrics.calls";
@@ -15,6 +18,13 @@ const CALLS_TOTAL: &str = "traces_span_metrics_calls_total";
 const DURATION: &str = "traces_span_metrics_duration_milliseconds";
 const MATCHES: &str = "log.rule.matches";
 const MATCHES_TOTAL: &str = "log_rule_matches_total";
+
+/// The names of the counters of log rules, and of the label that says which rule.
+pub(crate) const LOG_MATCHES: [&str; 2] = [MATCHES, MATCHES_TOTAL];
+pub(crate) const LOG_RULE: [&str; 2] = ["log.rule.name", "log_rule_name"];
+
+/// By more than this, in milliseconds, a time before the last one means that the clock was set back.
+const SET_BACK: i64 = 60_000;
 
 const SPAN_LABELS: &[&str] = &["service_name", "span_name", "span_kind", "status_code"];
 
@@ -44,19 +54,37 @@ pub(crate) static MADE: &[Made] = &[
     Made {
         name: MATCHES_TOTAL,
         kind: "counter",
-        labels: &["log_rule_name"],
-        meaning: "Log records that a rule of `log_rules` matched.",
+        labels: &["log_rule_name", "the labels of the rule"],
+        meaning: "Lines of log sources and received log records that a rule of `log_rules` matched. Labels beyond its `max_series` are \
+                  counted under `otel_metric_overflow`.",
+    },
+    Made {
+        name: access::REQUESTS_TOTAL,
+        kind: "counter",
+        labels: access::LABELS,
+        meaning: "Requests in the lines of access logs. Beyond `max_series` they are counted under `otel_metric_overflow` alone.",
+    },
+    Made {
+        name: access::DURATION,
+        kind: "histogram",
+        labels: access::LABELS,
+        meaning: "How long these requests took, where the log says so, as `_bucket`, `_sum` and `_count`.",
     },
 ];
 
 /// A counter that is made here.
-fn counter(origin: &Origin, naming: &Naming, name: &str, label: (&str, &str)) -> Outside {
+pub(super) fn counter(origin: &Origin, naming: &Naming, name: &str, label: (&str, &str)) -> Outside {
     let labels = naming.prometheus(name, origin, label);
     Outside { origin: origin.clone(), labels, alias: None, from_zero: true }
 }
 
 /// A counter that has a name of OpenTelemetry's too.
-fn counter_of_two_names(origin: &Origin, naming: &Naming, otel: &str, prometheus: &str) -> Outside {
+pub(super) fn counter_of_two_names(
+    origin: &Origin,
+    naming: &Naming,
+    otel: &str,
+    prometheus: &str,
+) -> Outside {
     Outside {
         origin: origin.clone(),
         labels: naming.otel(otel, origin),
@@ -66,7 +94,7 @@ fn counter_of_two_names(origin: &Origin, naming: &Naming, otel: &str, prometheus
 }
 
 /// A refusal is counted by the store.
-fn append(store: &mut Store, series: &Outside, at: Timestamp, value: f64) {
+pub(super) fn append(store: &mut Store, series: &Outside, at: Timestamp, value: f64) {
     let _ = store.append_outside(series, at, value);
 }
 
@@ -146,23 +174,82 @@ fn begin(origin: &Origin, bounds: &[String], calls: &Calls) -> OfCalls {
     }
 }
 
-/// The series of one listener's log rules.
+/// The series of one rule and its labels.
 #[derive(Debug)]
-pub(super) struct LogSeries(Vec<Outside>);
+struct OfMatches {
+    series: Outside,
+    /// The last sample. There is one of each millisecond.
+    at: i64,
+    count: u64,
+}
+
+/// The series of the log rules of one origin.
+#[derive(Debug)]
+pub(super) struct LogSeries {
+    origin: Origin,
+    of: HashMap<u64, OfMatches>,
+}
 
 impl LogSeries {
-    pub(super) fn new(origin: &Origin, rules: &LogRules) -> Self {
-        let series = rules.rules().iter().map(|rule| {
-            let mut naming = Naming::default();
-            naming.set("log.rule.name", &rule.name);
-            counter_of_two_names(origin, &naming, MATCHES, MATCHES_TOTAL)
-        });
-        Self(series.collect())
+    pub(super) fn new(origin: &Origin) -> Self {
+        Self { origin: origin.clone(), of: HashMap::new() }
     }
 
-    pub(super) fn append(&self, tap: &LogTap, store: &mut Store, at: Timestamp) {
-        for (series, (_, count)) in self.0.iter().zip(tap.counts()) {
-            append(store, series, at, count as f64);
+    /// Ends the series of labels that were given up.
+    pub(super) fn end(&mut self, gone: Vec<u64>, store: &mut Store, at: Timestamp) {
+        for number in gone {
+            if let Some(of) = self.of.remove(&number) {
+                append(store, &of.series, at, STALE);
+            }
         }
     }
+
+    /// Appends all counts.
+    pub(super) fn append(&mut self, tap: &LogTap, store: &mut Store, at: Timestamp) {
+        for matches in tap.matches() {
+            self.append_one(tap, matches, store, at);
+        }
+    }
+
+    /// Appends the counts of these rules that have changed since they were appended.
+    pub(super) fn append_changed(
+        &mut self,
+        tap: &LogTap,
+        rules: &BTreeSet<String>,
+        store: &mut Store,
+        at: Timestamp,
+    ) {
+        for matches in tap.matches() {
+            let rule = tap.rules().rules().get(matches.rule);
+            let is_known = self.of.get(&matches.number).is_some_and(|of| of.count == matches.count);
+            if !is_known && rule.is_some_and(|rule| rules.contains(&rule.name)) {
+                self.append_one(tap, matches, store, at);
+            }
+        }
+    }
+
+    fn append_one(&mut self, tap: &LogTap, matches: &Matches, store: &mut Store, at: Timestamp) {
+        let Self { origin, of } = self;
+        let fresh = || OfMatches { series: series_of(origin, tap, matches), at: i64::MIN, count: 0 };
+        let known = of.entry(matches.number).or_insert_with(fresh);
+        // A look between two collections may be newer than the collection that was under way.
+        if at.as_millis() > known.at || at.as_millis() < known.at - SET_BACK {
+            (known.at, known.count) = (at.as_millis(), matches.count);
+            append(store, &known.series, at, matches.count as f64);
+        }
+    }
+}
+
+fn series_of(origin: &Origin, tap: &LogTap, matches: &Matches) -> Outside {
+    let mut naming = Naming::default();
+    if let Some(rule) = tap.rules().rules().get(matches.rule) {
+        naming.set("log.rule.name", &rule.name);
+        for ((name, _), value) in rule.labels.iter().zip(&matches.values) {
+            naming.set(name, value);
+        }
+    }
+    if matches.overflow {
+        naming.set("otel.metric.overflow", "true");
+    }
+    counter_of_two_names(origin, &naming, MATCHES, MATCHES_TOTAL)
 }

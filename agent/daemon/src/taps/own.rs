@@ -12,7 +12,7 @@ static TAP_RECORDS: MetricSpec = own(
     "{record}",
     Instrument::Counter,
     &["hostmend.origin", "hostmend.signal", "hostmend.outcome"],
-    "Received spans, log records and metrics as the taps saw them: looked_at; malformed among those; beyond the limit of \
+    "Received spans, log records and metrics, and records of log sources that log rules count, as the taps saw them: looked_at; malformed among those; beyond the limit of \
      one request and not looked at.",
 );
 static TAP_LEFT_OUT: MetricSpec = own(
@@ -20,22 +20,22 @@ static TAP_LEFT_OUT: MetricSpec = own(
     "{record}",
     Instrument::Counter,
     &["hostmend.origin", "hostmend.signal", "hostmend.reason"],
-    "Received spans and points that made no series of their own, by reason: overflow (spans, counted under \
-     otel_metric_overflow), over_budget, host_name, unfit, repeated, waiting (points).",
+    "Spans, log records and points that made no series of their own, by reason: overflow (spans and log records, counted \
+     under otel_metric_overflow), over_budget, host_name, unfit, repeated, waiting (points).",
 );
 static OUTSIDE_SERIES: MetricSpec = own(
     "hostmend.series.received",
     "{series}",
     Instrument::UpDownCounter,
     &["hostmend.origin"],
-    "Series of received telemetry kept for the rules.",
+    "Series of received telemetry and of log lines kept for the rules.",
 );
 static OUTSIDE_REJECTED: MetricSpec = own(
     "hostmend.series.received.rejected",
     "{sample}",
     Instrument::Counter,
     &["hostmend.origin", "hostmend.reason"],
-    "Samples of received telemetry that were not kept for the rules, by reason: not_newer, too_many_series, foreign (a \
+    "Samples of received telemetry and of log lines that were not kept for the rules, by reason: not_newer, too_many_series, foreign (a \
      name of the host's), too_old.",
 );
 
@@ -47,7 +47,7 @@ pub(crate) static METRICS: [&MetricSpec; 4] =
 pub(super) struct Figures {
     pub(super) origin: Origin,
     pub(super) spans: Option<(TapFigures, u64)>,
-    pub(super) logs: TapFigures,
+    pub(super) logs: Option<(TapFigures, u64)>,
     pub(super) points: Option<(TapFigures, PointFigures)>,
 }
 
@@ -57,7 +57,8 @@ pub(super) fn write(all: &[Figures], store: &Store, out: &mut SampleBuffer) {
         let origin = figures.origin.to_string();
         let spans = figures.spans.map(|(spans, _)| ("traces", spans));
         let points = figures.points.map(|(points, _)| ("metrics", points));
-        for (signal, seen) in spans.into_iter().chain([("logs", figures.logs)]).chain(points) {
+        let logs = figures.logs.map(|(logs, _)| ("logs", logs));
+        for (signal, seen) in spans.into_iter().chain(logs).chain(points) {
             for (outcome, records) in
                 [("looked_at", seen.seen), ("malformed", seen.malformed), ("beyond", seen.beyond)]
             {
@@ -69,6 +70,7 @@ pub(super) fn write(all: &[Figures], store: &Store, out: &mut SampleBuffer) {
     for figures in all {
         let origin = figures.origin.to_string();
         let spans = figures.spans.map(|(_, overflowed)| ("traces", "overflow", overflowed));
+        let logs = figures.logs.map(|(_, overflowed)| ("logs", "overflow", overflowed));
         let points = figures.points.map(|(_, points)| {
             [
                 ("metrics", "over_budget", points.over_budget),
@@ -78,7 +80,7 @@ pub(super) fn write(all: &[Figures], store: &Store, out: &mut SampleBuffer) {
                 ("metrics", "waiting", points.waiting),
             ]
         });
-        for (signal, reason, records) in spans.into_iter().chain(points.into_iter().flatten()) {
+        for (signal, reason, records) in spans.into_iter().chain(logs).chain(points.into_iter().flatten()) {
             let attributes = [Value::Str(&origin), Value::Str(signal), Value::Str(reason)];
             out.int(&TAP_LEFT_OUT, &attributes, records as i64);
         }

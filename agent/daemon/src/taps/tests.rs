@@ -80,17 +80,14 @@ fn lines(bodies: &[&str]) -> Vec<u8> {
 }
 
 fn options(log_rules: &[(&str, &str)]) -> TapOptions {
-    let rule = |(name, pattern): &(&str, &str)| LogRule {
-        name: (*name).to_owned(),
-        pattern: (*pattern).to_owned(),
-        severity: 0,
-    };
+    let rule = |(name, pattern): &(&str, &str)| LogRule::new(name, pattern);
     TapOptions {
         spans: Some(SpanOptions {
             bounds: vec![Duration::from_millis(10), Duration::from_millis(2_500)],
             ..SpanOptions::default()
         }),
         log_rules: Arc::new(LogRules::new(log_rules.iter().map(rule).collect()).unwrap()),
+        access: None,
         points: Some(100),
         sources: BTreeMap::new(),
         budgets: BTreeMap::new(),

@@ -156,7 +156,15 @@ impl Store {
         if !self.allows(&outside.origin, names) {
             return Err(Rejected::HostName);
         }
+        let last = self.timeline.tick(0).filter(|(_, last)| *last < at);
         let ring = match (tick, self.timeline.tick(1)) {
+            (None, _) if outside.from_zero && last.is_some() => {
+                let mut ring = Ring::new(last.map(|(tick, _)| tick));
+                if let Some((tick, last)) = last {
+                    ring.push_tick(&self.timeline, tick, last, 0.0);
+                }
+                ring
+            }
             (Some(_), Some((before, earlier))) if outside.from_zero => {
                 let mut ring = Ring::new(Some(before));
                 ring.push_tick(&self.timeline, before, earlier, 0.0);

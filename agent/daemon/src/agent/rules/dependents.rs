@@ -45,13 +45,13 @@ pub(in crate::agent) fn collectors_of(expr: &str) -> BTreeSet<&'static str> {
 }
 
 /// What a group selects and records.
-struct Reads<'a> {
-    selectors: Vec<Selector>,
+pub(super) struct Reads<'a> {
+    pub(super) selectors: Vec<Selector>,
     records: Vec<&'a str>,
 }
 
 impl<'a> Reads<'a> {
-    fn of(group: &'a RuleGroup) -> Self {
+    pub(super) fn of(group: &'a RuleGroup) -> Self {
         let parsed =
             group.rules().iter().flat_map(Rule::expressions).filter_map(|text| promql::parse(text).ok());
         let selectors = parsed.flat_map(|expr| expr.selectors().into_iter().cloned().collect::<Vec<_>>());
@@ -64,7 +64,7 @@ impl<'a> Reads<'a> {
     }
 }
 
-fn may_select(selector: &Selector, name: &str) -> bool {
+pub(super) fn may_select(selector: &Selector, name: &str) -> bool {
     selector
         .matchers
         .iter()

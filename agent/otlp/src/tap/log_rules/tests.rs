@@ -1,79 +1,54 @@
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue as Decoded, any_value::Value};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use prost::Message as _;
-
 use super::*;
 
-fn rule(name: &str, pattern: &str, severity: i32) -> LogRule {
-    LogRule { name: name.to_owned(), pattern: pattern.to_owned(), severity }
-}
-
-fn tap(rules: Vec<LogRule>) -> LogTap {
-    LogTap::new(Arc::new(LogRules::new(rules).unwrap()))
-}
-
-fn counts(tap: &LogTap) -> Vec<u64> {
-    tap.counts().map(|(_, count)| count).collect()
-}
-
 #[test]
-fn lines_are_counted_by_pattern_and_least_severity() {
-    let rules = [rule("any", "disk", 0), rule("errors", "(?i)DISK", 17), rule("other", "^ready$", 0)];
-    for (severity, body, expected) in [
-        (9, "disk full", [1, 0, 0]),
-        (17, "disk full", [1, 1, 0]),
-        (24, "a Disk", [0, 1, 0]),
-        (0, "disk full", [1, 0, 0]),
-        (9, "ready", [0, 0, 1]),
-        (9, "already", [0, 0, 0]),
+fn a_rule_counts_lines_of_the_sources_that_it_names() {
+    for (sources, source, counts) in [
+        (&[][..], "nginx", true),
+        (&["nginx"][..], "nginx", true),
+        (&["nginx"], "nginx-2", false),
+        (&["nginx*"], "nginx-2", true),
+        (&["*-?"], "nginx-2", true),
+        (&["*-?"], "nginx-22", false),
+        (&["a*b*c"], "aXbXbXc", true),
+        (&["a*b*c"], "aXbXbX", false),
+        (&["otlp:*"], "otlp:apps", true),
+        (&["otlp:*", "db"], "nginx", false),
+        (&["**"], "", true),
     ] {
-        let mut tap = tap(rules.to_vec());
-        tap.see_line(severity, body.as_bytes());
-        assert_eq!(counts(&tap), expected, "{severity} {body}");
+        let sources = sources.iter().map(|glob| (*glob).to_owned()).collect();
+        let rule = LogRule { sources, ..LogRule::new("a", "a") };
+        assert_eq!(rule.counts(source), counts, "{:?} {source}", rule.sources);
     }
 }
 
 #[test]
-fn received_records_are_counted_by_the_text_of_their_body() {
-    let record = |body| LogRecord {
-        severity_number: 17,
-        body: Some(Decoded { value: Some(body) }),
-        ..LogRecord::default()
-    };
-    let request = ExportLogsServiceRequest {
-        resource_logs: vec![ResourceLogs {
-            scope_logs: vec![ScopeLogs {
-                log_records: vec![
-                    record(Value::StringValue("out of memory".to_owned())),
-                    record(Value::BytesValue(b"out of memory".to_vec())),
-                    record(Value::StringValue("fine".to_owned())),
-                ],
-                ..ScopeLogs::default()
-            }],
-            ..ResourceLogs::default()
-        }],
-    };
-    let mut tap = tap(vec![rule("oom", "out of memory", 13)]);
-    tap.see(&request.encode_to_vec());
-    assert_eq!(counts(&tap), [1]);
-    assert_eq!(tap.figures().seen, 3);
-}
-
-#[test]
-fn a_long_body_is_looked_at_in_front_only() {
-    let mut tap = tap(vec![rule("end", "end", 0)]);
-    let mut body = vec![b'x'; BODY_BYTES - 3];
-    body.extend_from_slice(b"end");
-    tap.see_line(0, &body);
-    body.insert(0, b'x');
-    tap.see_line(0, &body);
-    assert_eq!(counts(&tap), [1]);
-}
-
-#[test]
 fn a_bad_pattern_and_one_that_grows_without_end_are_refused() {
-    let refused = |pattern: &str| LogRules::new(vec![rule("bad", pattern, 0)]).unwrap_err().to_string();
+    let refused = |pattern: &str| LogRules::new(vec![LogRule::new("bad", pattern)]).unwrap_err().to_string();
     assert!(refused("a(b").contains("unclosed group"));
     assert!(refused(r"(\w{500}){500}").contains("make them simpler"));
+}
+
+#[test]
+fn labels_that_cannot_be_made_are_refused_with_the_reason() {
+    let nine: Vec<(String, &str)> = (0..9).map(|number| (format!("l{number}"), "x")).collect();
+    for (labels, expected) in [
+        (
+            vec![("path".to_owned(), "${path")],
+            "the label \"path\" has a `${` without a name and a `}` after it",
+        ),
+        (vec![("path".to_owned(), "${}")], "the label \"path\" has a `${` without a name and a `}` after it"),
+        (
+            vec![("log_rule_name".to_owned(), "x")],
+            "the label \"log_rule_name\" is said by hostmend; choose another name",
+        ),
+        (
+            vec![("a b".to_owned(), "x")],
+            "the label \"a b\" is no name: letters, digits, dots and underscores make one",
+        ),
+        (nine, "the label \"l8\" is one too many; a rule has 8 at most"),
+    ] {
+        let labels = labels.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let rule = LogRule { labels, ..LogRule::new("a", "a") };
+        assert_eq!(LogRules::new(vec![rule]).unwrap_err().to_string(), expected);
+    }
 }

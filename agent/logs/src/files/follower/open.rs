@@ -219,11 +219,10 @@ impl<D: Disk> Follower<D> {
         if file.may_be_packed {
             return false;
         }
-        let (location, size, handle) = (file.location.clone(), file.size, file.handle.clone());
+        let (location, handle) = (file.location.clone(), file.handle.clone());
         self.remove(key);
         if let (Some(location), Some(Ok(facts))) = (location, handle.map(|handle| handle.facts())) {
             let reason = format!("it is packed with {}", packing.name());
-            debug_assert!(size <= facts.size || size > 0);
             self.refuse(&location, &facts, reason, true);
         }
         true

@@ -22,7 +22,7 @@ impl Mix {
             writeln!(
                 out,
                 "{{\"time\":\"2026-11-22T10:15:{second:02}.123Z\",\"level\":\"info\",\"logger\":\"com.example.shop.OrderService\",\
-                 \"msg\":\"shipped order id={number} at={nanos}\",\"duration_ms\":{},\"customer\":\"c-{}\",\"region\":\"eu\"}}",
+                 \"msg\":\"order id={number} at={nanos} shipped\",\"duration_ms\":{},\"customer\":\"c-{}\",\"region\":\"eu\"}}",
                 number * 7 % 500,
                 number % 10_000,
             )

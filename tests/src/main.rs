@@ -15,6 +15,7 @@ mod example;
 mod executor_process;
 mod hub;
 mod intervals;
+mod logs;
 mod machine;
 mod notifying;
 mod packaging;

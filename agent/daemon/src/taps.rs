@@ -261,6 +261,12 @@ impl Taps {
         }
     }
 
+    /// Whether anything is made of the lines of log sources.
+    pub(crate) fn want_lines(&self) -> bool {
+        let options = &self.in_force.read().unwrap_or_else(PoisonError::into_inner).options;
+        options.look_at(Signal::Logs) || options.sources.values().any(|source| source.access)
+    }
+
     /// What the reader of the agent's own log sources shows their records to. There is one reader.
     pub(crate) fn lines(self: &Arc<Self>) -> LineTaps {
         LineTaps::new(Arc::clone(self))

@@ -88,7 +88,7 @@ impl LogsStage {
                 break;
             }
             self.take_over();
-            self.shipping.set_wanted(self.sender.has_recipient(Signal::Logs));
+            self.shipping.set_wanted(self.is_wanted());
             self.shipping.sync(now, false);
             self.show(now);
             match self.shipping.next(now) {
@@ -136,10 +136,15 @@ impl LogsStage {
         }
     }
 
+    fn is_wanted(&self) -> bool {
+        self.sender.has_recipient(Signal::Logs) || self.shared.taps.want_lines()
+    }
+
     /// Puts the figures up, which cost a look at every source, and answers who wants to see more.
     fn show(&mut self, now: Moment) {
         if self.shown.is_none_or(|shown| shown + SHOW_EVERY <= now.at) {
-            self.shared.logs.put_up(self.shipping.reports(), self.shipping.held());
+            let (reports, held) = (self.shipping.reports(), self.shipping.held());
+            self.shared.logs.put_up(reports, held, self.is_wanted());
             self.shown = Some(now.at);
         }
         for question in self.questions.try_iter() {

@@ -64,7 +64,7 @@ impl Stages {
         let (collecting, events) =
             CollectStage::open(HostRoot::at("/"), &config.collect, prober, intake, wakes, shared, new)?;
 
-        let mut logs = Logs::new(ground, shared, report);
+        let mut logs = Logs::new(ground, config.identity.of_received(&HostRoot::at("/")), shared, report);
         logs.follow_from_the_start(&config.logs)?;
 
         let (stop_inputs, stopped) = bounded(0);

@@ -118,7 +118,10 @@ pub(super) fn of(facts: &Facts, now: Timestamp) -> Health {
         let signals = signals.join(", ");
         reasons.push(format!("the disk does not take {signals}; they go from memory, which a crash loses"));
     }
-    reasons.extend(facts.shared.logs.held().map(|why| format!("no logs are read: {why}")));
+    let held = facts.shared.logs.held();
+    // Where nobody takes them they are not read because the operator wants it so.
+    let (ill, idle) = if facts.shared.logs.is_wanted() { (held, None) } else { (None, held) };
+    reasons.extend(ill.map(|why| format!("no logs are read: {why}")));
     reasons.extend(facts.shared.runs.journal_failing_since().map(unjournalled));
     let notes = facts.sender.figures().destinations.into_iter();
     let notes = notes.filter(|destination| destination.consecutive_failures > 0).map(|destination| {
@@ -126,6 +129,7 @@ pub(super) fn of(facts: &Facts, now: Timestamp) -> Health {
         format!("the destination {} does not take telemetry: {why}", destination.name)
     });
     let receivers = facts.shared.notify.notifier.figures().receivers;
+    let notes = notes.chain(idle);
     let notes = notes.chain(receivers.iter().filter_map(|receiver| untold(receiver, now)));
     Health { healthy: reasons.is_empty(), reasons, notes: notes.collect() }
 }

@@ -42,6 +42,7 @@ pub(crate) struct LogsBoard {
 struct Seen {
     reports: Vec<Report>,
     held: Option<String>,
+    is_wanted: bool,
 }
 
 /// By which the thread is asked, and woken.
@@ -54,8 +55,8 @@ impl fmt::Debug for Asks {
 }
 
 impl LogsBoard {
-    pub(super) fn put_up(&self, reports: Vec<Report>, held: Option<&str>) {
-        *lock(&self.seen) = Seen { reports, held: held.map(str::to_owned) };
+    pub(super) fn put_up(&self, reports: Vec<Report>, held: Option<&str>, is_wanted: bool) {
+        *lock(&self.seen) = Seen { reports, held: held.map(str::to_owned), is_wanted };
     }
 
     pub(super) fn answered_by(&self, ask: Channel<Channel<Vec<Listing>>>, wake: impl Fn() + Send + 'static) {
@@ -70,6 +71,11 @@ impl LogsBoard {
     /// Why none is read, while none is.
     pub(crate) fn held(&self) -> Option<String> {
         lock(&self.seen).held.clone()
+    }
+
+    /// Whether anybody takes records.
+    pub(crate) fn is_wanted(&self) -> bool {
+        lock(&self.seen).is_wanted
     }
 
     /// What each source follows. None if the thread does not answer in time.

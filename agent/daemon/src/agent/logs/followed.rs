@@ -132,7 +132,6 @@ impl Followed {
                 Err(error) => return Err(self.failed(now, &error, OPENED_AGAIN)),
             },
         };
-        let before = out.len();
         let read = source.read_ready(now.wall, out, max_bytes);
         // Also without a record its place may have moved: by lines that were left out.
         self.unsettled = true;
@@ -140,7 +139,7 @@ impl Followed {
             Ok(ready) => {
                 self.has_more = ready == Ready::More;
                 self.trouble = None;
-                Ok(self.has_more && out.len() > before)
+                Ok(self.has_more)
             }
             Err(error) => {
                 self.has_more = true;

@@ -36,7 +36,7 @@ type Taken = Arc<Mailbox<Option<NewLogs>>>;
 /// The thread, once there was something to follow, and what it takes to start it.
 pub(crate) struct Logs {
     state: PathBuf,
-    resource: Attributes,
+    host: Attributes,
     sender: Arc<Sender>,
     shared: Shared,
     report: Channel<&'static str>,
@@ -52,11 +52,17 @@ pub(in crate::agent) struct LogsThread {
 }
 
 impl Logs {
-    /// No thread yet. `report` gets its name when it ends.
-    pub(in crate::agent) fn new(ground: &Ground, shared: &Shared, report: &Channel<&'static str>) -> Self {
+    /// No thread yet. `host` are attributes of the host and not of the agent, whose logs they are not; `report` gets the
+    /// name of the thread when it ends.
+    pub(in crate::agent) fn new(
+        ground: &Ground,
+        host: Attributes,
+        shared: &Shared,
+        report: &Channel<&'static str>,
+    ) -> Self {
         Self {
             state: ground.state.path().to_owned(),
-            resource: ground.resource.clone(),
+            host,
             sender: Arc::clone(&ground.sender),
             shared: shared.clone(),
             report: report.clone(),
@@ -125,7 +131,7 @@ impl Logs {
         let (ask, questions) = bounded(MOST_QUESTIONS);
         let stage = LogsStage {
             shipping: LogShipping::new(open_positions(&self.state)?),
-            encoder: LogsEncoder::new(&self.resource),
+            encoder: LogsEncoder::new(&self.host),
             masking: Masking::default(),
             sender: Arc::clone(&self.sender),
             lines: self.shared.taps.lines(),

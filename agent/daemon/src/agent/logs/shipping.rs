@@ -24,6 +24,10 @@ const ROUND_BYTES: usize = 1 << 20;
 /// line after a silence waits for nothing.
 const LINGER: Duration = Duration::from_millis(50);
 
+/// How many rounds may follow each other at once that yield nothing: a journal is searched quickly for the few entries that are
+/// wanted, and a source that says that it has more without an end does not take a processor.
+const MOST_FRUITLESS: u32 = 64;
+
 /// How long places that are saved may be lost to a crash of the machine: what is read again then is that much at most.
 const SYNC_WITHIN: Duration = Duration::from_secs(1);
 
@@ -61,8 +65,10 @@ pub(super) struct LogShipping {
     /// When places were first saved that a crash of the machine would lose.
     unsynced_since: Option<Instant>,
     last_read: Option<Instant>,
-    /// The last round was full.
+    /// There was more than the last round took.
     is_behind: bool,
+    /// Rounds one after the other in which all that was read was left out.
+    fruitless: u32,
     /// The source that is read first in the next round.
     first: usize,
     /// Whether anybody takes records.
@@ -86,6 +92,7 @@ impl LogShipping {
             unsynced_since: None,
             last_read: None,
             is_behind: false,
+            fruitless: 0,
             first: 0,
             is_wanted: true,
             troubles: Troubles::default(),
@@ -121,7 +128,7 @@ impl LogShipping {
 
     /// Whether anybody takes records from now on.
     pub(super) fn set_wanted(&mut self, is_wanted: bool) {
-        const NOBODY: &str = "no destination takes logs, so none are read; they wait where they are";
+        const NOBODY: &str = "no destination takes logs and no rule counts them, so none are read";
         if self.is_wanted && !is_wanted && !self.sources.is_empty() {
             tracing::warn!("{NOBODY}");
         }
@@ -172,13 +179,13 @@ impl LogShipping {
             turns.filter(|at| woken.contains(at) || wants(at).is_some_and(|left| left.is_zero())).collect();
         // What those leave that have little is for those that have much.
         readers.sort_by_key(|at| self.sources.get(*at).is_some_and(Followed::has_more));
-        self.is_behind = false;
+        let mut is_behind = false;
         for (turn, at) in readers.iter().enumerate() {
             let Some(source) = self.sources.get_mut(*at) else { continue };
             let taken = self.buffer.size_bytes();
             let share = ROUND_BYTES.saturating_sub(taken) / (readers.len() - turn);
             match source.read(now, &self.positions, &mut self.buffer, taken + share) {
-                Ok(is_behind) => self.is_behind |= is_behind,
+                Ok(has_more) => is_behind |= has_more,
                 Err(error) => {
                     if self.troubles.is_news(&error, now.at) {
                         tracing::warn!(source = &**source.name(), "reading logs; tried again: {error}");
@@ -186,6 +193,8 @@ impl LogShipping {
                 }
             }
         }
+        self.fruitless = if self.buffer.is_empty() { self.fruitless.wrapping_add(1) } else { 0 };
+        self.is_behind = is_behind && (self.fruitless == 0 || !self.fruitless.is_multiple_of(MOST_FRUITLESS));
         if !readers.is_empty() {
             self.first = (self.first + 1) % count.max(1);
             self.last_read = Some(now.at);

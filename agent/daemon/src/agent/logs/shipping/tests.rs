@@ -231,6 +231,19 @@ fn a_source_that_has_more_than_a_round_takes_is_read_on_at_once() {
 }
 
 #[test]
+fn what_is_left_out_is_read_over_quickly_and_never_takes_a_processor() {
+    let mut bench = bench(1);
+    bench.add(0, 5);
+    bench.streams[0].lock().unwrap().at_a_time = 0;
+    let mut at_once = 0;
+    while bench.shipping.next(bench.now) == Step::Read(Duration::ZERO) {
+        bench.round();
+        at_once += 1;
+    }
+    assert_eq!((at_once, bench.shipping.next(bench.now)), (MOST_FRUITLESS, Step::Wait(LINGER)));
+}
+
+#[test]
 fn a_source_with_much_leaves_the_others_their_share_and_takes_what_they_leave() {
     let mut bench = bench(3);
     for (at, lines) in [(0, 100_000), (1, 10), (2, 100_000)] {

@@ -3,6 +3,7 @@
 
 mod everything;
 mod kernel;
+mod logs;
 mod nginx;
 mod package;
 mod privileges;

@@ -31,6 +31,10 @@ const SECRET_PARTS: [&str; 16] = [
 /// Words of keys whose value is a secret, as words of their own.
 const SECRET_WORDS: [&str; 6] = ["pass", "auth", "key", "pw", "pat", "requirepass"];
 
+/// Options that begin as `-pPASSWORD` does and are none.
+const PASSWORD_OPTIONS: [&str; 8] =
+    ["-pass", "-passin", "-passout", "-passphrase", "-passwd", "-password", "-pw", "-pwd"];
+
 /// How keys and tokens that are secret by themselves begin.
 const SECRET_BEGINNINGS: [&str; 14] = [
     "eyJ",
@@ -81,13 +85,13 @@ enum Next {
 }
 
 fn push_argument(line: &mut String, argument: &str, mut next: Next) -> Next {
-    // An option that stands where a secret should be: the one before needs none.
-    if next == Next::Hidden && !argument.starts_with("--") {
-        line.push_str(MASK);
-        return Next::Shown;
+    // An option that stands where a secret or a name should be: the one before needs none.
+    if argument.starts_with("--") {
+        next = Next::Shown;
     }
     if next == Next::Hidden {
-        next = Next::Shown;
+        line.push_str(MASK);
+        return Next::Shown;
     }
     for word in argument.split_inclusive(char::is_whitespace) {
         let bare = word.trim_end();
@@ -96,7 +100,7 @@ fn push_argument(line: &mut String, argument: &str, mut next: Next) -> Next {
                 line.push_str(MASK);
                 next = Next::Shown;
             }
-            Next::UpToColon => {
+            Next::UpToColon if matches!(word_of(bare), Word::Shown) => {
                 let (user, password) = bare.split_once(':').unwrap_or((bare, ""));
                 line.push_str(user);
                 if !password.is_empty() {
@@ -105,16 +109,16 @@ fn push_argument(line: &mut String, argument: &str, mut next: Next) -> Next {
                 }
                 next = Next::Shown;
             }
-            Next::Shown => match word_of(bare) {
+            Next::Shown | Next::UpToColon => match word_of(bare) {
                 Word::Shown => line.push_str(bare),
                 Word::Announces(what) => {
                     line.push_str(bare);
                     next = what;
                 }
-                Word::HiddenFrom(from) => {
+                Word::HiddenFrom(from, what) => {
                     line.push_str(bare.get(..from).unwrap_or(""));
                     line.push_str(MASK);
-                    return Next::Shown;
+                    return what;
                 }
                 Word::HiddenWithin(from, to) => {
                     line.push_str(bare.get(..from).unwrap_or(""));
@@ -133,8 +137,8 @@ enum Word {
     Shown,
     /// What follows is (partly) a secret.
     Announces(Next),
-    /// From here to the end of the argument it is a secret.
-    HiddenFrom(usize),
+    /// From here to the end of the argument it is a secret, and what follows may be one.
+    HiddenFrom(usize, Next),
     HiddenWithin(usize, usize),
 }
 
@@ -144,12 +148,12 @@ fn word_of(word: &str) -> Word {
     for (at, separator) in word.match_indices(['=', ':', '?', '&', ';', ',']) {
         let key = word.get(key_from..at).unwrap_or("");
         if matches!(separator, "=" | ":") && is_secret(key) {
-            return Word::HiddenFrom(at + separator.len());
+            return Word::HiddenFrom(at + separator.len(), Next::Shown);
         }
         key_from = at + separator.len();
     }
     if let Some(from) = SECRET_BEGINNINGS.iter().filter_map(|beginning| token_at(word, beginning)).min() {
-        return Word::HiddenFrom(from);
+        return Word::HiddenFrom(from, Next::Shown);
     }
     if let Some((from, to)) = password_in_address(word) {
         return Word::HiddenWithin(from, to);
@@ -157,8 +161,11 @@ fn word_of(word: &str) -> Word {
     match word {
         "-p" => Word::Announces(Next::Hidden),
         "-u" | "-U" | "--user" | "--proxy-user" => Word::Announces(Next::UpToColon),
+        _ if PASSWORD_OPTIONS.contains(&word) => Word::Announces(Next::Hidden),
+        // A password that happens to hold such a word, or an option that names one: nobody can tell.
+        _ if word.starts_with("-p") && key_from == 0 && is_secret(word) => Word::HiddenFrom(2, Next::Hidden),
+        _ if word.starts_with("-p") => Word::HiddenFrom(2, Next::Shown),
         _ if key_from == 0 && is_option && is_secret(word) => Word::Announces(Next::Hidden),
-        _ if word.starts_with("-p") => Word::HiddenFrom(2),
         _ if is_scheme_of_authorization(word) => Word::Announces(Next::Hidden),
         _ => Word::Shown,
     }
@@ -255,6 +262,8 @@ mod tests {
             (&["openssl", "-passin", "pass:hush"], "openssl -passin ***"),
             (&["redis-server", "--requirepass", "hush"], "redis-server --requirepass ***"),
             (&["x", "ghp_0123456789hush"], "x ***"),
+            (&["mysql", "-pPWDhush"], "mysql -p***"),
+            (&["x", "-proxyPassword", "hush"], "x -p*** ***"),
             (&["x", "--no-password", "--host", "db"], "x --no-password --host db"),
             (&["x", "-Dspring.datasource.password=hush"], "x -Dspring.datasource.password=***"),
         ] {

@@ -170,7 +170,8 @@ impl Store {
                 ring.push_tick(&self.timeline, before, earlier, 0.0);
                 ring
             }
-            (Some(_), None) if outside.from_zero => {
+            // No collection is known from before it.
+            (None, _) | (Some(_), None) if outside.from_zero => {
                 let mut ring = Ring::new(None);
                 ring.push_own(&self.timeline, at.saturating_sub(1), 0.0);
                 ring

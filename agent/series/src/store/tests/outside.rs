@@ -179,6 +179,19 @@ fn a_counter_that_appears_was_zero_at_the_collection_before() {
 }
 
 #[test]
+fn a_counter_that_appears_between_collections_or_before_the_first_was_zero() {
+    let mut store = store();
+    let counter = |key: &str| Outside { from_zero: true, ..outside("calls", key) };
+    store.append_outside(&counter("early"), at(5), 2.0).unwrap();
+    store.append(&cycle(10, &[]));
+    store.append_outside(&counter("early"), at(10), 3.0).unwrap();
+    store.append_outside(&counter("between"), at(15), 1.0).unwrap();
+    let samples = |key: &str| all(&store, store.select(&[Matcher::equal("key", key)])[0]);
+    assert_eq!(samples("early"), [(4, 0.0), (5, 2.0), (10, 3.0)]);
+    assert_eq!(samples("between"), [(10, 0.0), (15, 1.0)]);
+}
+
+#[test]
 fn samples_come_at_their_own_times_and_those_too_old_or_out_of_order_are_counted() {
     let mut store = store();
     store.append(&cycle(1_000, &[]));

@@ -20,9 +20,10 @@ use crate::agent::heartbeat::ATTENTION;
 /// How much one round reads: enough that what each costs does not count, and few enough to be repeated after a crash.
 const ROUND_BYTES: usize = 1 << 20;
 
-/// The shortest time between two rounds while sources keep up: a steady trickle costs 20 rounds a second, and a single
-/// line after a silence waits for nothing.
-const LINGER: Duration = Duration::from_millis(50);
+/// The shortest time between two rounds while sources keep up: a steady trickle costs ten rounds a second, for what a round
+/// costs (a sync, a request, the places) counts more there than its lines; a line waits for half of it, one after a silence
+/// for nothing.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// How many rounds may follow each other at once that yield nothing: a journal is searched quickly for the few entries that are
 /// wanted, and a source that says that it has more without an end does not take a processor.

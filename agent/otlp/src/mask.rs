@@ -110,6 +110,15 @@ impl Masking {
         }
     }
 
+    /// The text of the attribute `key` as it may be kept or shown; nothing of it where a rule drops it.
+    pub fn attribute<'a>(&self, key: &[u8], text: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.rules.iter().find(|rule| rule.names(key)) {
+            Some(MaskRule { action: MaskAction::Drop, .. }) => Cow::Borrowed(&[]),
+            Some(rule) => Cow::Owned(rule.action.replacement(text).into_owned()),
+            None => self.line(text),
+        }
+    }
+
     /// The `Resource` in `message` as it may be kept; nothing when nothing in it is masked.
     ///
     /// # Errors

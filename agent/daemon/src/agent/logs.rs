@@ -173,7 +173,7 @@ impl LogsStage {
         self.pulse.beat(WORK_WITHIN);
         let now = Moment::now();
         let records = self.shipping.read(woken, now);
-        self.lines.see(records, now.wall);
+        self.lines.see(records, &self.masking, now.wall);
         let batches = self.encoder.encode(records, &self.masking);
         self.shipping.hold(batches);
         if self.shipping.is_durable() {

@@ -140,7 +140,7 @@ mod tests {
         collection(&mut store, taps, 0);
         for source in ["nginx", "plain"] {
             let all = [("/users/7", 200, Some(0.2)), ("/users/8", 200, Some(2.0)), ("/", 503, None)];
-            reader.see(&requests(source, &all), NOW);
+            reader.see(&requests(source, &all), &Masking::default(), NOW);
         }
         reader.commit(&Masking::default(), NOW);
         collection(&mut store, taps, 10);

@@ -36,8 +36,9 @@ impl LineTaps {
         Self { taps, touched: Vec::new(), matched: BTreeMap::new() }
     }
 
-    /// Looks at records that were read at `now`. They count with the next [`LineTaps::commit`].
-    pub(crate) fn see(&mut self, records: &LogBuffer, now: Timestamp) {
+    /// Looks at records that were read at `now`. They count with the next [`LineTaps::commit`], by labels of which is taken
+    /// what is masked.
+    pub(crate) fn see(&mut self, records: &LogBuffer, masking: &Masking, now: Timestamp) {
         let taps = Arc::clone(&self.taps);
         let in_force = taps.in_force.read().unwrap_or_else(PoisonError::into_inner);
         if !in_force.options.looks_at_lines() {
@@ -47,7 +48,7 @@ impl LineTaps {
         while let Some(first) = records.peek().copied() {
             let of_group = std::iter::from_fn(|| records.next_if(|record| record.is_beside(&first)));
             match taps.of_source(&first.group().source, &in_force.options) {
-                Some(source) => self.see_group(&source, of_group, now),
+                Some(source) => self.see_group(&source, of_group, masking, now),
                 None => of_group.for_each(drop),
             }
         }
@@ -57,6 +58,7 @@ impl LineTaps {
         &mut self,
         source: &Arc<Mutex<SourceTaps>>,
         records: impl Iterator<Item = LogView<'a>>,
+        masking: &Masking,
         now: Timestamp,
     ) {
         if !self.touched.iter().any(|touched| Arc::ptr_eq(touched, source)) {
@@ -65,7 +67,7 @@ impl LineTaps {
         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
         let (matched, origin) = (&mut self.matched, source.origin.to_string());
         for record in records {
-            source.see(&record, now, |rule, line| keep(matched, &rule.name, &origin, line));
+            source.see(&record, masking, now, |rule, line| keep(matched, &rule.name, &origin, line));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use otlp::Masking;
 use otlp::tap::{AccessTap, LogRule, LogTap, TapFigures};
 use series::Store;
 use telemetry::{LogView, Origin, Timestamp};
@@ -31,12 +32,19 @@ impl SourceTaps {
         Self { counting: tap.is_counting(), logs: (tap, LogSeries::new(&origin)), access, origin }
     }
 
-    pub(super) fn see(&mut self, record: &LogView<'_>, now: Timestamp, matched: impl FnMut(&LogRule, &[u8])) {
+    /// Looks at a record that is not masked yet. So is the line that `matched` is called with.
+    pub(super) fn see(
+        &mut self,
+        record: &LogView<'_>,
+        masking: &Masking,
+        now: Timestamp,
+        matched: impl FnMut(&LogRule, &[u8]),
+    ) {
         if self.counting {
-            self.logs.0.see_record(record, now, matched);
+            self.logs.0.see_record(record, masking, now, matched);
         }
         if let Some((access, _)) = &mut self.access {
-            access.see(record, now);
+            access.see(record, masking, now);
         }
     }
 

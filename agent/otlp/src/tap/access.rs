@@ -11,9 +11,14 @@ use std::time::Duration;
 use telemetry::{AttributeValue, LogValue, LogView, Timestamp};
 
 use super::route::{RouteTemplate, write_route};
+use crate::Masking;
 
 /// After how long without a request a combination may make room for another.
 const IDLE: Duration = Duration::from_mins(10);
+
+/// The attributes that an operator may want masked.
+const SERVICE: &str = "service.name";
+const PATH: &str = "url.path";
 
 /// Names are kept up to so many bytes.
 const NAME_BYTES: usize = 256;
@@ -96,13 +101,18 @@ struct Room {
     overflowed: u64,
 }
 
-/// Of a request: what tells its combination from all others.
+/// Of a request, what it is counted by. The route is made of the path.
 #[derive(Clone, Copy, Debug)]
 struct Request<'a> {
     service: &'a str,
     method: &'static str,
-    route: &'a str,
+    path: &'a str,
     status: i64,
+}
+
+/// As much of a name as is kept.
+fn clip(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(NAME_BYTES)).unwrap_or_default()
 }
 
 /// `u32::MAX` stands for the overflow.
@@ -114,7 +124,13 @@ impl Room {
     }
 
     /// The place of a combination, which begins if it was not there and there is room.
-    fn place(&mut self, key: &[u8], request: &Request<'_>, numbers: &mut u64, now: Timestamp) -> u32 {
+    fn place(
+        &mut self,
+        key: &[u8],
+        (request, route): (&Request<'_>, &str),
+        numbers: &mut u64,
+        now: Timestamp,
+    ) -> u32 {
         if let Some(place) = self.known.get(key) {
             return *place;
         }
@@ -125,7 +141,7 @@ impl Room {
                 number: *numbers,
                 service: request.service.into(),
                 method: request.method,
-                route: request.route.into(),
+                route: route.into(),
                 status: request.status,
                 overflow,
                 count: 0,
@@ -215,8 +231,9 @@ impl AccessTap {
         }
     }
 
-    /// Looks at a record: a request, if it has a status.
-    pub fn see(&mut self, record: &LogView<'_>, now: Timestamp) {
+    /// Looks at a record that is not masked yet: a request, if it has a status. What is new is counted without what is
+    /// masked.
+    pub fn see(&mut self, record: &LogView<'_>, masking: &Masking, now: Timestamp) {
         let (mut status, mut method, mut path, mut seconds) = (None, None, None, None);
         for (key, value) in record.attributes() {
             match (key, value) {
@@ -228,29 +245,47 @@ impl AccessTap {
             }
         }
         let Some(status) = status.filter(|status| (100..1_000).contains(status)) else { return };
-        let path = path.and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
-        write_route(&self.options.routes, path, status, &mut self.route);
         let method = METHODS.into_iter().find(|known| Some(known.as_bytes()) == method).unwrap_or("_OTHER");
-        let service = record.group().resource.iter().find(|(key, _)| key == "service.name");
+        let service = record.group().resource.iter().find(|(key, _)| key == SERVICE);
         let service = match service {
             Some((_, AttributeValue::Text(service))) => service.as_str(),
             _ => "",
         };
-        let service = service.get(..service.floor_char_boundary(NAME_BYTES)).unwrap_or_default();
-        let route = self.route.get(..self.route.floor_char_boundary(NAME_BYTES)).unwrap_or_default();
+        let path = path.and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
+        let duration = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+        let mut request = Request { service: clip(service), method, path, status };
+        self.write_key(&request);
+        if masking.is_empty() || self.requests.known.contains_key(&*self.key) {
+            return self.add(&request, duration, now);
+        }
+        let masked = |key: &str, text: &str| {
+            String::from_utf8_lossy(&masking.attribute(key.as_bytes(), text.as_bytes())).into_owned()
+        };
+        let (service, path) = (masked(SERVICE, service), masked(PATH, path));
+        (request.service, request.path) = (clip(&service), &path);
+        self.write_key(&request);
+        self.add(&request, duration, now);
+    }
+
+    /// Writes the route of a request, and what tells its combination from all others.
+    fn write_key(&mut self, request: &Request<'_>) {
+        let Request { service, method, path, status } = *request;
+        write_route(&self.options.routes, path, status, &mut self.route);
+        self.route.truncate(clip(&self.route).len());
         self.key.clear();
         self.key.extend_from_slice(&(status as u16).to_le_bytes());
-        for text in [service, method, route] {
+        for text in [service, method, &self.route] {
             self.key.extend_from_slice(&(text.len() as u16).to_le_bytes());
             self.key.extend_from_slice(text.as_bytes());
         }
-        let request = Request { service, method, route, status };
-        let requests = self.requests.place(&self.key, &request, &mut self.numbers, now);
-        let duration = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
-        let durations = &mut self.durations;
-        let duration =
-            duration.map(|seconds| (durations.place(&self.key, &request, &mut self.numbers, now), seconds));
-        self.pending.push(Pending { requests, duration, at: now });
+    }
+
+    /// Lets a request wait of which the key is written.
+    fn add(&mut self, request: &Request<'_>, seconds: Option<f64>, now: Timestamp) {
+        let Self { requests, durations, key, route, numbers, pending, .. } = self;
+        let duration = seconds.map(|seconds| (durations.place(key, (request, route), numbers, now), seconds));
+        let requests = requests.place(key, (request, route), numbers, now);
+        pending.push(Pending { requests, duration, at: now });
     }
 
     /// What was seen counts.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use label::Part;
-pub(super) use label::{Line, Values};
+pub(super) use label::{Line, MaskedLine, Values};
 
 /// How much of a text is looked at: what matters in a line stands in front, and a body may be as long as a request.
 pub(super) const BODY_BYTES: usize = 16 * 1024;
@@ -133,6 +133,19 @@ struct Compiled {
     labels: Vec<Vec<Part>>,
 }
 
+impl Compiled {
+    fn write_labels(&self, text: &[u8], line: &impl Line, values: &mut Values) {
+        values.clear();
+        if self.labels.is_empty() {
+            return;
+        }
+        let captures = self.alone.as_ref().and_then(|alone| alone.captures(text));
+        for parts in &self.labels {
+            values.push(parts, captures.as_ref(), line);
+        }
+    }
+}
+
 /// Rules ready for use. Shared by the taps of all origins.
 #[derive(Debug)]
 pub struct LogRules {
@@ -202,7 +215,7 @@ impl LogRules {
         }
         for at in &self.of_attributes {
             let field = self.rules.get(*at).and_then(|rule| rule.field.as_deref()).unwrap_or_default();
-            let Some(text) = values.attribute(line, field) else { continue };
+            let Some(text) = label::attribute(line, field) else { continue };
             let alone = self.compiled.get(*at).and_then(|compiled| compiled.alone.as_ref());
             if alone.is_some_and(|alone| alone.is_match(&text)) {
                 self.satisfied(*at, &text, line, values, &mut found);
@@ -222,14 +235,20 @@ impl LogRules {
         if line.severity() < rule.severity {
             return;
         }
-        values.clear();
-        if !compiled.labels.is_empty() {
-            let captures = compiled.alone.as_ref().and_then(|alone| alone.captures(text));
-            for parts in &compiled.labels {
-                values.push(parts, captures.as_ref(), line);
+        compiled.write_labels(text, line, values);
+        found(at, rule, values);
+    }
+
+    /// What the labels of the rule at this place are for a line that satisfied it in another form.
+    pub(super) fn label(&self, at: usize, line: &impl Line, values: &mut Values) {
+        let (Some(rule), Some(compiled)) = (self.rules.get(at), self.compiled.get(at)) else { return };
+        match &rule.field {
+            None => compiled.write_labels(line.body(), line, values),
+            Some(field) => {
+                let text = label::attribute(line, field).unwrap_or_default();
+                compiled.write_labels(&text, line, values);
             }
         }
-        found(at, rule, values);
     }
 }
 

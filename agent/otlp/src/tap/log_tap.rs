@@ -3,6 +3,9 @@
 //! What was seen of records that may still be lost waits until [`LogTap::commit`]. A rule makes no more series of one origin
 //! than it says; lines of further ones go to one series that says so (`otel.metric.overflow`). One that has been idle for
 //! [`IDLE`] makes room for new ones.
+//!
+//! A label is shown to whoever asks for series, and kept. So no series begins but under values of which is taken what is
+//! masked: its labels are looked for once more in the masked line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,8 +13,9 @@ use std::time::Duration;
 
 use telemetry::{LogView, Timestamp};
 
-use super::log_rules::{Line, Values};
+use super::log_rules::{Line, MaskedLine, Values};
 use super::{LogRule, LogRules, TapFigures, walk};
+use crate::Masking;
 use crate::view::LogRecordView;
 
 /// After how long without a line a series of labels may make room for another.
@@ -82,7 +86,7 @@ impl LogTap {
     }
 
     /// Looks at the records of a request that came at `now`. Only a body that is a text can match. `matched` is called
-    /// with each rule that a record satisfies and the record's body.
+    /// with each rule that a record satisfies and the record's body. The request is masked already.
     pub fn see(&mut self, payload: &[u8], now: Timestamp, mut matched: impl FnMut(&LogRule, &[u8])) {
         let mut figures = self.figures;
         walk(
@@ -90,34 +94,51 @@ impl LogTap {
             &mut figures,
             |_| (),
             |(), record| {
-                self.look(&LogRecordView::read(record)?, now, &mut matched);
+                self.look(&LogRecordView::read(record)?, None, now, &mut matched);
                 Ok(())
             },
         );
         self.figures = figures;
     }
 
-    /// The same for a record of another source.
+    /// The same for a record of another source, which is not masked yet.
     pub fn see_record(
         &mut self,
         record: &LogView<'_>,
+        masking: &Masking,
         now: Timestamp,
         mut matched: impl FnMut(&LogRule, &[u8]),
     ) {
         self.figures.seen += 1;
-        self.look(record, now, &mut matched);
+        let masking = Some(masking).filter(|masking| !masking.is_empty());
+        self.look(record, masking, now, &mut matched);
     }
 
-    fn look(&mut self, line: &impl Line, now: Timestamp, matched: &mut impl FnMut(&LogRule, &[u8])) {
+    fn look(
+        &mut self,
+        line: &impl Line,
+        masking: Option<&Masking>,
+        now: Timestamp,
+        matched: &mut impl FnMut(&LogRule, &[u8]),
+    ) {
         let rules = Arc::clone(&self.rules);
         let mut values = std::mem::take(&mut self.values);
         rules.find(line, &mut values, |at, rule, values| {
             if self.counting.get(at).is_some_and(|counts| *counts) {
+                if let Some(masking) = masking.filter(|_| self.is_new(at, rule, values)) {
+                    rules.label(at, &MaskedLine::new(line, masking), values);
+                }
                 self.add(at, rule, values.as_bytes(), now);
                 matched(rule, line.body());
             }
         });
         self.values = values;
+    }
+
+    /// Whether a series would begin by these values.
+    fn is_new(&self, at: usize, rule: &LogRule, values: &Values) -> bool {
+        let known = self.known.get(at);
+        !rule.labels.is_empty() && known.is_none_or(|known| !known.contains_key(values.as_bytes()))
     }
 
     fn add(&mut self, at: usize, rule: &LogRule, values: &[u8], now: Timestamp) {

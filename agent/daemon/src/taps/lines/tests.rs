@@ -50,7 +50,7 @@ fn lines_count_under_their_source_once_they_are_durable() {
     let (mut store, taps) = (Store::default(), taps(vec![LogRule::new("full", "disk full")]));
     let mut reader = taps.lines();
     collection(&mut store, &taps, 0);
-    reader.see(&lines("nginx", &["disk full", "fine"]), at(1));
+    reader.see(&lines("nginx", &["disk full", "fine"]), &Masking::default(), at(1));
     collection(&mut store, &taps, 10);
     let series = |nginx: u32| {
         [
@@ -63,7 +63,7 @@ fn lines_count_under_their_source_once_they_are_durable() {
     reader.commit(&Masking::default(), at(11));
     collection(&mut store, &taps, 20);
     assert_eq!(text(&store, MATCHES), series(0), "never durable");
-    reader.see(&lines("nginx", &["disk full", "fine"]), at(21));
+    reader.see(&lines("nginx", &["disk full", "fine"]), &Masking::default(), at(21));
     reader.commit(&Masking::default(), at(22));
     collection(&mut store, &taps, 30);
     assert_eq!(text(&store, MATCHES), series(1));
@@ -74,7 +74,7 @@ fn what_has_changed_is_there_between_two_collections_and_is_an_increase() {
     let (mut store, taps) = (Store::default(), taps(vec![LogRule::new("full", "disk full"), by_path()]));
     let mut reader = taps.lines();
     collection(&mut store, &taps, 0);
-    reader.see(&lines("nginx", &["disk full", "denied /a", "denied /b", "fine"]), at(1));
+    reader.see(&lines("nginx", &["disk full", "denied /a", "denied /b", "fine"]), &Masking::default(), at(1));
     reader.commit(&Masking::default(), at(1));
     assert_eq!(fetched(&taps, &mut store, 2), ["denied", "full"]);
     assert!(fetched(&taps, &mut store, 3).is_empty());
@@ -104,10 +104,14 @@ fn the_last_lines_of_a_rule_are_kept_masked_once_they_are_durable() {
     let rule = MaskRule::new(&[], &[], &[Builtin::Tokens], MaskAction::Replace("[masked]".to_owned()));
     let masking = Masking::new(vec![rule.unwrap()]).unwrap();
     let mut reader = taps.lines();
-    reader.see(&lines("nginx", &["login lost"]), at(1));
+    reader.see(&lines("nginx", &["login lost"]), &Masking::default(), at(1));
     reader.discard();
     let many: Vec<String> = (0..15).map(|number| format!("login {number} password=hunter2secret")).collect();
-    reader.see(&lines("db", &many.iter().map(String::as_str).collect::<Vec<_>>()), at(2));
+    reader.see(
+        &lines("db", &many.iter().map(String::as_str).collect::<Vec<_>>()),
+        &Masking::default(),
+        at(2),
+    );
     assert!(taps.evidence(|rule| rule == "login").is_empty());
     reader.commit(&masking, at(3));
     let evidence = taps.evidence(|rule| rule == "login");
@@ -119,11 +123,24 @@ fn the_last_lines_of_a_rule_are_kept_masked_once_they_are_durable() {
 }
 
 #[test]
+fn a_secret_that_a_group_has_found_is_masked_in_the_label() {
+    let (mut store, taps) = (Store::default(), taps(vec![by_path()]));
+    let rule = MaskRule::new(&[], &[], &[Builtin::Tokens], MaskAction::Replace("[masked]".to_owned()));
+    let masking = Masking::new(vec![rule.unwrap()]).unwrap();
+    let mut reader = taps.lines();
+    reader.see(&lines("nginx", &["denied /a?token=hunter2secret"]), &masking, at(1));
+    reader.commit(&masking, at(1));
+    collection(&mut store, &taps, 10);
+    let expected = r#"log_rule_matches_total{hostmend_origin="log:nginx", log_rule_name="denied", path="/a?token=[masked]"} 1"#;
+    assert_eq!(text(&store, MATCHES), [expected]);
+}
+
+#[test]
 fn sources_that_are_not_in_force_and_rules_of_before_a_reload_count_nothing() {
     let (mut store, taps) = (Store::default(), taps(vec![LogRule::new("full", "disk full")]));
     let mut reader = taps.lines();
-    reader.see(&lines("gone", &["disk full"]), at(1));
-    reader.see(&lines("nginx", &["disk full"]), at(1));
+    reader.see(&lines("gone", &["disk full"]), &Masking::default(), at(1));
+    reader.see(&lines("nginx", &["disk full"]), &Masking::default(), at(1));
     taps.reconfigure(TapOptions::default());
     reader.commit(&Masking::default(), at(2));
     collection(&mut store, &taps, 10);
@@ -134,7 +151,7 @@ fn sources_that_are_not_in_force_and_rules_of_before_a_reload_count_nothing() {
 fn the_taps_say_how_many_records_they_looked_at_and_how_many_found_no_room() {
     let (mut store, taps) = (Store::default(), taps(vec![by_path()]));
     let mut reader = taps.lines();
-    reader.see(&lines("nginx", &["denied /a", "denied /b", "denied /c"]), at(1));
+    reader.see(&lines("nginx", &["denied /a", "denied /b", "denied /c"]), &Masking::default(), at(1));
     reader.commit(&Masking::default(), at(1));
     collection(&mut store, &taps, 10);
     let mut buffer = SampleBuffer::default();

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use telemetry::{LogBuffer, LogGroup, LogScalar};
 
 use super::*;
+use crate::{MaskAction, MaskRule};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -31,7 +32,7 @@ fn tap(max_series: usize) -> AccessTap {
 
 fn see(tap: &mut AccessTap, lines: &[Line<'_>], now: Timestamp) {
     for record in buffer(lines).records() {
-        tap.see(&record, now);
+        tap.see(&record, &Masking::default(), now);
     }
 }
 
@@ -97,6 +98,20 @@ fn combinations_beyond_the_limit_are_one_overflow_until_others_were_idle() {
     see(&mut tap, &lines[4..], NOW);
     tap.commit();
     assert!(tap.requests().map(text).any(|text| text == "web GET /e 200 1"));
+}
+
+#[test]
+fn a_secret_in_a_path_makes_no_route() {
+    let rule =
+        MaskRule::new(&[], &["/reset/(?<mask>[a-z]+)".to_owned()], &[], MaskAction::Replace("x".to_owned()));
+    let masking = Masking::new(vec![rule.unwrap()]).unwrap();
+    let mut tap = tap(1_000);
+    for record in buffer(&[("GET", "/reset/ab", 200, Some(0.2)), ("GET", "/reset/cd", 200, None)]).records() {
+        tap.see(&record, &masking, NOW);
+    }
+    tap.commit();
+    assert_eq!(tap.requests().map(text).collect::<Vec<_>>(), ["web GET /reset/x 200 2"]);
+    assert_eq!(tap.durations().map(text).collect::<Vec<_>>(), ["web GET /reset/x 200 1 0.2 [0, 1, 0]"]);
 }
 
 proptest! {

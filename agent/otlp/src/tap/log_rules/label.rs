@@ -1,11 +1,13 @@
 //! The values of labels: texts with what groups of a pattern have found, or attributes, put into them.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use regex::bytes::{Captures, Regex};
 use telemetry::{AttributeValue, Attributes, LogValue, LogView};
 
 use super::BODY_BYTES;
+use crate::Masking;
 use crate::view::{AnyValue, LogRecordView};
 
 /// The longest value of a label, in bytes; longer ones are cut.
@@ -113,6 +115,41 @@ fn write_shared(attributes: &Attributes, key: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// The attribute of this name as a text.
+pub(super) fn attribute(line: &impl Line, key: &str) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    line.write_attribute(key, &mut text).then_some(text)
+}
+
+/// A line of which nothing may be shown that is masked.
+pub(in crate::tap) struct MaskedLine<'a, L> {
+    line: &'a L,
+    masking: &'a Masking,
+    body: Cow<'a, [u8]>,
+}
+
+impl<'a, L: Line> MaskedLine<'a, L> {
+    pub(in crate::tap) fn new(line: &'a L, masking: &'a Masking) -> Self {
+        Self { line, masking, body: masking.line(line.body()) }
+    }
+}
+
+impl<L: Line> Line for MaskedLine<'_, L> {
+    fn severity(&self) -> i32 {
+        self.line.severity()
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn write_attribute(&self, key: &str, out: &mut Vec<u8>) -> bool {
+        let Some(text) = attribute(self.line, key) else { return false };
+        out.extend_from_slice(&self.masking.attribute(key.as_bytes(), &text));
+        true
+    }
+}
+
 /// The values of the labels of one line, one after the other, each with its length before it: what tells their series
 /// from all others of the rule.
 #[derive(Debug, Default)]
@@ -124,12 +161,6 @@ pub(in crate::tap) struct Values {
 impl Values {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-    }
-
-    /// The attribute of this name as a text.
-    pub(super) fn attribute(&mut self, line: &impl Line, key: &str) -> Option<Vec<u8>> {
-        self.text.clear();
-        line.write_attribute(key, &mut self.text).then(|| self.text.clone())
     }
 
     pub(super) fn push(&mut self, parts: &[Part], captures: Option<&Captures<'_>>, line: &impl Line) {

@@ -7,6 +7,7 @@ use telemetry::{AttributeValue, LogBuffer, LogGroup, LogScalar};
 
 use super::super::log_rules::BODY_BYTES;
 use super::*;
+use crate::{Builtin, MaskAction, MaskRule};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -36,13 +37,14 @@ fn buffer(lines: &[(u8, &[u8])]) -> LogBuffer {
         let mut record = buffer.push(NOW);
         record.set_severity(*severity, b"").set_body(LogScalar::Text(body));
         record.attribute(b"code", LogScalar::Int(body.len() as i64));
+        record.attribute(b"password", LogScalar::Text(body));
     }
     buffer
 }
 
 fn see(tap: &mut LogTap, lines: &[(u8, &[u8])]) {
     for record in buffer(lines).records() {
-        tap.see_record(&record, NOW, |_, _| {});
+        tap.see_record(&record, &Masking::default(), NOW, |_, _| {});
     }
 }
 
@@ -196,6 +198,41 @@ fn a_long_value_is_cut_before_a_character_that_does_not_fit() {
     assert_eq!(texts(&tap), [format!("{} 1", "x".repeat(127))]);
 }
 
+#[test]
+fn a_secret_in_a_line_makes_no_label() {
+    let hidden = || MaskAction::Replace("[masked]".to_owned());
+    let builtin = [Builtin::SecretKeys, Builtin::Tokens];
+    let rules = [
+        MaskRule::new(&["code".to_owned()], &[], &[], MaskAction::Drop),
+        MaskRule::new(&[], &[], &builtin, hidden()),
+        MaskRule::new(&[], &["user=(?<mask>[a-z]+)".to_owned()], &[], hidden()),
+    ];
+    let masking = Masking::new(rules.map(Result::unwrap).into()).unwrap();
+    let by_value = || labelled("(?<key>[a-z]+)=(?<value>\\S+)", &[("value", "${value}")]);
+    let by_field = || LogRule {
+        field: Some("password".to_owned()),
+        ..labelled("(?<all>.+)", &[("found", "${all}"), ("asked", "${password}"), ("n", "${code}")])
+    };
+    for (rule, lines, expected) in [
+        (by_value(), &["user=ann", "user=bob", "size=7"][..], &["[masked] 2", "7 1"][..]),
+        (by_value(), &["password=hunter2 x", "password=secret"], &["[masked] 2"]),
+        (
+            LogRule { max_series: 1, ..by_value() },
+            &["user=ann", "user=bob", "a=b"],
+            &["overflow 1", "[masked] 2"],
+        ),
+        (by_field(), &["x", "xy"], &["[masked] [masked]  2"]),
+    ] {
+        let mut tap = tap(vec![rule]);
+        let lines: Vec<(u8, &[u8])> = lines.iter().map(|line| (0, line.as_bytes())).collect();
+        for record in buffer(&lines).records() {
+            tap.see_record(&record, &masking, NOW, |_, _| {});
+        }
+        tap.commit(|_| {});
+        assert_eq!(texts(&tap), expected);
+    }
+}
+
 proptest! {
     #[test]
     fn no_line_is_lost_and_no_rule_makes_more_series_than_its_limit(
@@ -209,7 +246,7 @@ proptest! {
             let lines: Vec<(u8, &[u8])> = lines.iter().map(|line| (0, line.as_bytes())).collect();
             let before = tap.matches().map(|matches| matches.count).sum::<u64>();
             for record in buffer(&lines).records() {
-                tap.see_record(&record, now, |_, _| {});
+                tap.see_record(&record, &Masking::default(), now, |_, _| {});
             }
             if *durable { tap.commit(|_| {}) } else { tap.discard() }
             expected = before + if *durable { lines.len() as u64 } else { 0 };

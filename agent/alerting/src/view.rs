@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use telemetry::{Alert, AlertState, Labels, Origins, Timestamp};
+use telemetry::{Alert, AlertState, Labels, MatchedLine, Origins, Timestamp};
 
 use crate::group::{GroupState, RuleRun};
 use crate::rule::{AlertingRule, OnMissing, Rule};
@@ -148,6 +148,9 @@ pub struct AlertView {
     /// What is or was last done about it; this crate knows of nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<String>,
+    /// The last lines that log rules matched whose counts it reads, the oldest first; this crate knows of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<MatchedLine>,
 }
 
 /// Whether a rule's last evaluation went well.
@@ -282,6 +285,7 @@ impl RuleRun {
             silenced_by: Vec::new(),
             held_until: None,
             repair: None,
+            lines: Vec::new(),
         }
     }
 }

@@ -45,9 +45,12 @@ fn read<T: DeserializeOwned>(body: &str) -> anyhow::Result<T> {
 /// Texts of others are kept on their lines.
 fn explanations(alerts: &[Explained]) -> String {
     let mut text = String::new();
-    for Explained { alert, fires, runbooks } in alerts {
+    for Explained { alert, fires, runbooks, lines } in alerts {
         let fires = if *fires { "fires" } else { "does not fire; this is what would count if it did" };
         let _ = writeln!(text, "{} {fires}", OneLine(alert));
+        for line in lines {
+            let _ = writeln!(text, "  {line}");
+        }
         if runbooks.is_empty() {
             text.push_str("  there are no runbooks\n");
         }

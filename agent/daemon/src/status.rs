@@ -2,11 +2,15 @@
 //!
 //! Fields may be added; a reader ignores what it does not know. Times are RFC 3339 in UTC.
 
+mod line;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use telemetry::Timestamp;
+
+pub(crate) use line::ShownLine;
 
 /// Everything.
 #[derive(Debug, Deserialize, Serialize)]
@@ -376,6 +380,9 @@ pub(crate) struct Explained {
     /// If not, it is an alert of these labels that could fire.
     pub(crate) fires: bool,
     pub(crate) runbooks: Vec<remediation::Explanation>,
+    /// The last lines that log rules matched whose counts it reads, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lines: Vec<ShownLine>,
 }
 
 /// What became of a run that waited, in the answer of `POST /v1/approve`.

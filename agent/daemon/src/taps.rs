@@ -29,14 +29,13 @@ use std::time::Duration;
 
 use otlp::tap::{AccessOptions, LogRule, LogRules, LogTap, SpanMetrics, SpanMetricsEncoder};
 use series::{HostNames, Store};
-use telemetry::{AttributeValue, Attributes, Batch, Origin, SampleBuffer, Signal, Timestamp};
+use telemetry::{AttributeValue, Attributes, Batch, MatchedLine, Origin, SampleBuffer, Signal, Timestamp};
 
 use crate::agent::mailbox::Mailbox;
 pub(crate) use access::is_of_access_logs;
 pub(crate) use counters::{LOG_MATCHES, LOG_RULE, MADE};
 use counters::{LogSeries, SpanSeries};
-use evidence::Evidence;
-pub(crate) use evidence::EvidenceLine;
+use evidence::{Evidence, kept};
 pub(crate) use labels::ORIGIN;
 pub(crate) use lines::LineTaps;
 pub(crate) use names::host_names;
@@ -248,7 +247,7 @@ impl Taps {
             Signal::Logs => {
                 let (mut changed, origin) = (Changed::default(), taps.origin.to_string());
                 taps.logs.0.see(payload, now, |rule, line| {
-                    self.evidence.push(&rule.name, EvidenceLine::new(now, origin.clone(), line));
+                    self.evidence.push(&rule.name, kept(now, origin.clone(), line));
                 });
                 taps.logs.0.commit(|rule| changed.insert(rule));
                 self.tell(changed);
@@ -284,7 +283,7 @@ impl Taps {
     }
 
     /// The last lines that the log rules matched which `wanted` names, from the oldest on.
-    pub(crate) fn evidence(&self, wanted: impl Fn(&str) -> bool) -> Vec<EvidenceLine> {
+    pub(crate) fn evidence(&self, wanted: impl Fn(&str) -> bool) -> Vec<MatchedLine> {
         self.evidence.of(wanted)
     }
 

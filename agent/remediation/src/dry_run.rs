@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use executor::{Action, ActionError, Outcome};
 use serde_json::Value;
-use telemetry::{Alert, RunEvent, RunId, Timestamp};
+use telemetry::{Alert, MatchedLine, RunEvent, RunId, Timestamp};
 
 use crate::circumstances::{Circumstances, Subject};
 use crate::fact::{Fact, ProcessFilter};
@@ -107,6 +107,10 @@ impl World for DryRun<'_> {
     fn fact(&self, fact: &Fact) -> Result<Value, String> {
         let fact = &self.in_time(fact)?;
         self.effects.borrow().amended(self.host(), fact, self.now())
+    }
+
+    fn matched_lines(&self) -> Vec<MatchedLine> {
+        self.host().matched_lines()
     }
 
     fn find_processes(&self, filter: &ProcessFilter) -> Result<Vec<FoundProcess>, String> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use executor::{Action, ActionError, Outcome, ProcessId};
 use serde::Serialize;
 use serde_json::Value;
-use telemetry::{Alert, Labels, RunEvent, RunId, Timestamp};
+use telemetry::{Alert, Labels, MatchedLine, RunEvent, RunId, Timestamp};
 
 use crate::circumstances::{Circumstances, Subject};
 use crate::fact::{Fact, ProcessFilter};
@@ -69,6 +69,11 @@ pub trait World {
 
     /// Wants what the expression reads to be looked at now, so that new samples need not wait for their turn.
     fn want_samples(&self, _expr: &str) {}
+
+    /// The last lines in which log rules found what the alert of the run is about, masked, the oldest first.
+    fn matched_lines(&self) -> Vec<MatchedLine> {
+        Vec::new()
+    }
 
     /// Begins to find a fact out, while the run goes on. What is returned waits for the answer.
     fn fact_later(&self, fact: &Fact) -> LaterFact {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Labels, Origins, Timestamp};
 
@@ -40,6 +40,23 @@ pub struct AlertSource {
     pub group: String,
     /// The rule's expression.
     pub expression: String,
+}
+
+/// A line in which a log rule found what it looks for, masked: evidence for the alerts that read its counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MatchedLine {
+    /// When it was read or received. As JSON it is a text.
+    #[serde(serialize_with = "as_text")]
+    pub at: Timestamp,
+    /// `log:` and its source, or `otlp:` and the listener by which it came.
+    pub origin: String,
+    /// The line, cut if it was long.
+    pub text: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 /// One alert: a rule's condition for one label set.

@@ -21,7 +21,7 @@ mod sample;
 mod spelling;
 mod time;
 
-pub use alert::{Alert, AlertSource, AlertState};
+pub use alert::{Alert, AlertSource, AlertState, MatchedLine};
 pub use attribute::{AttributeValue, Attributes};
 pub use batch::{Batch, Signal};
 pub use causes::with_causes;

@@ -3,11 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use incidents::{Incident, IncidentRecord};
-use telemetry::{Alert, RunEvent};
+use telemetry::{Alert, MatchedLine, RunEvent};
 
 use crate::agent::incident_files::IncidentFiles;
 use crate::agent::watcher::{Happening, Watcher};
-use crate::taps::EvidenceLine;
 
 /// Incidents in memory, and the files of those that are over.
 #[derive(Debug)]
@@ -26,9 +25,9 @@ impl Books {
     }
 
     /// Lines in which log rules found what the alert is about.
-    pub(crate) fn lines_seen(&self, alert: &Alert, lines: Vec<EvidenceLine>) {
+    pub(crate) fn lines_seen(&self, alert: &Alert, lines: Vec<MatchedLine>) {
         let mut record = self.record();
-        for EvidenceLine { at, origin, text } in lines {
+        for MatchedLine { at, origin, text } in lines {
             record.evidence_seen(&alert.labels, at, format!("{origin} said: {text}"));
         }
     }

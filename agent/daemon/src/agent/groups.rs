@@ -5,12 +5,13 @@
 
 mod judged;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use alerting::Round;
 use telemetry::{AlertState, Timestamp};
 
+use super::rules::AlertReads;
 pub(crate) use judged::Judged;
 
 /// All groups, in the order of their files.
@@ -18,6 +19,7 @@ pub(crate) use judged::Judged;
 pub(crate) struct Groups {
     judged: RwLock<Vec<Judged>>,
     counts: Mutex<Counts>,
+    reads: RwLock<AlertReads>,
 }
 
 /// Counted since the start, over all groups that there were.
@@ -57,6 +59,16 @@ impl Groups {
     /// For the thread `rules`.
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Vec<Judged>> {
         self.judged.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the alerts read these.
+    pub(super) fn put_reads(&self, reads: AlertReads) {
+        *self.reads.write().unwrap_or_else(PoisonError::into_inner) = reads;
+    }
+
+    /// Which counts of log rules the alerts read.
+    pub(super) fn reads(&self) -> RwLockReadGuard<'_, AlertReads> {
+        self.reads.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a round of so many rules.

@@ -23,6 +23,7 @@ use crate::config::Judgement;
 
 pub(super) use dependents::collectors_of;
 use dependents::{Dependents, dependents};
+pub(super) use lines::AlertReads;
 use lines::{LinePace, LineReaders};
 
 /// By how much the clock is not yet taken to have been set, in milliseconds.
@@ -65,7 +66,8 @@ impl RulesStage {
     ) -> (Self, Wakes) {
         let defaults = judgement.defaults;
         let dependents = dependents(judgement.groups.iter());
-        let readers = LineReaders::of(judgement.groups.iter());
+        let (readers, reads) = LineReaders::of(judgement.groups.iter());
+        shared.groups.put_reads(reads);
         let groups = judgement.groups.into_iter().map(|group| GroupState::new(group, &defaults, now));
         let mut groups: Vec<Judged> = groups.map(|group| Judged::new(group, now)).collect();
         restore(&mut groups, saved, &shared, now);
@@ -117,7 +119,9 @@ impl RulesStage {
         let (defaults, now) = (judgement.defaults, clock::now());
         self.patience = defaults.interval * 2;
         self.dependents = dependents(judgement.groups.iter());
-        self.readers = LineReaders::of(judgement.groups.iter());
+        let (readers, reads) = LineReaders::of(judgement.groups.iter());
+        self.readers = readers;
+        self.shared.groups.put_reads(reads);
         let transitions = {
             let mut groups = self.shared.groups.write();
             let mut store = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
@@ -143,8 +147,7 @@ impl RulesStage {
         for transition in transitions {
             self.shared.books.alert_changed(transition.alert());
             if let Transition::Firing(alert) = transition {
-                let reads = |rule: &str| self.readers.alert_reads(alert.name(), rule);
-                self.shared.books.lines_seen(alert, self.shared.taps.evidence(reads));
+                self.shared.books.lines_seen(alert, self.shared.lines_of(alert.name()));
             }
             if !matches!(transition, Transition::Dropped(_)) {
                 self.shared.notify.changed(transition.alert());

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use executor::PolicyInForce;
 use series::Store;
-use telemetry::AttributeValue;
+use telemetry::{AttributeValue, MatchedLine};
 
 use super::api::{DiskWatch, QueryFigures};
 use super::arrivals::Arrivals;
@@ -138,6 +138,12 @@ impl Shared {
         TextfileTap::admit(&mut store);
         restore_series(ground.state.path(), &mut store, &self.kept);
         self.kept.write_series_every(config.snapshot_interval);
+    }
+
+    /// The last lines in which log rules found what the alert of this name is about, the oldest first.
+    pub(crate) fn lines_of(&self, alert: &str) -> Vec<MatchedLine> {
+        let reads = self.groups.reads();
+        self.taps.evidence(|rule| reads.reads(alert, rule))
     }
 
     /// From now on the metrics of `node_exporter`'s names are kept and served as the configuration says.

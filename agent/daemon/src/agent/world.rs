@@ -10,7 +10,7 @@ use promql::{Query, Value};
 use remediation::{
     Answer, ChainHead, Circumstances, Fact, FoundProcess, LaterFact, Page, ProcessFilter, Subject, World,
 };
-use telemetry::{Alert, Labels, RunEvent, RunId, RunOutcome, RunStep, Timestamp};
+use telemetry::{Alert, Labels, MatchedLine, RunEvent, RunId, RunOutcome, RunStep, Timestamp};
 
 use crate::agent::attachments::Attachments;
 use crate::agent::circumstances::Sight;
@@ -154,6 +154,10 @@ impl World for LiveWorld {
         );
         self.pulse.beat(WORK_WITHIN);
         outcome
+    }
+
+    fn matched_lines(&self) -> Vec<MatchedLine> {
+        self.surroundings.shared.lines_of(self.alert.name())
     }
 
     fn find_processes(&self, filter: &ProcessFilter) -> Result<Vec<FoundProcess>, String> {

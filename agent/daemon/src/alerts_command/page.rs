@@ -8,6 +8,10 @@ use serde::Deserialize;
 use telemetry::{Labels, OneLine, Timestamp, format_duration};
 
 use crate::moment;
+use crate::status::ShownLine;
+
+/// Of the lines of each alert, the last: all of them are told by `hostmend explain` and `--json`.
+const LINES_SHOWN: usize = 3;
 
 /// What `/api/v1/alerts` answers, as far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -38,6 +42,8 @@ struct Alert {
     held_until: Option<Timestamp>,
     #[serde(default)]
     repair: Option<String>,
+    #[serde(default)]
+    lines: Vec<ShownLine>,
 }
 
 /// What `/api/v1/rules` answers, as far as it is shown.
@@ -120,6 +126,9 @@ impl Alert {
         if let Some(repair) = &self.repair {
             let _ = writeln!(text, "  repair: {}", OneLine(repair));
         }
+        for line in self.lines.iter().skip(self.lines.len().saturating_sub(LINES_SHOWN)) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 }
 
@@ -193,10 +202,17 @@ mod tests {
             { "labels": { "alertname": "Full", "disk": "sda\u001b" }, "annotations": { "summary": "a\nb" },
               "state": "firing", "activeAt": "1970-01-01T00:00:00Z", "firedAt": "1970-01-01T00:01:00Z",
               "value": "9.5e-01", "origins": ["host", "otlp:apps"], "flapping": true,
-              "repair": "no runbook answers it" }] }"#;
+              "repair": "no runbook answers it",
+              "lines": [
+                { "at": "1970-01-01T00:00:00Z", "origin": "log:app", "text": "one" },
+                { "at": "1970-01-01T00:00:01Z", "origin": "log:app", "text": "two" },
+                { "at": "1970-01-01T00:00:02Z", "origin": "log:app", "text": "a\u001bb" },
+                { "at": "1970-01-01T00:00:03Z", "origin": "otlp:apps", "text": "four" }] }] }"#;
         let page = alerts(&serde_json::from_str(text).unwrap(), Timestamp::from_secs(150));
         let expected = "firing Full for 1m30s, value 0.95, flapping\n  {disk=\"sda\\u{1b}\"}\n  summary: a\\nb\n  \
-                        depends on host, otlp:apps\n  repair: no runbook answers it\npending Later for 2m30s, value 1\n";
+                        depends on host, otlp:apps\n  repair: no runbook answers it\n  1970-01-01T00:00:01Z log:app: two\n  \
+                        1970-01-01T00:00:02Z log:app: a\\u{1b}b\n  1970-01-01T00:00:03Z otlp:apps: four\n\
+                        pending Later for 2m30s, value 1\n";
         assert_eq!(page, expected);
         assert_eq!(
             alerts(&Alerts { alerts: Vec::new() }, Timestamp::EPOCH),

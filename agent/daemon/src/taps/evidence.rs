@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use telemetry::Timestamp;
+use telemetry::{MatchedLine, Timestamp};
 
 /// Lines of one rule; a further one takes the place of the oldest.
 pub(super) const LINES: usize = 10;
@@ -16,31 +16,19 @@ const LINE_BYTES: usize = 1024;
 /// Of all lines together; beyond it, the oldest lines go.
 const MOST_BYTES: usize = 1 << 20;
 
-/// A line that a log rule matched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EvidenceLine {
-    /// When it was read or received.
-    pub(crate) at: Timestamp,
-    /// `log:` and its source, or `otlp:` and the listener by which it came.
-    pub(crate) origin: String,
-    /// Masked, UTF-8, and cut if it was long.
-    pub(crate) text: String,
-}
-
-impl EvidenceLine {
-    pub(super) fn new(at: Timestamp, origin: String, text: &[u8]) -> Self {
-        let mut text = String::from_utf8_lossy(text).into_owned();
-        if text.len() > LINE_BYTES {
-            text.truncate(text.floor_char_boundary(LINE_BYTES));
-            text.push('…');
-        }
-        Self { at, origin, text }
+/// A line as it is kept. It is masked already.
+pub(super) fn kept(at: Timestamp, origin: String, text: &[u8]) -> MatchedLine {
+    let mut text = String::from_utf8_lossy(text).into_owned();
+    if text.len() > LINE_BYTES {
+        text.truncate(text.floor_char_boundary(LINE_BYTES));
+        text.push('…');
     }
+    MatchedLine { at, origin, text }
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    of: BTreeMap<String, VecDeque<EvidenceLine>>,
+    of: BTreeMap<String, VecDeque<MatchedLine>>,
     bytes: usize,
 }
 
@@ -49,7 +37,7 @@ struct Kept {
 pub(super) struct Evidence(Mutex<Kept>);
 
 impl Evidence {
-    pub(super) fn push(&self, rule: &str, line: EvidenceLine) {
+    pub(super) fn push(&self, rule: &str, line: MatchedLine) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes += line.text.len();
         let lines = match kept.of.get_mut(rule) {
@@ -68,10 +56,10 @@ impl Evidence {
     }
 
     /// The last lines of the rules that `wanted` names, from the oldest on; no more than one rule can have.
-    pub(super) fn of(&self, wanted: impl Fn(&str) -> bool) -> Vec<EvidenceLine> {
+    pub(super) fn of(&self, wanted: impl Fn(&str) -> bool) -> Vec<MatchedLine> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_wanted = kept.of.iter().filter(|(rule, _)| wanted(rule));
-        let mut lines: Vec<EvidenceLine> = of_wanted.flat_map(|(_, lines)| lines).cloned().collect();
+        let mut lines: Vec<MatchedLine> = of_wanted.flat_map(|(_, lines)| lines).cloned().collect();
         lines.sort_by_key(|line| line.at);
         lines.drain(..lines.len().saturating_sub(LINES));
         lines
@@ -86,8 +74,8 @@ impl Evidence {
 mod tests {
     use super::*;
 
-    fn line(second: i64, text: &str) -> EvidenceLine {
-        EvidenceLine::new(Timestamp::from_secs(second), "log:app".to_owned(), text.as_bytes())
+    fn line(second: i64, text: &str) -> MatchedLine {
+        kept(Timestamp::from_secs(second), "log:app".to_owned(), text.as_bytes())
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use otlp::Masking;
 use telemetry::{LogBuffer, LogView, Timestamp};
 
-use super::evidence::{EvidenceLine, LINES};
+use super::evidence::{LINES, kept};
 use super::source::SourceTaps;
 use super::{Changed, Taps};
 
@@ -80,7 +80,7 @@ impl LineTaps {
         }
         for (rule, lines) in std::mem::take(&mut self.matched) {
             for Matched { origin, text } in lines {
-                self.taps.evidence.push(&rule, EvidenceLine::new(now, origin, &masking.line(&text)));
+                self.taps.evidence.push(&rule, kept(now, origin, &masking.line(&text)));
             }
         }
         self.taps.tell(changed);

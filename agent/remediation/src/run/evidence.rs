@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use executor::UnitName;
 use serde_json::{Value, json};
-use telemetry::{Alert, RunStep, Timestamp};
+use telemetry::{Alert, MatchedLine, OneLine, RunStep, Timestamp};
 
 use super::performance::Run;
 use crate::fact::Fact;
@@ -87,6 +87,10 @@ pub(super) fn gather(run: &Run, world: &mut dyn World) -> Later {
 /// The cheapest first.
 fn look(run: &Run, world: &mut dyn World) {
     let until = world.now().plus(WITHIN);
+    let lines = world.matched_lines();
+    if !lines.is_empty() {
+        tell(run, world, "matched lines".to_owned(), Ok(told(&lines)));
+    }
     let mut questions = vec![("pressure".to_owned(), Fact::Pressure)];
     for unit in units(run) {
         questions.push((format!("status of {unit}"), Fact::UnitStatus { unit }));
@@ -142,6 +146,12 @@ fn series(world: &dyn World, expression: &str, onset: Timestamp) -> Result<Strin
         let _ = writeln!(text, "{at} {}", answer.describe());
     }
     Ok(text)
+}
+
+/// One below the other, whatever they hold.
+fn told(lines: &[MatchedLine]) -> String {
+    let line = |MatchedLine { at, origin, text }: &MatchedLine| format!("{at} {origin} {}", OneLine(text));
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A text as it is, lines as lines, and the rest as JSON, an element a line.

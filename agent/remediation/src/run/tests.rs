@@ -20,7 +20,7 @@ use executor::{Action, ActionError, Outcome, ProcessId, Selection, UnitState, Un
 
 use super::*;
 use serde_json::{Value, json};
-use telemetry::{Labels, RunEvent};
+use telemetry::{Labels, MatchedLine, RunEvent};
 
 use crate::circumstances::{Circumstances, Subject};
 use crate::fact::{Fact, ProcessFilter};
@@ -62,6 +62,7 @@ struct Paper {
     failures: VecDeque<Option<ActionError>>,
     performed: Vec<Action>,
     events: RefCell<Vec<RunEvent>>,
+    lines: Vec<MatchedLine>,
     frozen: bool,
     stops_at: Option<Timestamp>,
     processes: Vec<FoundProcess>,
@@ -186,6 +187,10 @@ impl World for Paper {
         Ok(json!(usage))
     }
 
+    fn matched_lines(&self) -> Vec<MatchedLine> {
+        self.lines.clone()
+    }
+
     fn attach(&mut self, _: &RunId, name: &str, _: &str) -> Result<String, String> {
         Ok(name.to_owned())
     }
@@ -254,6 +259,7 @@ impl Bench {
             failures: VecDeque::new(),
             performed: Vec::new(),
             events: RefCell::default(),
+            lines: Vec::new(),
             frozen: false,
             stops_at: None,
             processes: vec![process(42, 'S')],

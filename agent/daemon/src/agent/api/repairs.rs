@@ -21,11 +21,13 @@ pub(super) fn explain(facts: &Facts, query: &str) -> Reply {
         Ok(alerts) => alerts,
         Err(error) => return Reply::error(400, &error),
     };
+    let shared = facts.shared.clone();
     answered(facts, move |stage| {
         let explain = |(alert, fires): (Alert, bool)| Explained {
             alert: alert.labels.to_string(),
             fires,
             runbooks: stage.explain(&alert),
+            lines: shared.lines_of(alert.name()).into_iter().map(Into::into).collect(),
         };
         Reply::json(200, &alerts.into_iter().map(explain).collect::<Vec<_>>())
     })

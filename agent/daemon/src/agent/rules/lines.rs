@@ -24,12 +24,21 @@ const MOST_REMEMBERED: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct LineReaders {
     groups: Vec<(usize, Vec<Selector>)>,
-    /// The same for each alert, by its name.
-    alerts: BTreeMap<String, Vec<Selector>>,
+}
+
+/// By which selectors each alert reads counts of log rules, by its name.
+#[derive(Debug, Default)]
+pub(crate) struct AlertReads(BTreeMap<String, Vec<Selector>>);
+
+impl AlertReads {
+    /// Whether the alert reads counts of this log rule.
+    pub(crate) fn reads(&self, alert: &str, rule: &str) -> bool {
+        self.0.get(alert).is_some_and(|all| all.iter().any(|selector| counts(selector, rule)))
+    }
 }
 
 impl LineReaders {
-    pub(super) fn of<'a>(groups: impl Iterator<Item = &'a RuleGroup>) -> Self {
+    pub(super) fn of<'a>(groups: impl Iterator<Item = &'a RuleGroup>) -> (Self, AlertReads) {
         let groups: Vec<&RuleGroup> = groups.collect();
         let mut names: BTreeSet<String> = LOG_MATCHES.map(str::to_owned).into();
         let mut found: Vec<(usize, Vec<Selector>)> = Vec::new();
@@ -50,7 +59,7 @@ impl LineReaders {
                 );
             }
             if found.len() == before {
-                return Self { groups: found, alerts: alerts(&groups, &names) };
+                return (Self { groups: found }, alerts(&groups, &names));
             }
         }
     }
@@ -62,14 +71,7 @@ impl LineReaders {
     }
 }
 
-impl LineReaders {
-    /// Whether the alert reads counts of this log rule.
-    pub(super) fn alert_reads(&self, alert: &str, rule: &str) -> bool {
-        self.alerts.get(alert).is_some_and(|all| all.iter().any(|selector| counts(selector, rule)))
-    }
-}
-
-fn alerts(groups: &[&RuleGroup], names: &BTreeSet<String>) -> BTreeMap<String, Vec<Selector>> {
+fn alerts(groups: &[&RuleGroup], names: &BTreeSet<String>) -> AlertReads {
     let mut alerts: BTreeMap<String, Vec<Selector>> = BTreeMap::new();
     for rule in groups.iter().flat_map(|group| group.rules()).filter(|rule| matches!(rule, Rule::Alerting(_)))
     {
@@ -82,7 +84,7 @@ fn alerts(groups: &[&RuleGroup], names: &BTreeSet<String>) -> BTreeMap<String, V
             }
         }
     }
-    alerts
+    AlertReads(alerts)
 }
 
 /// Selectors of the group that may see series of any of these names.
@@ -147,7 +149,7 @@ mod tests {
         let text = format!("groups:\n{}", groups.concat());
         let document = Document::from_text(std::path::Path::new("rules.yaml"), &text);
         let groups = RuleFile::read(&document).unwrap().groups;
-        LineReaders::of(groups.iter()).reading(&rules.iter().map(|rule| (*rule).to_owned()).collect())
+        LineReaders::of(groups.iter()).0.reading(&rules.iter().map(|rule| (*rule).to_owned()).collect())
     }
 
     #[test]
@@ -172,7 +174,7 @@ mod tests {
                     - { alert: A, expr: 'log_rule_matches_total{log_rule_name=\"oom\"} > 0' }\n  \
                     - { alert: B, expr: 'b > 0' }\n  - { alert: C, expr: 'up == 0' }\n";
         let document = Document::from_text(std::path::Path::new("rules.yaml"), text);
-        let readers = LineReaders::of(RuleFile::read(&document).unwrap().groups.iter());
+        let (_, alerts) = LineReaders::of(RuleFile::read(&document).unwrap().groups.iter());
         for (alert, rule, expected) in [
             ("A", "oom", true),
             ("A", "disk", false),
@@ -180,7 +182,7 @@ mod tests {
             ("C", "oom", false),
             ("D", "oom", false),
         ] {
-            assert_eq!(readers.alert_reads(alert, rule), expected, "{alert} {rule}");
+            assert_eq!(alerts.reads(alert, rule), expected, "{alert} {rule}");
         }
     }
 

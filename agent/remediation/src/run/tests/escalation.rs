@@ -94,6 +94,20 @@ fn evidence_is_taken_before_the_first_action_and_what_cannot_be_had_says_why() {
 }
 
 #[test]
+fn lines_in_which_log_rules_found_what_the_alert_is_about_are_evidence() {
+    let mut bench = Bench::with_script(RESTART);
+    let line = |text: &str| MatchedLine { at: NOON, origin: "log:app".to_owned(), text: text.to_owned() };
+    bench.world.lines = vec![line("out of memory"), line("two\nlines")];
+    assert_eq!(bench.respond(), Some(RunOutcome::Repaired));
+    let events = bench.world.events.borrow();
+    let said = events.iter().find_map(|event| match &event.step {
+        RunStep::Evidence { name, text, .. } if name == "matched lines" => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(said.unwrap(), format!("{NOON} log:app out of memory\n{NOON} log:app two\\nlines"));
+}
+
+#[test]
 fn a_run_at_stage_shadow_performs_nothing_and_calls_nobody() {
     let mut bench = Bench::new(&RUNBOOK.replace("auto", "shadow"), RESTART);
     assert_eq!(bench.respond(), Some(RunOutcome::Shadowed));

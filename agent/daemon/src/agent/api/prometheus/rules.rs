@@ -14,6 +14,10 @@ use super::json::{Body, Json};
 use super::parameters::Parameters;
 use super::select::selectors;
 
+/// Alerts that are shown with the lines that log rules matched: their lines are a megabyte at most, an eighth of the longest
+/// answer. Further ones are shown without.
+const MOST_WITH_LINES: usize = 100;
+
 pub(in super::super) fn rules(facts: &Facts, question: &Question) -> Reply {
     answer(facts, || {
         let wanted = Wanted::read(&Parameters::read(question)?)?;
@@ -34,12 +38,17 @@ fn views(facts: &Facts) -> Vec<GroupView> {
         KindView::Recording => None,
     });
     let held = facts.shared.notify.notifier.held();
+    let mut firing = 0;
     for alert in alerts.flatten() {
         alert.held_until = held.get(&alert.labels).copied();
         let silence = facts.shared.notify.notifier.silencing(&alert.labels);
         alert.silenced_by = silence.into_iter().map(|silence| silence.id).collect();
         if alert.state == AlertState::Firing {
             alert.repair = repairs::about(facts, &alert.labels);
+            firing += 1;
+            if firing <= MOST_WITH_LINES {
+                alert.lines = facts.shared.lines_of(alert.labels.get("alertname"));
+            }
         }
     }
     views

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests measure how long the program takes")]
 
+mod signals;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

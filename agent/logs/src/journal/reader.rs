@@ -2,7 +2,7 @@
 //!
 //! Entries come in their order over all files. Every file has a place of its own, by its id, which stays when it is renamed:
 //! so it does not matter in which order journald writes into several files and in which order they are looked at. A file is
-//! held open until its last entry was read, also when it was removed meanwhile.
+//! held open until its last entry was read, also when it was removed meanwhile; only what journald vacuums it also empties.
 
 mod directories;
 mod follow;

@@ -28,6 +28,15 @@ pub(super) enum Turn {
     Damaged { count: u64, fault: Fault },
 }
 
+/// Why nothing more comes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing will be appended any more, or its header cannot be read any more.
+    Final,
+    /// It was vacuumed: journald empties what it removes, so that whoever holds it has nothing of it either.
+    Emptied,
+}
+
 /// A file that is followed.
 #[derive(Debug)]
 pub(super) struct Follow {
@@ -46,8 +55,8 @@ pub(super) struct Follow {
     doubtful: Option<u64>,
     damaged_in_row: u32,
     last_growth: Timestamp,
-    /// Nothing will be appended any more, or its header cannot be read any more.
-    is_final: bool,
+    /// Why nothing more comes, where that is so.
+    end: Option<End>,
 }
 
 impl Follow {
@@ -71,7 +80,7 @@ impl Follow {
             doubtful: None,
             damaged_in_row: 0,
             last_growth: now,
-            is_final: false,
+            end: None,
         }
     }
 
@@ -90,12 +99,18 @@ impl Follow {
 
     /// Sees what was appended.
     pub(super) fn refresh(&mut self, now: Timestamp) -> Result<(), &'static str> {
-        if self.is_final {
+        if self.end.is_some() && self.file.left() == 0 {
             return Ok(());
         }
         let before = self.file.header.n_entries;
         let refreshed = self.file.refresh();
-        self.is_final = refreshed.is_err() || !self.is_live();
+        if refreshed.is_err() && self.is_deleted() {
+            self.give_up();
+        }
+        if self.end.is_some() {
+            return Ok(());
+        }
+        self.end = (refreshed.is_err() || !self.is_live()).then_some(End::Final);
         if self.file.header.n_entries != before {
             self.last_growth = now;
         }
@@ -118,6 +133,10 @@ impl Follow {
                     }
                     self.file.step(&head);
                 }
+                Err(_) if self.is_deleted() && self.file.refresh().is_err() => {
+                    self.give_up();
+                    return Turn::Nothing;
+                }
                 // What is being written may be seen before it is complete, but not twice.
                 Err(_) if self.is_live() && self.doubtful != Some(self.file.next) => {
                     self.doubtful = Some(self.file.next);
@@ -126,6 +145,16 @@ impl Follow {
                 Err(fault) => return self.pass_over(fault),
             }
         }
+    }
+
+    /// Takes what is left of it for vacuumed: the hole in the numbers counts it.
+    fn give_up(&mut self) {
+        (self.head, self.end) = (None, Some(End::Emptied));
+        self.file.skip(self.file.left());
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.file.handle.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     fn pass_over(&mut self, fault: Fault) -> Turn {
@@ -159,9 +188,9 @@ impl Follow {
     /// Whether all was read and nothing more comes.
     pub(super) fn is_done(&self, now: Timestamp) -> bool {
         let is_read = self.head.is_none() && self.file.left() == 0;
-        let is_deleted = || self.file.handle.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
         let is_held = now.since(self.last_growth) < HOLD_DELETED;
-        is_read && (!self.is_live() || (!self.is_there && is_deleted() && !is_held))
+        let is_gone = || self.end == Some(End::Emptied) || (!self.is_there && self.is_deleted() && !is_held);
+        is_read && (!self.is_live() || is_gone())
     }
 
     /// How many bytes there are still, if all entries are of one size.

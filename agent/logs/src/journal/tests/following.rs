@@ -1,6 +1,7 @@
 //! What happens to journals while they are followed.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 
 use telemetry::LogValue;
 
@@ -173,6 +174,32 @@ fn a_file_that_is_removed_while_it_is_read_is_read_to_its_end() {
     fs::remove_file(&path).unwrap();
     assert_eq!(host.read(), numbers(4..=6));
     assert_eq!(host.source.as_ref().unwrap().figures().files, 0);
+}
+
+#[test]
+fn a_file_that_journald_empties_while_it_is_held_is_counted_and_no_damage() {
+    // Archived, and known to have more; live, and never seen again.
+    for is_known in [false, true] {
+        let mut host = Host::new();
+        let (live, archived) = (host.path("system.journal"), host.path("system@1-1-1.journal"));
+        let mut writer = Writer::new(1, 1, true);
+        append(&mut writer, 1..=3).save(&live);
+        assert_eq!(host.read(), numbers(1..=3));
+        append(&mut writer, 4..=6).set_state(2).save(&live);
+        if is_known {
+            host.source.as_mut().unwrap().reader.refresh(host.now, false);
+        }
+        fs::rename(&live, &archived).unwrap();
+        let held = OpenOptions::new().write(true).open(&archived).unwrap();
+        fs::remove_file(&archived).unwrap();
+        held.write_all_at(&vec![0; writer.bytes.len()], 0).unwrap();
+        append(&mut Writer::new(2, 1, true), 7..=9).save(&live);
+        assert_eq!(host.read(), numbers(7..=9));
+        host.read();
+        assert_eq!((host.lost("rotated_away"), host.lost("damaged")), (3, 0), "{is_known}");
+        assert_eq!(host.problems, NOTHING);
+        assert_eq!(host.source.as_ref().unwrap().figures().files, 1);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! asserted by the machine.
 
 mod everything;
+mod journal;
 mod kernel;
 mod logs;
 mod nginx;

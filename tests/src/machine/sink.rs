@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, number_data_point};
 use otlp::Receiver;
@@ -36,7 +37,7 @@ pub(crate) struct Received {
     pub(crate) collections: u64,
     /// When the newest collection was made, in nanoseconds since the epoch.
     pub(crate) newest: u64,
-    /// The log records, as one line each: the body, then the attributes.
+    /// The log records, as one line each: the body, `event=` with a name if it is one, then the attributes.
     pub(crate) records: Vec<String>,
     /// Every series, as one line each: metric, what entity it is of, attributes, and the size of a file system.
     pub(crate) series: BTreeSet<String>,
@@ -192,7 +193,10 @@ fn text(value: Option<&AnyValue>) -> String {
 fn lines(request: &ExportLogsServiceRequest) -> Vec<String> {
     let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
     let records = scopes.flat_map(|scope| &scope.log_records);
-    let records =
-        records.map(|record| format!("{}{}", text(record.body.as_ref()), attributes_of(&record.attributes)));
-    records.collect()
+    let line = |record: &LogRecord| {
+        let event = if record.event_name.is_empty() { "" } else { " event=" };
+        let attributes = attributes_of(&record.attributes);
+        format!("{}{event}{}{attributes}", text(record.body.as_ref()), record.event_name)
+    };
+    records.map(line).collect()
 }

@@ -1,5 +1,7 @@
 //! The agent against the official OpenTelemetry Collector, which writes what it received into a file.
 
+mod logs;
+
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

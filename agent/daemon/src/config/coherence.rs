@@ -214,6 +214,11 @@ impl<'a> Known<'a> {
                     problem.with_hint("it comes from received telemetry; configure a listener in `receive`"),
                 );
             }
+            if is_of_access_logs(&name) {
+                return Some(
+                    problem.with_hint("it counts requests; configure a source of `format: access` in `logs`"),
+                );
+            }
             let problem = problem.with_hint("`hostmend list metrics` has them all");
             return Some(problem.with_nearest(&name, self.metrics.keys().map(String::as_str)));
         };

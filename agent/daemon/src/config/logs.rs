@@ -187,7 +187,7 @@ fn unit_glob(glob: &Spanned<String>, review: &mut Review) -> Option<String> {
     review.read(glob, |text| match glob::Pattern::new(text) {
         Ok(_) if !text.is_empty() && !text.contains('/') => Ok(text.to_owned()),
         Ok(_) => Err("write the name of a unit, such as nginx.service, or a glob".to_owned()),
-        Err(error) => Err(format!("{text:?} is no glob: {error}")),
+        Err(error) => Err(format!("{text:?} is no glob: {}", error.msg)),
     })
 }
 

@@ -208,10 +208,13 @@ fn files_that_fit_together_have_no_problem() {
 }
 
 #[test]
-fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
+fn rules_on_what_is_received_or_read_are_held_against_listeners_sources_and_log_rules() {
     let listener = "receive: { listeners: [{ name: apps, grpc: 127.0.0.1:4317 }] }\n";
     let log_rules = "taps: { log_rules: [{ name: oom, pattern: killed }] }\n";
     let all = format!("{listener}{log_rules}");
+    let kernel = format!("logs: {{ kernel: {{}} }}\n{log_rules}");
+    let access = "logs: { files: [{ name: nginx, include: [/etc/hostname], format: access }] }\n";
+    let requests = "rate(http_server_requests_total[1m]) > 0";
     let spans = "rate(traces_span_metrics_calls_total[1m]) > 0";
     let lines = |name: &str| format!("log_rule_matches_total{{log_rule_name=\"{name}\"}} > 0");
     for (more, rule, expected) in [
@@ -228,8 +231,25 @@ fn rules_on_received_telemetry_are_held_against_listeners_and_log_rules() {
             Some("it counts lines; configure a source in `logs`, or a listener in `receive`"),
         ),
         ("", spans, Some("it comes from received telemetry; configure a listener in `receive`")),
+        (kernel.as_str(), &lines("oom"), None),
+        (
+            kernel.as_str(),
+            &lines("omm"),
+            Some("has no log rule \"omm\", so this sees nothing; did you mean `oom`?"),
+        ),
+        (access, requests, None),
+        (
+            kernel.as_str(),
+            requests,
+            Some("it counts requests; configure a source of `format: access` in `logs`"),
+        ),
     ] {
-        let trusts = if more.contains("receive") { "  trust: [otlp:apps]\n" } else { "" };
+        let trusts = match more {
+            _ if more.contains("receive") => "  trust: [otlp:apps]\n",
+            _ if more.contains("kernel") => "  trust: [log:kernel]\n",
+            _ if more.contains("nginx") => "  trust: [log:nginx]\n",
+            _ => "",
+        };
         let problems = problems_with(more, rule, &format!("{RUNBOOK}{trusts}"), POLICY);
         let found = problems.first();
         assert_eq!(problems.len(), usize::from(expected.is_some()), "{more}{rule}: {problems:?}");
@@ -246,6 +266,11 @@ fn a_log_rule_for_a_source_that_is_not_there_is_told() {
     for source in ["otlp:apps", "otlp:*", "*"] {
         assert!(load_text(&rule(source)).problems.is_empty(), "{source}");
     }
+    let named = "logs: { kernel: {} }\ntaps: { log_rules: [{ name: a, pattern: x, sources: [kernl] }] }\n";
+    assert_eq!(
+        problems(named),
+        ["2:54: no log source or listener is called \"kernl\"; did you mean `kernel`?"]
+    );
     let problems = load_text(&rule("otlp:aps")).problems;
     assert_eq!(problems[0].message, "no log source or listener is called \"otlp:aps\"");
     assert_eq!(problems[0].hint.as_deref(), Some("did you mean `otlp:apps`?"));
@@ -405,6 +430,15 @@ fn mistakes_about_taps_are_told_where_they_are() {
             "taps: { log_rules: [{ name: a, pattern: x, labels: { le: '${x' } }] }\n",
             "the label \"le\" has a `${` without a name",
         ),
+        (
+            "taps: { log_rules: [{ name: a, pattern: x, labels: { a.b: c, a_b: d } }] }\n",
+            "1:62: the label \"a_b\" is there twice as Prometheus spells it",
+        ),
+        (
+            "taps: { log_rules: [{ name: a, pattern: x, labels: { hostmend_origin: c } }] }\n",
+            "1:54: the label \"hostmend_origin\" is said by hostmend; choose another name",
+        ),
+        ("taps: { log_rules: [{ name: a, patern: x }] }\n", "did you mean `pattern`?"),
         ("taps: { log_rules: [{ name: a, pattern: x, max_series: 9 }] }\n", "leave max_series out"),
         (
             "taps: { log_rules: [{ name: a, pattern: x, labels: { b: c }, max_series: 0 }] }\n",

@@ -269,6 +269,10 @@ fn compile(rule: &LogRule) -> Result<Compiled, LogRuleError> {
         {
             return Err(refuse(name, "is no name: letters, digits, dots and underscores make one"));
         }
+        let spelled = |name: &str| name.replace('.', "_");
+        if rule.labels.iter().take(number).any(|(other, _)| spelled(other) == spelled(name)) {
+            return Err(refuse(name, "is there twice as Prometheus spells it, with underscores for dots"));
+        }
         if number >= MAX_LABELS {
             return Err(refuse(name, "is one too many; a rule has 8 at most"));
         }

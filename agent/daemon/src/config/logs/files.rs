@@ -120,9 +120,13 @@ fn line(value: &Spanned<usize>, review: &mut Review) -> usize {
 
 fn resource(section: &FilesSection, review: &mut Review) -> ResourceTemplate {
     let path = section.path.as_ref().and_then(|value| {
-        // The compiler's own words say where.
         review.read(value, |text| {
-            Regex::new(text).map_err(|error| format!("this is no regular expression: {error}"))
+            Regex::new(text).map_err(|error| {
+                let drawn = error.to_string();
+                // The lines before it draw an arrow.
+                let reason = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                format!("the pattern is no regular expression: {reason}")
+            })
         })
     });
     let attributes = section.resource.iter().map(|(key, value)| (key.clone(), value.value.clone()));

@@ -119,3 +119,58 @@ fn a_glob_that_would_bring_nothing_or_strangers_lines_is_warned_of() {
     assert!(load_text(&text("/tmp/no-such-*.log")).config.is_some());
     assert!(problems(&text("")).len() == 1 && load_text(&text("")).config.is_none());
 }
+
+#[test]
+fn whole_sections_are_read_strictly_and_each_mistake_says_where_and_what_would_be_right() {
+    let files = |more: &str| format!("logs: {{ files: [{{ name: a, include: [/etc/hostname]{more} }}] }}\n");
+    for (text, expected) in [
+        (
+            "logs: { fils: [] }\n",
+            "1:9: unknown field `fils`, expected one of files, journal, kernel, masking; did you mean `files`?",
+        ),
+        ("logs: { files: [{ include: [/etc/hostname] }] }\n", "1:17: missing field `name`"),
+        ("logs: { files: [{ name: a }] }\n", "1:17: missing field `include`"),
+        (
+            "logs: { files: [{ name: a, include: /etc/hostname }] }\n",
+            "1:37: expected a list, as in [web] or lines that begin with a dash",
+        ),
+        (&files(", path: '(a'"), "1:60: the pattern is no regular expression: unclosed group"),
+        (
+            &files(", start: begin"),
+            "1:61: unknown variant `begin`, expected one of end, beginning; did you mean `beginning`?",
+        ),
+        (&files(", dedup: 10"), "1:61: \"10\" is not a duration; write it as in 90s, 5m or 1h30m"),
+        (
+            &files(", severity: { names: { W: wrn } }"),
+            "1:78: expected trace, debug, info, warn, error, fatal, or a number from 1 to 24",
+        ),
+        (
+            &files(" }, { name: a, include: [/etc/hosts]"),
+            "1:64: two log sources are named \"a\"; name them apart",
+        ),
+        (
+            "logs: { journal: { unit: [a.service] } }\n",
+            "1:20: unknown field `unit`, expected one of name, units, exclude_units, priority, start, directory; \
+             did you mean `units`?",
+        ),
+        ("logs: { journal: { units: ['a['] } }\n", "1:28: \"a[\" is no glob: invalid range pattern"),
+        (
+            "logs: { journal: { priority: loud } }\n",
+            "1:30: there is no priority \"loud\"; there are emerg, alert, crit, err, warning, notice, info, debug",
+        ),
+        ("logs: { journal: [] }\n", "1:18: expected keys and values, as in name: web"),
+        (
+            "logs: { kernel: { nam: x } }\n",
+            "1:19: unknown field `nam`, expected one of name, path; did you mean `name`?",
+        ),
+        (
+            "logs: { kernel: {}, masking: all }\n",
+            "1:30: unknown variant `all`, expected one of default, none",
+        ),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+    let told = problems(&files(", formt: json"));
+    assert!(told[0].starts_with("1:54: unknown field `formt`, expected one of name, include,"), "{told:?}");
+    assert!(told[0].ends_with("did you mean `format`?"), "{told:?}");
+}

@@ -105,3 +105,24 @@ fn an_alert_on_alerts_depends_on_what_those_depend_on() {
     let origins: Vec<usize> = loaded.origins.iter().map(|alert| alert.origins.len()).collect();
     assert_eq!(origins, [3, 1, 3]);
 }
+
+#[test]
+fn an_alert_depends_on_the_log_sources_whose_lines_it_can_read() {
+    let configuration = "rules: [rules.yaml]\nlogs:\n  files:\n  - { name: nginx, include: [/etc/hostname], format: access }\n  \
+                         - { name: shop, include: [/etc/hosts] }\n  journal: {}\ntaps:\n  log_rules:\n  \
+                         - { name: denied, pattern: denied, sources: [nginx] }\n  - { name: oom, pattern: killed }\n";
+    for (expression, expected) in [
+        ("log_rule_matches_total{log_rule_name=\"denied\"} > 0", "log:nginx"),
+        ("log_rule_matches_total{log_rule_name=\"oom\"} > 0", "log:journal log:nginx log:shop"),
+        ("{\"log.rule.matches\", \"log.rule.name\"=\"denied\"} > 0", "log:nginx"),
+        ("log_rule_matches_total{log_rule_name=\"oom\", hostmend_origin=\"log:shop\"} > 0", "log:shop"),
+        ("log_rule_matches_total > 0", "log:journal log:nginx log:shop"),
+        ("log_rule_matches_total{log_rule_name=\"other\"} > 0", ""),
+        ("rate(http_server_requests_total[5m]) > 1", "log:nginx"),
+        ("{job=\"x\"}", "host log:journal log:nginx log:shop"),
+    ] {
+        assert_eq!(origins(configuration, expression), expected, "{expression}");
+    }
+    let without = configuration.replace("taps:\n", "taps:\n  access_logs: { enabled: false }\n");
+    assert_eq!(origins(&without, "rate(http_server_requests_total[5m]) > 1"), "");
+}

@@ -45,6 +45,10 @@ fn labels_that_cannot_be_made_are_refused_with_the_reason() {
             vec![("a b".to_owned(), "x")],
             "the label \"a b\" is no name: letters, digits, dots and underscores make one",
         ),
+        (
+            vec![("a.b".to_owned(), "x"), ("a_b".to_owned(), "y")],
+            "the label \"a_b\" is there twice as Prometheus spells it, with underscores for dots",
+        ),
         (nine, "the label \"l8\" is one too many; a rule has 8 at most"),
     ] {
         let labels = labels.into_iter().map(|(name, value)| (name, value.to_owned())).collect();

@@ -1,14 +1,16 @@
 //! One file that is followed.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use telemetry::{LogBuffer, Timestamp};
 
 use super::content::Content;
-use super::disk::{Disk, Facts, FileId};
-use super::place::{Place, Spot};
+use super::disk::{Disk, Facts, FileId, Handle};
+use super::place::{HEAD_BYTES, Head, Held, Place, Spot};
 use super::reading::Reading;
 use super::{FileState, FollowedFile};
 use crate::Recorder;
@@ -48,6 +50,31 @@ pub(crate) enum Start {
     Begun,
 }
 
+/// How far a file had been read when it was cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) spot: Spot,
+    /// Its beginning, see [`keep_beginning`].
+    pub(crate) begins: Vec<u8>,
+    /// Where reading goes on in a copy.
+    pub(crate) from: u64,
+    pub(crate) found: Found,
+}
+
+/// What is known of the copy that holds what was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It has not been found.
+    No,
+    /// It is followed.
+    Followed,
+    /// It was read and is gone; it may have been packed.
+    Gone,
+}
+
+/// How many cuts of a file are remembered. A copy that was made before an older one is known by its age alone.
+const MAX_PAST: usize = 8;
+
 /// A file with its place.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct File<D: Disk> {
@@ -58,6 +85,8 @@ pub(crate) struct File<D: Disk> {
     pub(crate) location: Option<Location>,
     pub(crate) reading: Reading,
     pub(crate) start: Start,
+    /// Its beginning, see [`keep_beginning`] and [`File::forget_beginnings`].
+    pub(crate) begins: Vec<u8>,
     pub(crate) content: Option<Content<D::File>>,
     pub(crate) handle: Option<D::File>,
     /// When it was used last, if it may be closed for others.
@@ -77,6 +106,11 @@ pub(crate) struct File<D: Disk> {
     pub(crate) after: Option<Key>,
     /// It holds what that one held when it was looked at, so there is nothing to be read in it.
     pub(crate) copy_of: Option<Key>,
+    /// Whether there was a copy of it, so that it may be cut.
+    pub(crate) has_copies: bool,
+    pub(crate) was_cut: bool,
+    /// Up to where it was read before each of its cuts, and up to where copies that are gone were read; the last ones.
+    pub(crate) past: VecDeque<Past>,
     /// It may be read though it is packed: what is in it was missed.
     pub(crate) may_be_packed: bool,
     /// Whether it has had another name than `home`, or none.
@@ -93,6 +127,44 @@ pub(crate) struct File<D: Disk> {
     pub(crate) trouble: Option<String>,
 }
 
+/// Keeps in `begins` the first bytes of `content`, as many as the print `head` is of: a copy may be shorter than that.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub(crate) fn keep_beginning<H: Handle>(
+    begins: &mut Vec<u8>,
+    content: &mut Content<H>,
+    head: Head,
+) -> io::Result<()> {
+    if begins.len() != head.len {
+        begins.resize(head.len, 0);
+        let read = content.read_at(begins, 0)?;
+        if !head.is_of(begins.get(..read).unwrap_or_default()) {
+            begins.clear();
+        }
+    }
+    Ok(())
+}
+
+/// How much a `content` that is shorter than what was kept of a beginning holds of what was read up to `spot`.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub(crate) fn held_by_short<H: Handle>(
+    begins: &[u8],
+    spot: &Spot,
+    content: &mut Content<H>,
+) -> io::Result<Held> {
+    let mut bytes = vec![0; begins.len()];
+    let read = content.read_at(&mut bytes, 0)?;
+    if read == 0 || read >= begins.len() || begins.get(..read) != bytes.get(..read) {
+        return Ok(Held::Nothing);
+    }
+    Ok(if read as u64 >= spot.offset { Held::All } else { Held::Beginning })
+}
+
 impl<D: Disk> File<D> {
     pub(crate) fn new(id: FileId, home: PathBuf, location: Option<Location>, start: Start) -> Self {
         Self {
@@ -101,6 +173,7 @@ impl<D: Disk> File<D> {
             location,
             reading: Reading::default(),
             start,
+            begins: Vec::new(),
             content: None,
             handle: None,
             used: None,
@@ -113,6 +186,9 @@ impl<D: Disk> File<D> {
             is_queued: false,
             after: None,
             copy_of: None,
+            has_copies: false,
+            was_cut: false,
+            past: VecDeque::new(),
             may_be_packed: false,
             has_moved: false,
             is_deleted: false,
@@ -133,7 +209,7 @@ impl<D: Disk> File<D> {
         (file.size, file.modified) = (place.size, place.modified);
         file.may_be_packed = place.packed;
         file.has_moved = path != file.home;
-        file.is_over = place.is_over;
+        (file.is_over, file.was_cut) = (place.is_over, place.was_cut);
         file.quiet_since = place.seen;
         file.read_at = place.seen;
         file.is_saved = true;
@@ -156,6 +232,7 @@ impl<D: Disk> File<D> {
             modified: self.modified,
             packed: self.may_be_packed,
             is_over: self.is_over,
+            was_cut: self.was_cut,
             seen: if self.read_at == Timestamp::EPOCH { now } else { self.read_at },
         }
     }
@@ -176,6 +253,46 @@ impl<D: Disk> File<D> {
         // Where nothing was read there is no byte that could tell.
         self.has_shrunk |= facts.size < self.size && self.reading.spot.offset == 0;
         (self.size, self.modified, self.is_seen) = (facts.size, facts.modified, true);
+    }
+
+    /// It was cut: what was read of it is in copies, if anywhere, and it is read from its beginning.
+    pub(crate) fn begin_anew(&mut self) {
+        let begins = std::mem::take(&mut self.begins);
+        self.remember(Past { spot: self.reading.spot, begins, from: self.from(), found: Found::No });
+        self.was_cut = true;
+        self.reading = Reading::after_truncation();
+        (self.start, self.is_over, self.may_be_packed) = (Start::Again, false, false);
+    }
+
+    /// Whether no line has been taken since it was cut.
+    pub(crate) fn is_hardly_begun(&self) -> bool {
+        self.start == Start::Begun && self.reading.spot.offset == 0 && self.was_cut
+    }
+
+    /// Beginnings of many files would take much memory: of those that are closed, only short ones are kept.
+    pub(crate) fn forget_beginnings(&mut self) {
+        let past = self.past.iter_mut().map(|past| &mut past.begins);
+        for begins in past.chain([&mut self.begins]).filter(|begins| begins.len() == HEAD_BYTES) {
+            *begins = Vec::new();
+        }
+    }
+
+    /// Remembers what a copy may hold.
+    pub(crate) fn remember(&mut self, past: Past) {
+        if past.spot.offset == 0 || past.spot.head.len == 0 {
+            return;
+        }
+        if self.past.len() == MAX_PAST {
+            self.past.pop_front();
+        }
+        self.past.iter_mut().for_each(|past| past.begins = Vec::new());
+        self.past.push_back(past);
+    }
+
+    /// All of it has been read, elsewhere.
+    pub(crate) fn pass_over(&mut self) {
+        self.reading = Reading::at(Spot { offset: self.size, is_unproven: true, ..Spot::default() });
+        (self.start, self.copy_of, self.is_over) = (Start::Placed(self.size), None, true);
     }
 
     /// Whether it will get no more lines but from writers that have not noticed yet.

@@ -17,12 +17,13 @@ use telemetry::{AttributeValue, Attributes, LogBuffer, LogGroup, Timestamp};
 
 use super::FilesOptions;
 use super::disk::{Change, Disk, FileId, Handle as _};
-use super::file::{File, Key};
+use super::file::{File, Key, keep_beginning};
 use super::globs::{GlobError, Globs};
 use super::place::{self, Place};
 use super::reading::{Limits, READ_BYTES, Turn};
 use crate::{FollowedFile, Positions, Ready, Recorder, SourceFigures};
 
+mod copies;
 mod find;
 mod open;
 mod succession;
@@ -296,6 +297,7 @@ impl<D: Disk> Follower<D> {
         file.trouble = None;
         file.read_at = now;
         if !content.is_packed() {
+            keep_beginning(&mut file.begins, content, file.reading.spot.head)?;
             file.size = file.reading.end;
         }
         if file.reading.end != end {
@@ -388,7 +390,13 @@ impl<D: Disk> Follower<D> {
         unsettled.sort_by_key(|key| self.files.get(key).is_some_and(|file| file.is_saved));
         for key in unsettled {
             let Some(file) = self.files.get_mut(&key) else { continue };
-            (file.is_unsettled, file.is_saved) = (false, true);
+            file.is_unsettled = false;
+            if file.copy_of.is_some() {
+                // It is judged anew after a restart.
+                positions.remove(&key_of(file.id));
+                continue;
+            }
+            file.is_saved = true;
             if file.is_over && file.is_deleted {
                 positions.remove(&key_of(file.id));
                 self.remove(key);
@@ -472,6 +480,7 @@ impl<D: Disk> Follower<D> {
             directory.names.remove(&at.name);
         }
         self.waiting.remove(&key);
+        self.remember_copy(&file);
         self.forgotten.push(file.id);
     }
 

@@ -89,8 +89,22 @@ pub(crate) struct Place {
     pub(crate) packed: bool,
     /// Whether all of it had become records, also what has no line end.
     pub(crate) is_over: bool,
+    /// Whether it was cut before, so that it may be again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) was_cut: bool,
     /// When it was read last.
     pub(crate) seen: Timestamp,
+}
+
+/// How much of what was read a content holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// All of it, and perhaps more.
+    All,
+    /// It begins alike and ends before the place.
+    Beginning,
+    /// It is another one, or it cannot be told.
+    Nothing,
 }
 
 /// How far something has been read, with what proves it.
@@ -125,16 +139,32 @@ impl Spot {
     ///
     /// It cannot be read so far.
     pub(crate) fn is_in<H: Handle>(&self, content: &mut Content<H>) -> io::Result<bool> {
+        Ok(self.held_by(content)? == Held::All)
+    }
+
+    /// How much `content` holds of what was read up to here. What has no byte cannot be told from anything.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read so far.
+    pub(crate) fn held_by<H: Handle>(&self, content: &mut Content<H>) -> io::Result<Held> {
         let mut bytes = [0; HEAD_BYTES];
         if self.head.len == 0 || self.is_unproven {
-            return Ok(false);
+            return Ok(Held::Nothing);
         }
         let head = bytes.get_mut(..self.head.len).unwrap_or_default();
         let read = content.read_at(head, 0)?;
         if !self.head.is_of(bytes.get(..read).unwrap_or_default()) {
-            return Ok(false);
+            return Ok(Held::Nothing);
         }
-        self.is_after(content)
+        let lead = self.lead();
+        let before = bytes.get_mut(..lead).unwrap_or_default();
+        let read = content.read_at(before, self.offset - lead as u64)?;
+        Ok(match print(before) == self.anchor {
+            _ if read < lead => Held::Beginning,
+            is_same if is_same || lead == 0 => Held::All,
+            _ => Held::Nothing,
+        })
     }
 
     /// Whether the bytes before the place are those that were read.

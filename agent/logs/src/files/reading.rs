@@ -97,6 +97,10 @@ impl Reading {
             if print(before) != self.spot.anchor && lead > 0 {
                 return Ok(Turn::Replaced);
             }
+            // Half a line was seen, and nothing taken.
+            if lead == 0 && !self.spot.head.is_of(data) {
+                return Ok(Turn::Replaced);
+            }
             let is_end = read < want;
             let limits = Limits { is_last: limits.is_last && is_end, ..limits };
             let split = self.split(data, limits, line);

@@ -172,6 +172,42 @@ fn what_a_copy_holds_is_not_lost_by_the_truncation() {
 }
 
 #[test]
+fn what_was_written_between_two_cuts_is_read_from_its_copy_though_no_glob_names_it() {
+    for include in ["a.log", "a.log*"] {
+        let mut bench = Bench::new(include);
+        // Files bear the machine's time: whatever is written is written after this.
+        bench.now = Timestamp::from_secs(1_700_000_000);
+        bench.append("a.log", "one\n");
+        assert_eq!(bench.read(), ["one"]);
+        fs::copy(bench.path("a.log"), bench.path("a.log.1")).unwrap();
+        File::create(bench.path("a.log")).unwrap();
+        assert_eq!(bench.read(), [""; 0]);
+        bench.append("a.log", "two\n");
+        fs::rename(bench.path("a.log.1"), bench.path("a.log.2")).unwrap();
+        fs::copy(bench.path("a.log"), bench.path("a.log.1")).unwrap();
+        File::create(bench.path("a.log")).unwrap();
+        bench.append("a.log", "three\n");
+        assert_eq!(bench.read(), ["two", "three"], "{include}");
+        bench.wait(20);
+        assert_eq!(bench.read(), [""; 0], "{include}");
+    }
+}
+
+#[test]
+fn what_a_packed_copy_holds_is_not_lost_by_the_cut() {
+    let mut bench = Bench::new("a.log");
+    bench.append("a.log", "one\n");
+    assert_eq!(bench.read(), ["one"]);
+    bench.append("a.log", "unread\n");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&fs::read(bench.path("a.log")).unwrap()).unwrap();
+    fs::write(bench.path("a.log.1.gz"), gzip.finish().unwrap()).unwrap();
+    File::create(bench.path("a.log")).unwrap();
+    bench.append("a.log", "three\n");
+    assert_eq!(bench.read(), ["unread", "three"]);
+}
+
+#[test]
 fn a_copy_of_what_was_read_is_not_read() {
     let mut bench = Bench::new("a.log*");
     bench.append("a.log", "one\ntwo\n");

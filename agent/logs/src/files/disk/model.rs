@@ -49,6 +49,10 @@ impl ModelFile {
         String::from_utf8_lossy(&self.node().content).into_owned()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.node().content.len()
+    }
+
     pub(crate) fn is_unnamed(&self) -> bool {
         self.node().names == 0
     }
@@ -143,11 +147,12 @@ impl Model {
         world.changes.push((false, name.to_owned()));
     }
 
-    pub(crate) fn copy(&self, from: &str, to: &str) {
-        self.delete(to);
-        let Some(content) = self.file(from).map(|file| file.node().content.clone()) else { return };
-        let copy = self.create(to);
-        self.append(&copy, &content);
+    /// Goes on with a copy of `from`, up to `len` bytes at most.
+    pub(crate) fn copy(&self, from: &ModelFile, to: &ModelFile, len: usize) {
+        let done = to.node().content.len();
+        let content = from.node().content.clone();
+        let rest = content.get(done..len.min(content.len())).unwrap_or_default();
+        self.append(to, rest);
     }
 
     /// Packs the file as gzip does: the copy has the age of what was packed.

@@ -111,7 +111,8 @@ impl<D: Disk> Follower<D> {
         }
     }
 
-    /// Files without a name of which nobody tells anything, and those that could not be read.
+    /// Files without a name of which nobody tells anything, those that could not be read, and copies: what they are copies of
+    /// may have turned out to be another.
     fn look_at_open(&mut self) {
         let mut again = Vec::new();
         for (key, file) in &mut self.files {
@@ -123,7 +124,7 @@ impl<D: Disk> Follower<D> {
                     file.note(&facts);
                     again.push(*key);
                 }
-            } else if file.trouble.is_some() && file.location.is_some() {
+            } else if (file.trouble.is_some() || file.copy_of.is_some()) && file.location.is_some() {
                 again.push(*key);
             }
         }

@@ -1,9 +1,6 @@
 //! Few descriptors for many files, and what is done when a file is opened before its first line is read.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
 
 use telemetry::LogBuffer;
 
@@ -11,9 +8,8 @@ use super::{Follower, Next};
 use crate::files::content::{Content, Magic};
 use crate::files::disk::{Disk, Handle as _};
 use crate::files::file::{File, Key, Start};
-use crate::files::place::{ANCHOR_BYTES, HEAD_BYTES};
+use crate::files::place::HEAD_BYTES;
 use crate::files::reading::Reading;
-use crate::files::siblings::is_sibling;
 
 /// How far before the end the beginning of the last line is looked for.
 const LINE_BEFORE_END: usize = 64 * 1024;
@@ -33,6 +29,11 @@ impl<D: Disk> Follower<D> {
         self.used(key);
         if self.files.get_mut(&key).is_some_and(|file| std::mem::take(&mut file.has_shrunk)) {
             self.replaced(key, out);
+            return Ok(Some(Next::Again));
+        }
+        // Half a line is not enough to tell that it was cut again.
+        if self.files.get(&key).is_some_and(File::is_hardly_begun) && self.take_missed(key) {
+            self.files.entry(key).and_modify(File::begin_anew);
             return Ok(Some(Next::Again));
         }
         match self.files.get(&key).map(|file| file.start) {
@@ -90,6 +91,7 @@ impl<D: Disk> Follower<D> {
             self.idle.remove(&used);
         }
         file.content = None;
+        file.forget_beginnings();
         if file.handle.take().is_some() {
             self.open_files -= 1;
         }
@@ -129,8 +131,11 @@ impl<D: Disk> Follower<D> {
         if self.is_packed(key, &head) {
             return Ok(Some(Next::Done));
         }
-        if let Some(next) = self.judge_copy(key, &head)? {
+        if let Some(next) = self.judge_copy(key)? {
             return Ok(Some(next));
+        }
+        if self.files.get(&key).is_some_and(|file| file.has_copies) && self.take_missed(key) {
+            return Ok(Some(Next::Again));
         }
         let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
         if Magic::of(&head) == Magic::Unclear && !file.is_leaving() {
@@ -146,6 +151,13 @@ impl<D: Disk> Follower<D> {
         let Some(head) = self.head_of(key)? else { return Ok(Some(Next::Done)) };
         if self.is_packed(key, &head) {
             return Ok(Some(Next::Done));
+        }
+        if let Some(next) = self.judge_copy(key)? {
+            return Ok(Some(next));
+        }
+        // It may have been cut again before anything of it was read.
+        if self.files.get(&key).is_some_and(|file| file.was_cut) && self.take_missed(key) {
+            return Ok(Some(Next::Again));
         }
         let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
         if Magic::of(&head) == Magic::Unclear && !file.is_leaving() {
@@ -227,99 +239,4 @@ impl<D: Disk> Follower<D> {
         }
         true
     }
-
-    /// Whether the file holds what was read already from one whose rotated copy it may be by its name.
-    fn judge_copy(&mut self, key: Key, head: &[u8]) -> io::Result<Option<Next>> {
-        let Some(file) = self.files.get(&key) else { return Ok(Some(Next::Done)) };
-        if file.may_be_packed {
-            return Ok(None);
-        }
-        let known = file.copy_of;
-        let Some(original) = known.or_else(|| self.original_of(file)) else { return Ok(None) };
-        if !self.files.contains_key(&original) {
-            // All of that was read before it went.
-            let size = file.size;
-            if let Some(file) = self.files.get_mut(&key) {
-                (file.copy_of, file.start) = (None, Start::AtEnd(size));
-            }
-            return self.begin_at_end(key, size);
-        }
-        let is_copy = self.is_copy(key, original, head)?;
-        let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
-        if is_copy {
-            file.copy_of = Some(original);
-            return Ok(Some(Next::Done));
-        }
-        file.copy_of = None;
-        Ok(None)
-    }
-
-    fn is_copy(&mut self, key: Key, original: Key, head: &[u8]) -> io::Result<bool> {
-        let Some(spot) = self.files.get(&original).map(|file| file.reading.spot) else { return Ok(false) };
-        let Some(file) = self.files.get_mut(&key) else { return Ok(false) };
-        let Some(Ok(facts)) = file.handle.as_ref().map(super::super::disk::Handle::facts) else {
-            return Ok(false);
-        };
-        let Some(content) = &mut file.content else { return Ok(false) };
-        if spot.offset == 0 || facts.size == 0 {
-            return Ok(false);
-        }
-        if facts.size >= spot.offset {
-            return spot.is_in(content);
-        }
-        // It is still being written, or ends before what was read: held against the original itself.
-        let lead = (facts.size as usize).min(ANCHOR_BYTES);
-        let (mut mine, mut others) = ([0; ANCHOR_BYTES], [0; ANCHOR_BYTES]);
-        let at = facts.size - lead as u64;
-        let mine = mine.get_mut(..lead).unwrap_or_default();
-        content.read_at(mine, at)?;
-        let others = others.get_mut(..lead).unwrap_or_default();
-        let others_head = self.read_original(original, others, at, head.len());
-        Ok(others_head.is_some_and(|other| other == head) && mine == others)
-    }
-
-    /// Reads from a file that may be closed, and its first bytes.
-    fn read_original(&mut self, key: Key, into: &mut [u8], at: u64, head: usize) -> Option<Vec<u8>> {
-        let file = self.files.get(&key)?;
-        let handle = match (&file.handle, &file.location) {
-            (Some(handle), _) => handle.clone(),
-            (None, Some(location)) => {
-                let (handle, facts) = self.disk.open(&location.directory, &location.name).ok()?;
-                (facts.id == file.id).then_some(handle)?
-            }
-            (None, None) => return None,
-        };
-        handle.read_at(into, at).ok()?;
-        let mut first = vec![0; head];
-        let read = handle.read_at(&mut first, 0).ok()?;
-        first.truncate(read);
-        Some(first)
-    }
-
-    /// The file whose rotated copy this one would be by its name.
-    fn original_of(&self, file: &File<D>) -> Option<Key> {
-        let at = file.location.as_ref()?;
-        let names = &self.directories.get(&at.directory)?.names;
-        let known = |home: OsString| {
-            let key = names.get(&home)?;
-            is_sibling(&home, &at.name).then_some(*key)
-        };
-        origins(&at.name).into_iter().find_map(known)
-    }
-}
-
-/// The names from which rotation may have made `name`.
-fn origins(name: &OsStr) -> Vec<OsString> {
-    let bytes = name.as_bytes();
-    let ending = Path::new(name).extension().map_or(bytes.len(), |ending| bytes.len() - ending.len() - 1);
-    let mut names = Vec::new();
-    for (at, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| b".-_".contains(byte)) {
-        let stem = bytes.get(..at).unwrap_or_default();
-        names.push(OsString::from_vec(stem.to_vec()));
-        if at < ending {
-            let ending = bytes.get(ending..).unwrap_or_default();
-            names.push(OsString::from_vec([stem, ending].concat()));
-        }
-    }
-    names
 }

@@ -6,8 +6,6 @@
 
 use std::path::Path;
 
-use telemetry::LogBuffer;
-
 use super::Follower;
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Facts, Handle as _};
@@ -18,9 +16,9 @@ use crate::files::siblings::{Age, is_sibling, sort_by_age};
 
 /// A rotated sibling.
 #[derive(Clone, Debug)]
-struct Sibling {
-    location: Location,
-    facts: Facts,
+pub(super) struct Sibling {
+    pub(super) location: Location,
+    pub(super) facts: Facts,
 }
 
 impl<D: Disk> Follower<D> {
@@ -168,49 +166,8 @@ impl<D: Disk> Follower<D> {
         siblings.into_iter().filter(|sibling| !is_claimed(sibling)).collect()
     }
 
-    /// What was read is not in the file any more: it was truncated, or is another one with the same identity.
-    pub(super) fn replaced(&mut self, key: Key, out: &mut LogBuffer) {
-        let now = self.now;
-        let Some(file) = self.files.get(&key) else { return };
-        let (home, spot, from, seen) =
-            (file.home.clone(), file.reading.spot, file.from(), file.read_at.as_nanos());
-        let siblings = if file.has_moved { Vec::new() } else { self.siblings(&home) };
-        let found = siblings.iter().find(|sibling| self.holds(sibling, &spot)).cloned();
-        let mut younger = |sibling: &Sibling| match &found {
-            Some(found) => Self::age(&home, sibling).is_younger_than(&Self::age(&home, found)),
-            None => sibling.facts.modified > seen && !self.begins_alike(sibling, &spot),
-        };
-        let between: Vec<Sibling> = siblings.iter().filter(|it| younger(it)).cloned().collect();
-        let known: Vec<Key> =
-            siblings.iter().filter_map(|it| self.by_id.get(&it.facts.id).copied()).collect();
-        if let Some(file) = self.files.get_mut(&key) {
-            if found.is_none() {
-                file.finish(now, out);
-            }
-            if let Some(mut recorder) = file.recorder.take() {
-                self.counts.add(&mut recorder);
-            }
-            file.reading = Reading::after_truncation();
-            (file.start, file.is_over, file.may_be_packed) = (Start::Again, false, false);
-        }
-        self.counts.lose(if found.is_some() { "copied_and_truncated" } else { "truncated" });
-        let last = found.map(|found| self.adopt_at(&found, &home, spot, from));
-        self.read_in_order(last.unwrap_or_default(), between, &home);
-        if let Some(file) = self.files.get_mut(&key) {
-            file.after = file.after.or(last);
-        }
-        // Copies of what has been read have nothing more to give.
-        for other in known {
-            if let Some(file) = self.files.get_mut(&other).filter(|file| file.copy_of == Some(key)) {
-                (file.copy_of, file.start) = (None, Start::AtEnd(file.size));
-                self.enqueue(other);
-            }
-        }
-        self.unsettle(key);
-    }
-
     /// Follows a copy from the place on that was found in it.
-    fn adopt_at(&mut self, sibling: &Sibling, home: &Path, spot: Spot, from: u64) -> Key {
+    pub(super) fn adopt_at(&mut self, sibling: &Sibling, home: &Path, spot: Spot, from: u64) -> Key {
         let key = self.adopt_whole(sibling, home);
         if let Some(file) = self.files.get_mut(&key) {
             file.reading = Reading::at(spot);
@@ -219,7 +176,7 @@ impl<D: Disk> Follower<D> {
         key
     }
 
-    fn adopt_whole(&mut self, sibling: &Sibling, home: &Path) -> Key {
+    pub(super) fn adopt_whole(&mut self, sibling: &Sibling, home: &Path) -> Key {
         let known = self.by_id.get(&sibling.facts.id).copied();
         let key = known.unwrap_or_else(|| {
             self.adopt(home.to_owned(), sibling.location.clone(), &sibling.facts, Start::Fresh)
@@ -232,10 +189,12 @@ impl<D: Disk> Follower<D> {
         self.close(key);
         if let Some(file) = self.files.get_mut(&key) {
             home.clone_into(&mut file.home);
+            file.note(&sibling.facts);
             (file.may_be_packed, file.has_moved, file.copy_of) = (true, true, None);
             file.quiet_since = self.now;
         }
         self.enqueue(key);
+        self.unsettle(key);
         self.waiting.insert(key);
         key
     }
@@ -256,7 +215,7 @@ impl<D: Disk> Follower<D> {
     }
 
     /// Has a file that has not been begun wait for another one, if that does not wait for it in turn.
-    fn read_after(&mut self, key: Key, other: Key) {
+    pub(super) fn read_after(&mut self, key: Key, other: Key) {
         let before = std::iter::successors(Some(other), |key| self.files.get(key)?.after);
         let waits_in_turn = before.take(self.files.len()).any(|other| other == key);
         if let Some(file) = self.files.get_mut(&key).filter(|_| !waits_in_turn)
@@ -267,7 +226,7 @@ impl<D: Disk> Follower<D> {
     }
 
     /// The rotated siblings that have not been read, the oldest first.
-    fn siblings(&mut self, home: &Path) -> Vec<Sibling> {
+    pub(super) fn siblings(&mut self, home: &Path) -> Vec<Sibling> {
         let Some(at) = Location::of(home) else { return Vec::new() };
         let mut found = Vec::new();
         let mut want =
@@ -286,7 +245,7 @@ impl<D: Disk> Follower<D> {
         siblings.into_iter().map(|(_, sibling)| sibling).collect()
     }
 
-    fn age(home: &Path, sibling: &Sibling) -> Age {
+    pub(super) fn age(home: &Path, sibling: &Sibling) -> Age {
         let home = home.file_name().unwrap_or_default();
         Age::of(home, &sibling.location.name, sibling.facts.modified)
     }
@@ -299,14 +258,6 @@ impl<D: Disk> Follower<D> {
             return false;
         }
         Content::of(&handle).and_then(|mut content| spot.is_in(&mut content)).unwrap_or(false)
-    }
-
-    /// Whether the sibling begins as what was read: a copy that was made before all of that was written.
-    fn begins_alike(&mut self, sibling: &Sibling, spot: &Spot) -> bool {
-        let at = &sibling.location;
-        let beginning = Spot { head: spot.head, ..Spot::default() };
-        let Ok((handle, _)) = self.disk.open(&at.directory, &at.name) else { return false };
-        Content::of(&handle).and_then(|mut content| beginning.is_in(&mut content)).unwrap_or(false)
     }
 
     fn is_home_meant(&self, key: Key) -> bool {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aho_corasick::{AhoCorasick, Input, MatchKind, Span, packed};
 use regex_syntax::hir::Hir;
 
-use super::required::{MAX_BYTES, MAX_RUN, MAX_TEXT, Required, Run, folded, required};
+use super::required::{MAX_BYTES, MAX_RUN, MAX_TEXT, Required, Run, fold, required};
 use super::rule::Finds;
 
 /// How much is looked through at once: little enough to stay in the fastest cache.
@@ -221,8 +221,7 @@ impl<'m, 'a> Suspects<'m, 'a> {
         if self.filter.is_blind {
             return None;
         }
-        self.text.clear();
-        self.text.extend(text.iter().copied().map(folded));
+        fold(&mut self.text, text);
         Some(self.filter.which(text, &self.text))
     }
 
@@ -232,8 +231,7 @@ impl<'m, 'a> Suspects<'m, 'a> {
             if at < self.begin || at >= self.begin + CHUNK.min(self.folded.len()) {
                 let end = (at + CHUNK + OVERLAP).min(self.bytes.len());
                 let chunk = self.bytes.get(at..end).unwrap_or_default();
-                self.folded.clear();
-                self.folded.extend(chunk.iter().copied().map(folded));
+                fold(&mut self.folded, chunk);
                 self.begin = at;
             }
             let raw = self.bytes.get(at..self.begin + self.folded.len()).unwrap_or_default();

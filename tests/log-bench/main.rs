@@ -34,9 +34,10 @@ use subject::{Case, Kind, Subject};
 use tempfile::TempDir;
 
 const CASES: &[Case] = &[
-    Case { name: "plain lines", compression: "none", is_parsed: false },
-    Case { name: "plain lines, zstd", compression: "zstd", is_parsed: false },
-    Case { name: "JSON, parsed", compression: "none", is_parsed: true },
+    Case { name: "plain lines", compression: "none", is_http: false, is_parsed: false },
+    Case { name: "plain lines, HTTP", compression: "none", is_http: true, is_parsed: false },
+    Case { name: "plain lines, zstd", compression: "zstd", is_http: false, is_parsed: false },
+    Case { name: "JSON, parsed", compression: "none", is_http: false, is_parsed: true },
 ];
 
 /// Lines a second in the steady cases.

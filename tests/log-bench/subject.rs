@@ -34,6 +34,7 @@ impl Kind {
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) compression: &'static str,
+    pub(crate) is_http: bool,
     /// Whether lines are JSON and become attributes.
     pub(crate) is_parsed: bool,
 }
@@ -96,10 +97,11 @@ fn said(directory: &Path) -> PathBuf {
 /// Lines that were there before it began are read as well; what is masked by default is masked.
 fn agent_configuration(directory: &Path, to: u16, case: &Case) -> String {
     let format = if case.is_parsed { "json" } else { "plain" };
+    let protocol = if case.is_http { "http/protobuf" } else { "grpc" };
     format!(
         "state_directory: state\nqueue: {{ max_bytes: 4294967296 }}\ncollect: {{ interval: 60s }}\n\
          logs:\n  files:\n    - {{ name: bench, include: [\"{}/logs/*.log\"], start: beginning, format: {format} }}\n\
-         destinations:\n  - {{ name: sink, endpoint: \"http://127.0.0.1:{to}\", compression: {} }}\n",
+         destinations:\n  - {{ name: sink, protocol: {protocol}, endpoint: \"http://127.0.0.1:{to}\", compression: {} }}\n",
         directory.display(),
         case.compression
     )
@@ -113,12 +115,14 @@ fn collector_configuration(directory: &Path, to: u16, case: &Case) -> String {
     } else {
         ""
     };
+    let exporter = if case.is_http { "otlphttp" } else { "otlp" };
+    let scheme = if case.is_http { "http://" } else { "" };
     format!(
         "extensions:\n  file_storage: {{ directory: \"{directory}/storage\" }}\n\
          receivers:\n  filelog: {{ include: [\"{directory}/logs/*.log\"], start_at: beginning, storage: file_storage{operators} }}\n\
-         exporters:\n  otlp:\n    endpoint: 127.0.0.1:{to}\n    compression: {}\n    tls: {{ insecure: true }}\n    \
+         exporters:\n  {exporter}:\n    endpoint: {scheme}127.0.0.1:{to}\n    compression: {}\n    tls: {{ insecure: true }}\n    \
          sending_queue: {{ storage: file_storage, queue_size: 1000000, num_consumers: 4, block_on_overflow: true }}\n\
-         service:\n  extensions: [file_storage]\n  pipelines:\n    logs: {{ receivers: [filelog], exporters: [otlp] }}\n  \
+         service:\n  extensions: [file_storage]\n  pipelines:\n    logs: {{ receivers: [filelog], exporters: [{exporter}] }}\n  \
          telemetry: {{ logs: {{ level: error }}, metrics: {{ level: none }} }}\n",
         case.compression
     )

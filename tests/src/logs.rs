@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 use crate::program::{Running, binary, free_port, run, stderr, stdout};
 
+mod faults;
+
 /// Also when other tests and compilers want the processors.
 const WITHIN: Duration = Duration::from_mins(1);
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ const ROUND: u64 = 20_000;
 struct Bench {
     directory: TempDir,
     agent: Option<Running>,
+    /// What the agent is started by, with its arguments.
+    wrapper: Vec<String>,
 }
 
 impl Bench {
@@ -44,7 +48,7 @@ impl Bench {
     fn new(port: u16, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("logs")).unwrap();
-        let bench = Self { directory, agent: None };
+        let bench = Self { directory, agent: None, wrapper: Vec::new() };
         let text = format!(
             "state_directory: state\ncollect: {{ interval: 1m }}\ndestinations:\n  - {{ name: sink, endpoint: \
              \"http://127.0.0.1:{port}\", compression: none }}\nlogs:\n  files:\n  - name: app\n    include: ['{}/app.log*']\n{more}",
@@ -64,8 +68,10 @@ impl Bench {
 
     fn start(&mut self) {
         let configuration = self.configuration();
-        let arguments = ["run", "--config", configuration.to_str().unwrap()];
-        let mut agent = Running::start(binary(), &arguments, &[], &self.directory.path().join("log"));
+        let mut command: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
+        command.extend([binary().to_str().unwrap(), "run", "--config", configuration.to_str().unwrap()]);
+        let log = self.directory.path().join("log");
+        let mut agent = Running::start(Path::new(command[0]), &command[1..], &[], &log);
         agent.wait_for("start", WITHIN, |log| log.contains(" running version").then_some(()));
         self.agent = Some(agent);
         // The first look at the directory: files that come later are read whole.

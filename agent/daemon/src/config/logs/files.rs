@@ -21,8 +21,8 @@ const LEAST_LINE_BYTES: usize = 256;
 /// Each file whose end is not read yet may have as much in memory.
 const MOST_LINE_BYTES: usize = 8 << 20;
 
-/// Files that all sources together have open at most; more are read in turns. The unit allows 4096 descriptors, most of
-/// them for those who send telemetry.
+/// Files that all sources together have open at most; more are read in turns. It is a quarter of the 4096 descriptors that
+/// the unit allows, most of which are for those who send telemetry.
 const OPEN_FILES: usize = 1024;
 
 /// A source with less would open and close all the time.
@@ -33,7 +33,9 @@ const MOST_LOOKED_AT: usize = 100;
 
 /// How many files each of so many sources may have open.
 pub(super) fn open_files(sources: usize) -> usize {
-    (OPEN_FILES / sources.max(1)).max(LEAST_OPEN_FILES)
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let quarter = allowed.map_or(OPEN_FILES, |allowed| (allowed / 4) as usize);
+    (OPEN_FILES.min(quarter) / sources.max(1)).max(LEAST_OPEN_FILES)
 }
 
 pub(super) fn files(

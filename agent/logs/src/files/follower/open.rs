@@ -59,6 +59,9 @@ impl<D: Disk> Follower<D> {
                 self.unname(key);
                 return Ok(Some(Next::Done));
             }
+            Err(error) if is_short_of_descriptors(&error) && self.close_one() => {
+                return Ok(Some(Next::Later));
+            }
             Err(error) => return Err(error),
         };
         let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };
@@ -239,4 +242,10 @@ impl<D: Disk> Follower<D> {
         }
         true
     }
+}
+
+/// Whether the process or the host has no descriptor left.
+fn is_short_of_descriptors(error: &io::Error) -> bool {
+    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    limits.iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()))
 }

@@ -12,8 +12,9 @@ use std::path::Path;
 
 use telemetry::LogBuffer;
 
+use super::Follower;
 use super::succession::Sibling;
-use super::{Follower, Next};
+use super::turns::Next;
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Handle as _};
 use crate::files::file::{File, Found, Key, Location, Past, Start, held_by_short};

@@ -4,7 +4,8 @@ use std::io;
 
 use telemetry::LogBuffer;
 
-use super::{Follower, Next};
+use super::Follower;
+use super::turns::Next;
 use crate::files::content::{Content, Magic};
 use crate::files::disk::{Disk, Handle as _};
 use crate::files::file::{File, Key, Start};

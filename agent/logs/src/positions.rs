@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+mod gone;
+
 /// The file is written anew when it is this large and four times as large as what counts in it.
 const REWRITE_AT: u64 = 1 << 20;
 

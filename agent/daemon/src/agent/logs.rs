@@ -130,7 +130,7 @@ impl LogsStage {
         if let Some(NewLogs { specs, masking }) = self.next.take().flatten() {
             // A round that is not durable is read again.
             self.lines.discard();
-            self.shipping.follow(specs);
+            self.shipping.follow(specs, Moment::now());
             self.masking = masking;
             self.shown = None;
         }

@@ -107,8 +107,16 @@ impl LogShipping {
     }
 
     /// Follows these from now on. One that is as before goes on undisturbed; others are opened at their places. A round
-    /// that is not durable is given up and read again.
-    pub(super) fn follow(&mut self, specs: Vec<SourceSpec>) {
+    /// that is not durable is given up and read again. The places of sources that are gone for long are forgotten.
+    pub(super) fn follow(&mut self, specs: Vec<SourceSpec>, now: Moment) {
+        let followed = specs.iter().map(|spec| format!("{}/{}", spec.kind, spec.name)).collect();
+        let forgotten = self.positions.forget_gone(&followed, now.wall);
+        if forgotten > 0 {
+            tracing::info!(
+                sources = forgotten,
+                "places of sources that are not followed any more were forgotten"
+            );
+        }
         if !self.batches.is_empty() {
             self.sources.iter_mut().for_each(Followed::close);
             (self.batches, self.again_at, self.held) = (Vec::new(), None, None);

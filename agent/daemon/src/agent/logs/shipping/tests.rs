@@ -92,7 +92,7 @@ fn bench(sources: usize) -> Bench {
     let now = Moment { wall: Timestamp::from_secs(1), at: clock::monotonic() };
     let mut bench = Bench { shipping: LogShipping::new(positions), streams, now, directory };
     let specs = (0..sources).map(|at| bench.spec(at, "a")).collect();
-    bench.shipping.follow(specs);
+    bench.shipping.follow(specs, bench.now);
     bench
 }
 
@@ -281,7 +281,7 @@ fn a_source_that_a_reload_leaves_as_it_is_goes_on_and_a_changed_one_is_opened_at
     (0..3).for_each(|at| bench.add(at, 5));
     bench.round();
     let specs = vec![bench.spec(1, "changed"), bench.spec(0, "a")];
-    bench.shipping.follow(specs);
+    bench.shipping.follow(specs, bench.now);
     (0..3).for_each(|at| bench.add(at, 2));
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.round(), 4);
@@ -296,7 +296,7 @@ fn a_round_that_is_held_back_is_read_again_after_a_reload() {
     bench.read();
     bench.answer(&Err(NotAccepted::NoQueue));
     let specs = vec![bench.spec(0, "a")];
-    bench.shipping.follow(specs);
+    bench.shipping.follow(specs, bench.now);
     assert_eq!((bench.read().len(), bench.place(0)), (5, 0));
     bench.answer(&Ok(()));
     assert_eq!(bench.place(0), 5);
@@ -371,7 +371,7 @@ fn after_any_ends_and_failures_nothing_is_missing_and_at_most_a_round_is_repeate
                 let positions = Positions::open(&bench.directory.path().join("positions")).unwrap();
                 let specs = vec![bench.spec(0, "a")];
                 bench.shipping = LogShipping::new(positions);
-                bench.shipping.follow(specs);
+                bench.shipping.follow(specs, bench.now);
             }
         }
     }

@@ -71,7 +71,7 @@ use parts::InForce;
 use phase::Phase;
 use reload::{ReloadRequest, Reloads};
 pub(crate) use run_threads::MOST_AT_ONCE;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{MOST_WITH_LINES, Shared};
 use signals::Unfinished;
 use stages::Stages;
 use state::StateDirectory;

@@ -21,7 +21,7 @@ fn judging(sink: &Sink) -> Bench {
         )
     };
     let more = format!(
-        "evaluation_interval: 5m\nrules: [rules.yaml]\ntaps:\n  log_rules:\n{}",
+        "evaluation_interval: 5m\nnotify: {{ otlp_events: true }}\nrules: [rules.yaml]\ntaps:\n  log_rules:\n{}",
         numbers.clone().map(log_rule).collect::<String>()
     );
     let alert = |number: usize| {
@@ -96,6 +96,10 @@ fn an_alert_shows_the_lines_that_matched_without_their_secrets() {
         assert!(!said.contains("hunter2"), "{command:?}: {said}");
     }
     bench.end(Kill::TERM);
+    let sent: Vec<String> =
+        sink.kept().iter().map(|(_, request)| String::from_utf8_lossy(request).into_owned()).collect();
+    assert!(sent.iter().any(|request| request.contains("hostmend.alert.lines")));
+    assert!(sent.iter().all(|request| !request.contains("hunter2")));
     let incidents = std::fs::read_to_string(bench.directory.path().join("state/incidents.jsonl")).unwrap();
     assert!(incidents.contains("log:app said: failure 3 of web password=[masked]"), "{incidents}");
     assert!(!incidents.contains("hunter2"), "{incidents}");

@@ -25,10 +25,10 @@ impl Books {
     }
 
     /// Lines in which log rules found what the alert is about.
-    pub(crate) fn lines_seen(&self, alert: &Alert, lines: Vec<MatchedLine>) {
+    pub(crate) fn lines_seen(&self, alert: &Alert, lines: &[MatchedLine]) {
         let mut record = self.record();
         for MatchedLine { at, origin, text } in lines {
-            record.evidence_seen(&alert.labels, at, format!("{origin} said: {text}"));
+            record.evidence_seen(&alert.labels, *at, format!("{origin} said: {text}"));
         }
     }
 

@@ -7,14 +7,21 @@ use alerting::Departed;
 use anyhow::Context;
 use notify::Notifier;
 use otlp::Sender;
-use telemetry::{Alert, AlertState, AttributeValue, Timestamp};
+use telemetry::{Alert, AlertState, AttributeValue, MatchedLine, OneLine, Timestamp};
 
+use super::MOST_WITH_LINES;
 use super::groups::Groups;
 use super::heartbeat::{ATTENTION, Pulse};
 use super::hold_back::HoldBack;
 use crate::clock;
 use crate::config;
 use crate::self_telemetry::AlertEvents;
+
+/// The annotation that holds the last lines which log rules matched.
+const LINES: &str = "hostmend_lines";
+
+/// Of the lines of each alert, the last: people look at them on a telephone.
+const LINES_TOLD: usize = 3;
 
 /// Who is told, and what is silenced.
 pub(crate) struct Notify {
@@ -46,9 +53,9 @@ impl Notify {
         self.notifier.reconfigure(options.options);
     }
 
-    /// An alert began to fire or is over.
-    pub(super) fn changed(&self, alert: &Alert) {
-        self.events.tell(alert, clock::now());
+    /// An alert began to fire or is over; these lines matched what it is about.
+    pub(super) fn changed(&self, alert: &Alert, lines: &[MatchedLine]) {
+        self.events.tell(alert, lines, clock::now());
         if alert.state == AlertState::Firing
             && let Some(silence) = self.notifier.silencing(&alert.labels)
         {
@@ -56,9 +63,17 @@ impl Notify {
         }
     }
 
-    /// Rules were evaluated, which happens each `interval`. Never waits for whoever is told.
-    pub(super) fn publish(&self, groups: &Groups, departed: &[Departed], interval: Duration, now: Timestamp) {
-        let notices = groups.read(|groups| {
+    /// Rules were evaluated, which happens each `interval`. Never waits for whoever is told. `lines_of` knows what log rules
+    /// matched that an alert reads, by its name.
+    pub(super) fn publish(
+        &self,
+        groups: &Groups,
+        departed: &[Departed],
+        lines_of: impl Fn(&str) -> Vec<MatchedLine>,
+        interval: Duration,
+        now: Timestamp,
+    ) {
+        let mut notices = groups.read(|groups| {
             let reported = groups.iter().flat_map(|judged| {
                 let every = judged.group.interval();
                 judged.group.reported().map(move |alert| (alert, every))
@@ -68,6 +83,34 @@ impl Notify {
             let hold_back = |alert: &Alert| self.hold_back.of(alert);
             self.notifier.notices(reported.chain(gone), hold_back, now)
         });
+        for notice in notices.iter_mut().filter(|notice| notice.fires()).take(MOST_WITH_LINES) {
+            let lines = lines_of(notice.name());
+            if !lines.is_empty() {
+                notice.annotations.entry(LINES.to_owned()).or_insert_with(|| shown(&lines));
+            }
+        }
         self.notifier.publish(notices, interval, now);
+    }
+}
+
+fn shown(lines: &[MatchedLine]) -> String {
+    let last = lines.iter().skip(lines.len().saturating_sub(LINES_TOLD));
+    let line = |MatchedLine { origin, text, .. }: &MatchedLine| format!("{origin}: {}", OneLine(text));
+    last.map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_the_last_lines_each_on_its_own() {
+        let line = |text: &str| MatchedLine {
+            at: Timestamp::EPOCH,
+            origin: "log:app".to_owned(),
+            text: text.to_owned(),
+        };
+        let lines = ["a", "b", "c\nd", "e"].map(line);
+        assert_eq!(shown(&lines), "log:app: b\nlog:app: c\\nd\nlog:app: e");
     }
 }

@@ -146,11 +146,13 @@ impl RulesStage {
         }
         for transition in transitions {
             self.shared.books.alert_changed(transition.alert());
+            let mut lines = Vec::new();
             if let Transition::Firing(alert) = transition {
-                self.shared.books.lines_seen(alert, self.shared.lines_of(alert.name()));
+                lines = self.shared.lines_of(alert.name());
+                self.shared.books.lines_seen(alert, &lines);
             }
             if !matches!(transition, Transition::Dropped(_)) {
-                self.shared.notify.changed(transition.alert());
+                self.shared.notify.changed(transition.alert(), &lines);
             }
             tell(&self.shared.watcher, transition);
         }
@@ -226,7 +228,8 @@ impl RulesStage {
     fn publish(&self) {
         self.shared.clock.look();
         let interval = self.patience / 2;
-        self.shared.notify.publish(&self.shared.groups, &self.departed, interval, clock::now());
+        let lines_of = |alert: &str| self.shared.lines_of(alert);
+        self.shared.notify.publish(&self.shared.groups, &self.departed, lines_of, interval, clock::now());
         let left_out = self.shared.groups.read(|groups| {
             let firing = groups.iter().flat_map(|judged| {
                 let firing = judged.group.active_alerts().filter(|alert| alert.state == AlertState::Firing);

@@ -34,6 +34,10 @@ use crate::config::{Collect, Config, find};
 use crate::self_telemetry::Shares;
 use crate::taps::{Taps, host_names};
 
+/// Alerts that are told with the lines that log rules matched, in one answer or report: their lines are a megabyte at most.
+/// Further ones are told without.
+pub(crate) const MOST_WITH_LINES: usize = 100;
+
 /// What the stages share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -143,6 +147,9 @@ impl Shared {
     /// The last lines in which log rules found what the alert of this name is about, the oldest first.
     pub(crate) fn lines_of(&self, alert: &str) -> Vec<MatchedLine> {
         let reads = self.groups.reads();
+        if !reads.has(alert) {
+            return Vec::new();
+        }
         self.taps.evidence(|rule| reads.reads(alert, rule))
     }
 

@@ -12,7 +12,7 @@ use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity}
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider, SimpleLogProcessor};
 use otlp::Sender;
-use telemetry::{Alert, AlertState, AttributeValue, Signal, Timestamp};
+use telemetry::{Alert, AlertState, AttributeValue, MatchedLine, Signal, Timestamp};
 
 use super::handover::Handover;
 use super::{Shares, key_values, record_exporter};
@@ -46,8 +46,9 @@ impl AlertEvents {
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 
-    /// Tells of an alert that began to fire or is over, noticed at `now`. Of a pending one, nothing.
-    pub(crate) fn tell(&self, alert: &Alert, now: Timestamp) {
+    /// Tells of an alert that began to fire or is over, noticed at `now`, with the lines that log rules matched which it is
+    /// about. Of a pending one, nothing.
+    pub(crate) fn tell(&self, alert: &Alert, lines: &[MatchedLine], now: Timestamp) {
         let (event, at) = match alert.state {
             AlertState::Pending => return,
             AlertState::Firing => ("hostmend.alert.firing", alert.fired_at),
@@ -65,6 +66,10 @@ impl AlertEvents {
         record.set_severity_text(text);
         record.set_body(AnyValue::from(format!("alert {} is {}", alert.labels, alert.state)));
         record.add_attributes(attributes(alert));
+        if !lines.is_empty() {
+            let lines = lines.iter().map(|line| AnyValue::from(format!("{}: {}", line.origin, line.text)));
+            record.add_attribute("hostmend.alert.lines", AnyValue::ListAny(Box::new(lines.collect())));
+        }
         self.logger.emit(record);
         self.made.fetch_add(1, Ordering::Relaxed);
     }
@@ -144,11 +149,12 @@ mod tests {
             alert.annotations.insert("summary".to_owned(), "full".to_owned());
             alert
         };
-        events.tell(&alert(AlertState::Firing), at);
+        let line = MatchedLine { at, origin: "log:app".to_owned(), text: "disk full".to_owned() };
+        events.tell(&alert(AlertState::Firing), &[], at);
         events.want(true);
-        for state in [AlertState::Pending, AlertState::Firing, AlertState::Resolved] {
-            events.tell(&alert(state), at);
-        }
+        events.tell(&alert(AlertState::Pending), &[], at);
+        events.tell(&alert(AlertState::Firing), &[line], at);
+        events.tell(&alert(AlertState::Resolved), &[], at);
         assert_eq!(events.figures(), (2, 0));
         sender.flush_and_stop(soon);
         let logs = otlp::to_json(Signal::Logs, &arrived.lock().unwrap()).unwrap();
@@ -160,6 +166,7 @@ mod tests {
             r#"{"key":"hostmend.alert.label.path","value":{"stringValue":"/"}}"#,
             r#"{"key":"hostmend.alert.annotation.summary","value":{"stringValue":"full"}}"#,
             r#"{"key":"hostmend.alert.origins","value":{"arrayValue":{"values":[{"stringValue":"host"}]}}}"#,
+            r#"{"key":"hostmend.alert.lines","value":{"arrayValue":{"values":[{"stringValue":"log:app: disk full"}]}}}"#,
             r#"{"key":"host.name","value":{"stringValue":"web-01"}}"#,
             r#""timeUnixNano":"1700000000000000000""#,
         ] {

@@ -31,6 +31,11 @@ pub(super) struct LineReaders {
 pub(crate) struct AlertReads(BTreeMap<String, Vec<Selector>>);
 
 impl AlertReads {
+    /// Whether the alert reads counts of any log rule.
+    pub(crate) fn has(&self, alert: &str) -> bool {
+        self.0.contains_key(alert)
+    }
+
     /// Whether the alert reads counts of this log rule.
     pub(crate) fn reads(&self, alert: &str, rule: &str) -> bool {
         self.0.get(alert).is_some_and(|all| all.iter().any(|selector| counts(selector, rule)))

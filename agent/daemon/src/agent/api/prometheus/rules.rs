@@ -13,10 +13,7 @@ use super::failure::{Failure, answer};
 use super::json::{Body, Json};
 use super::parameters::Parameters;
 use super::select::selectors;
-
-/// Alerts that are shown with the lines that log rules matched: their lines are a megabyte at most, an eighth of the longest
-/// answer. Further ones are shown without.
-const MOST_WITH_LINES: usize = 100;
+use crate::agent::MOST_WITH_LINES;
 
 pub(in super::super) fn rules(facts: &Facts, question: &Question) -> Reply {
     answer(facts, || {

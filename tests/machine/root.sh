@@ -10,7 +10,7 @@ set -euo pipefail
 release=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$here/../../target/machines
-packages=systemd,systemd-sysv,dbus,procps,iproute2,logrotate,nginx,perl-base
+packages=systemd,systemd-sysv,dbus,procps,iproute2,logrotate,nginx,perl-base,rsyslog
 
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -34,7 +34,7 @@ if [ ! -d "$root" ]; then
     ln -sf /dev/null "$building/etc/systemd/system/$unit"
   done
   # Services are started by the stories.
-  rm -f "$building"/etc/systemd/system/multi-user.target.wants/nginx.service
+  rm -f "$building"/etc/systemd/system/multi-user.target.wants/{nginx,rsyslog}.service
   mv "$building" "$root"
 fi
 echo "$root"

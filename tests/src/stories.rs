@@ -9,6 +9,7 @@ mod nginx;
 mod package;
 mod privileges;
 mod remediation;
+mod rsyslog;
 mod rules;
 mod units;
 mod visibility;

@@ -4,6 +4,7 @@
 //! resource stand together in one `ResourceLogs`, in the order in which they were read, wherever in the buffer they lie. Does not
 //! queue or send. A request is cut at a record when it would grow past [`BATCH_LIMIT`]; a single record beyond that goes alone.
 
+mod payloads;
 mod record;
 mod request;
 
@@ -17,9 +18,11 @@ use telemetry::{AttributeValue, Attributes, Batch, LogBuffer, LogView};
 use crate::encode::BATCH_LIMIT;
 use crate::mask::Masking;
 use crate::wire::attribute_field;
+use payloads::Payloads;
 use request::Cutter;
 
-/// Encodes log records of one host. Keeps its buffers, so a steady flow allocates only the batches that it hands out.
+/// Encodes log records of one host. Keeps its buffers, and uses the memory of batches again that nobody holds
+/// any more, so a steady flow allocates nothing of size.
 #[derive(Debug)]
 pub struct LogsEncoder {
     host: Attributes,
@@ -32,6 +35,7 @@ pub struct LogsEncoder {
     ends: Vec<End>,
     resources: Resources,
     shared: Shared,
+    payloads: Payloads,
 }
 
 /// The end of an encoded record.
@@ -69,6 +73,7 @@ impl LogsEncoder {
             ends: Vec::new(),
             resources: Resources::default(),
             shared: Shared::default(),
+            payloads: Payloads::default(),
         }
     }
 
@@ -92,7 +97,7 @@ impl LogsEncoder {
         }
         self.mask(masking);
         Cutter { limit: self.limit, records: &self.records, resources: self.resources.contents() }
-            .cut(&self.ends)
+            .cut(&self.ends, &mut self.payloads)
     }
 
     fn mask(&mut self, masking: &Masking) {

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use telemetry::{Batch, Signal};
 
 use super::End;
+use super::payloads::Payloads;
 use crate::encode::sized;
 use crate::scope;
 use crate::wire::{bytes_field, length_field, text_field};
@@ -29,7 +29,7 @@ type Run = (u32, Range<usize>);
 
 impl Cutter<'_> {
     /// The requests that carry all records, which end at `ends`.
-    pub(super) fn cut(&self, ends: &[End]) -> Vec<Batch> {
+    pub(super) fn cut(&self, ends: &[End], payloads: &mut Payloads) -> Vec<Batch> {
         let mut batches = Vec::new();
         let mut runs: Vec<Run> = Vec::new();
         // The request in which each resource was met last.
@@ -42,7 +42,7 @@ impl Cutter<'_> {
             };
             let length = end.at - begin;
             if items > 0 && size + length + around(&met, batches.len()) > self.limit {
-                batches.push(self.request(&mut runs, size, items));
+                batches.push(self.request(&mut runs, (size, items), payloads));
                 (size, items) = (0, 0);
             }
             size += length + around(&met, batches.len());
@@ -57,7 +57,7 @@ impl Cutter<'_> {
             begin = end.at;
         }
         if items > 0 {
-            batches.push(self.request(&mut runs, size, items));
+            batches.push(self.request(&mut runs, (size, items), payloads));
         }
         batches
     }
@@ -67,10 +67,15 @@ impl Cutter<'_> {
     }
 
     /// The request of these runs, which it takes.
-    fn request(&self, runs: &mut Vec<Run>, most_bytes: usize, items: u64) -> Batch {
+    fn request(
+        &self,
+        runs: &mut Vec<Run>,
+        (most_bytes, items): (usize, u64),
+        payloads: &mut Payloads,
+    ) -> Batch {
         // Stable: the records of one resource keep their order.
         runs.sort_by_key(|(resource, _)| *resource);
-        let mut out = Vec::with_capacity(most_bytes);
+        let mut out = payloads.take(most_bytes);
         let mut scope = Vec::with_capacity(AROUND);
         text_field(&mut scope, 1, scope::LOGS);
         text_field(&mut scope, 2, scope::VERSION);
@@ -90,6 +95,6 @@ impl Cutter<'_> {
             text_field(&mut out, 3, scope::SCHEMA_URL);
         }
         runs.clear();
-        Batch { signal: Signal::Logs, payload: Bytes::from(out), items }
+        Batch { signal: Signal::Logs, payload: payloads.give(out), items }
     }
 }

@@ -181,3 +181,45 @@ fn a_full_state_disk_holds_the_files_at_their_places_until_there_is_room() {
     assert!(log.contains("logs are read again"), "{log}");
     bench.end(Kill::TERM);
 }
+
+/// The kernel's limit of events that wait, which is as before once this is dropped. It holds for those who begin to watch.
+struct FewEvents {
+    before: String,
+}
+
+impl FewEvents {
+    const PATH: &str = "/proc/sys/fs/inotify/max_queued_events";
+
+    fn new() -> std::io::Result<Self> {
+        let before = std::fs::read_to_string(Self::PATH)?;
+        std::fs::write(Self::PATH, "16")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for FewEvents {
+    fn drop(&mut self) {
+        std::fs::write(Self::PATH, &self.before).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "sets a limit of the kernel for a moment: ./test --system"]
+fn what_the_kernel_did_not_tell_is_found_within_five_seconds() {
+    const FILES: u64 = 400;
+    let sink = listening();
+    let mut bench = Bench::new(sink.address().port(), "");
+    match FewEvents::new() {
+        Ok(_few) => bench.start(),
+        Err(error) => return skip("few events", &error.to_string()),
+    }
+    for round in 0..5 {
+        for file in 0..FILES {
+            bench.append(&format!("app.log{file:05}"), &line(round * FILES + file));
+        }
+        let written = Instant::now();
+        assert_eq!(all_arrive(&sink, (round + 1) * FILES, &bench), 0);
+        assert!(written.elapsed() <= Duration::from_secs(5), "{:?}", written.elapsed());
+    }
+    bench.end(Kill::TERM);
+}

@@ -60,8 +60,8 @@ fn what_rsyslog_writes_arrives_once_in_each_of_its_formats() {
         arrive(host, ROTATIONS * LINES)?;
         for (file, mut lines) in arrived(host) {
             lines.sort();
-            let numbers: Vec<u64> = lines.iter().map(|(number, _)| *number).collect();
-            ensure!(numbers == Vec::from_iter(1..=ROTATIONS * LINES), "{file}: {} lines", numbers.len());
+            let numbers = lines.iter().map(|(number, _)| *number);
+            ensure!(numbers.eq(1..=ROTATIONS * LINES), "{file}: {} lines", lines.len());
             let (_, record) = lines.first().context("a line")?;
             ensure!(record.contains("syslog.appname=numbers"), "{file}: {record}");
             // Only RFC 5424 keeps the priority.

@@ -51,7 +51,9 @@ impl<D: Disk> Follower<D> {
         let Some(file) = self.files.get(&key) else { return Ok(Some(Next::Done)) };
         // Without a name it cannot be opened; what to do is decided where names are settled.
         let Some(at) = file.location.clone() else { return Ok(Some(Next::Done)) };
-        if self.open_files >= self.options.max_open_files.max(1) && !self.close_one() {
+        // One more than that: files without a name stay open, and what they are to be read after may not wait for them.
+        let most = self.options.max_open_files.max(1);
+        if self.open_files >= most && !self.close_one() && self.open_files > most {
             return Ok(Some(Next::Later));
         }
         let (handle, facts) = match self.disk.open(&at.directory, &at.name) {

@@ -16,7 +16,7 @@ use telemetry::{Attributes, LogBuffer, Timestamp};
 use self::figures::Counts;
 use super::FilesOptions;
 use super::disk::{Change, Disk, FileId};
-use super::file::{File, Key};
+use super::file::{File, Key, Location};
 use super::globs::{GlobError, Globs};
 use super::reading::READ_BYTES;
 use crate::{Positions, Ready};
@@ -198,13 +198,22 @@ impl<D: Disk> Follower<D> {
         let key = self.last_key;
         self.by_id.insert(file.id, key);
         *self.inodes.entry(file.id.inode).or_default() += 1;
-        if let Some(at) = &file.location {
-            let directory = self.directories.entry(at.directory.clone()).or_default();
-            directory.refused.remove(&at.name);
-            directory.names.insert(at.name.clone(), key);
-        }
+        let at = file.location.clone();
         self.files.insert(key, file);
+        if let Some(at) = at {
+            self.name(key, at);
+        }
         key
+    }
+
+    /// The file has this name now; another one that had it has lost it.
+    fn name(&mut self, key: Key, at: Location) {
+        let directory = self.directories.entry(at.directory.clone()).or_default();
+        directory.refused.remove(&at.name);
+        let former = directory.names.insert(at.name, key);
+        if let Some(former) = former.filter(|former| *former != key) {
+            self.unname(former);
+        }
     }
 
     /// Knows nothing of the file any more.

@@ -197,9 +197,7 @@ impl<D: Disk> Follower<D> {
             }
             self.unname(key);
         }
-        let (_, directory) = self.directory(&location.directory);
-        directory.refused.remove(&location.name);
-        directory.names.insert(location.name.clone(), key);
+        self.name(key, location.clone());
         let Some(file) = self.files.get_mut(&key) else { return };
         file.is_deleted = false;
         file.sweep = sweep;

@@ -154,6 +154,11 @@ impl Spot {
         }
         let head = bytes.get_mut(..self.head.len).unwrap_or_default();
         let read = content.read_at(head, 0)?;
+        if read < self.head.len {
+            // It was copied before the rest of the beginning was written.
+            let is_same = self.offset > 0 && self.is_after(content)?;
+            return Ok(if is_same { Held::All } else { Held::Nothing });
+        }
         if !self.head.is_of(bytes.get(..read).unwrap_or_default()) {
             return Ok(Held::Nothing);
         }

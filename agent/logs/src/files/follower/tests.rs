@@ -508,7 +508,7 @@ proptest! {
         failure_persistence: None,
         rng_seed: match ProptestConfig::default().rng_seed {
             RngSeed::Random => SEED,
-            chosen => chosen,
+            chosen @ RngSeed::Fixed(_) => chosen,
         },
         ..ProptestConfig::default()
     })]

@@ -74,6 +74,8 @@ pub(super) struct LogShipping {
     first: usize,
     /// Whether anybody takes records.
     is_wanted: bool,
+    /// Whether there are sources that are not read for that reason.
+    is_idle: bool,
     troubles: Troubles,
     /// Why nothing is read.
     held: Option<String>,
@@ -96,6 +98,7 @@ impl LogShipping {
             fruitless: 0,
             first: 0,
             is_wanted: true,
+            is_idle: false,
             troubles: Troubles::default(),
             held: None,
         }
@@ -120,6 +123,7 @@ impl LogShipping {
         if !self.batches.is_empty() {
             self.sources.iter_mut().for_each(Followed::close);
             (self.batches, self.again_at, self.held) = (Vec::new(), None, None);
+            self.is_idle = false;
             self.buffer.clear();
         }
         let mut before = std::mem::take(&mut self.sources);
@@ -138,13 +142,16 @@ impl LogShipping {
     /// Whether anybody takes records from now on.
     pub(super) fn set_wanted(&mut self, is_wanted: bool) {
         const NOBODY: &str = "no destination takes logs and no rule counts them, so none are read";
-        if self.is_wanted && !is_wanted && !self.sources.is_empty() {
+        self.is_wanted = is_wanted;
+        let is_idle = !is_wanted && !self.sources.is_empty();
+        if self.is_idle == is_idle {
+            return;
+        }
+        if is_idle {
             tracing::warn!("{NOBODY}");
         }
-        if self.is_wanted != is_wanted {
-            self.held = (!is_wanted).then(|| NOBODY.to_owned());
-        }
-        self.is_wanted = is_wanted;
+        self.is_idle = is_idle;
+        self.held = is_idle.then(|| NOBODY.to_owned());
     }
 
     /// What is to be done now.

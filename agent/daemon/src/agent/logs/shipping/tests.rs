@@ -314,6 +314,18 @@ fn while_nobody_takes_records_none_are_read() {
 }
 
 #[test]
+fn sources_that_come_while_nobody_takes_records_are_told_of_as_well() {
+    let mut bench = bench(1);
+    bench.shipping.follow(Vec::new(), bench.now);
+    bench.shipping.set_wanted(false);
+    assert_eq!(bench.shipping.held(), None);
+    let spec = bench.spec(0, "a");
+    bench.shipping.follow(vec![spec], bench.now);
+    bench.shipping.set_wanted(false);
+    assert!(bench.shipping.held().unwrap().contains("no destination takes logs"));
+}
+
+#[test]
 fn places_that_cannot_be_saved_hold_reading_back_until_they_can() {
     let mut bench = bench(1);
     bench.add(0, 5);

@@ -53,6 +53,16 @@ struct Pending {
     is_offered: bool,
 }
 
+/// Whether anybody takes records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    Some,
+    /// Nobody does, and there is no source either.
+    None,
+    /// Nobody does, and there are sources, which was said.
+    Missed,
+}
+
 /// The sources, and the round that is under way.
 pub(super) struct LogShipping {
     sources: Vec<Followed>,
@@ -72,10 +82,7 @@ pub(super) struct LogShipping {
     fruitless: u32,
     /// The source that is read first in the next round.
     first: usize,
-    /// Whether anybody takes records.
-    is_wanted: bool,
-    /// Whether there are sources that are not read for that reason.
-    is_idle: bool,
+    demand: Demand,
     troubles: Troubles,
     /// Why nothing is read.
     held: Option<String>,
@@ -97,8 +104,7 @@ impl LogShipping {
             is_behind: false,
             fruitless: 0,
             first: 0,
-            is_wanted: true,
-            is_idle: false,
+            demand: Demand::Some,
             troubles: Troubles::default(),
             held: None,
         }
@@ -123,7 +129,7 @@ impl LogShipping {
         if !self.batches.is_empty() {
             self.sources.iter_mut().for_each(Followed::close);
             (self.batches, self.again_at, self.held) = (Vec::new(), None, None);
-            self.is_idle = false;
+            self.demand = Demand::Some;
             self.buffer.clear();
         }
         let mut before = std::mem::take(&mut self.sources);
@@ -142,16 +148,20 @@ impl LogShipping {
     /// Whether anybody takes records from now on.
     pub(super) fn set_wanted(&mut self, is_wanted: bool) {
         const NOBODY: &str = "no destination takes logs and no rule counts them, so none are read";
-        self.is_wanted = is_wanted;
-        let is_idle = !is_wanted && !self.sources.is_empty();
-        if self.is_idle == is_idle {
+        let demand = match is_wanted {
+            true => Demand::Some,
+            false if self.sources.is_empty() => Demand::None,
+            false => Demand::Missed,
+        };
+        if self.demand == demand {
             return;
         }
-        if is_idle {
+        self.held = None;
+        if demand == Demand::Missed {
             tracing::warn!("{NOBODY}");
+            self.held = Some(NOBODY.to_owned());
         }
-        self.is_idle = is_idle;
-        self.held = is_idle.then(|| NOBODY.to_owned());
+        self.demand = demand;
     }
 
     /// What is to be done now.
@@ -168,7 +178,7 @@ impl LogShipping {
             };
         }
         let sync = self.unsynced_since.map_or(ATTENTION, |since| left(since + SYNC_WITHIN));
-        if !self.is_wanted {
+        if self.demand != Demand::Some {
             return Step::Wait(sync.min(ATTENTION));
         }
         let linger = self.last_read.map_or(Duration::ZERO, |last| left(last + LINGER));

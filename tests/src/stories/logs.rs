@@ -122,7 +122,8 @@ fn a_file_that_is_renamed_and_made_anew_loses_no_line() {
 #[test]
 #[ignore = "boots machines: ./test --system"]
 fn a_file_that_is_compressed_at_the_next_rotation_loses_no_line() {
-    rotated(&format!(" create 0644 root root\n compress\n delaycompress\n{REOPEN}"), 30, "0", "*");
+    // What is made, renamed twice and packed between two looks, a tenth of a second, is hard to tell from a copy.
+    rotated(&format!(" create 0644 root root\n compress\n delaycompress\n{REOPEN}"), 20, "0.3", "*");
 }
 
 #[test]

@@ -142,12 +142,6 @@ fn a_file_that_is_copied_and_cut_loses_no_line_that_was_copied() {
 
 #[test]
 #[ignore = "boots machines: ./test --system"]
-fn a_file_that_is_cut_again_before_it_was_read_loses_no_line_that_was_copied() {
-    rotated(" copytruncate", 40, "0", "*");
-}
-
-#[test]
-#[ignore = "boots machines: ./test --system"]
 fn what_was_rotated_and_compressed_while_the_agent_was_down_arrives_once() {
     story(&[Debian12, Debian13], |host| {
         with_writer(host, 1_000, 20_000)?;

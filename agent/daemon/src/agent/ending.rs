@@ -21,10 +21,9 @@ impl Agent {
         self.stages.logs.stop();
         let begun = clock::monotonic();
         self.receiver.stop(Phase::StoppingInputs.share() / 2);
-        for stage in self.stages.inputs {
-            stage.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
-        }
-        self.stages.logs.join(Phase::StoppingInputs.share().saturating_sub(begun.elapsed()));
+        let left = || Phase::StoppingInputs.share().saturating_sub(begun.elapsed());
+        let late: Vec<_> = self.stages.inputs.into_iter().filter_map(|it| it.await_end(left())).collect();
+        self.stages.logs.join(left());
         drop(self.stages.stop_persist);
         let persist_until =
             clock::monotonic() + Phase::FinishingRuns.share() + Phase::EndingProcesses.share();
@@ -35,6 +34,10 @@ impl Agent {
         self.shared.phase.enter(Phase::EndingProcesses);
         end_what_was_started(&self.shared.executor, Phase::EndingProcesses.share());
         self.stages.persist.join(clock::left(persist_until));
+        // What a collection under way has seen is still sent where the phases between needed less than their shares.
+        for stage in late {
+            stage.join(clock::left(persist_until));
+        }
         self.shared.phase.enter(Phase::LastExport);
         let begun = clock::monotonic();
         let share = Phase::LastExport.share();

@@ -36,16 +36,21 @@ impl Stage {
 
     /// Waits for its end for at most `within`; a stage that takes longer is left behind, and said to be.
     pub(crate) fn join(self, within: Duration) {
-        match self.over.recv_timeout(within) {
-            Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!(stage = self.name, ?within, "a stage did not end in time and is left behind");
-            }
-            _ => {
-                if self.thread.join().is_err() {
-                    tracing::error!(stage = self.name, "a stage panicked");
-                }
-            }
+        if let Some(late) = self.await_end(within) {
+            tracing::warn!(stage = late.name, ?within, "a stage did not end in time and is left behind");
         }
+    }
+
+    /// Waits for its end for at most `within`. A stage that takes longer is given back, to be waited for again.
+    #[must_use]
+    pub(crate) fn await_end(self, within: Duration) -> Option<Self> {
+        if self.over.recv_timeout(within) == Err(RecvTimeoutError::Timeout) {
+            return Some(self);
+        }
+        if self.thread.join().is_err() {
+            tracing::error!(stage = self.name, "a stage panicked");
+        }
+        None
     }
 }
 
@@ -81,7 +86,21 @@ mod tests {
             let _ = held.recv();
         })
         .unwrap();
-        stage.join(Duration::ZERO);
+        let late = stage.await_end(Duration::ZERO).unwrap();
+        late.join(Duration::ZERO);
         drop(release);
+    }
+
+    #[test]
+    fn a_stage_that_is_late_can_be_waited_for_again() {
+        let (ended, reports) = bounded(1);
+        let (release, held) = bounded::<()>(0);
+        let work = move || {
+            let _ = held.recv();
+        };
+        let stage = Stage::start("late", ended, work).unwrap().await_end(Duration::ZERO).unwrap();
+        drop(release);
+        assert!(stage.await_end(Duration::from_secs(10)).is_none());
+        assert_eq!(reports.try_recv(), Ok("late"));
     }
 }

@@ -165,6 +165,25 @@ fn all_arrive(sink: &Sink, lines: u64, bench: &Bench) -> u64 {
     }
 }
 
+/// Whether the text is in what arrived.
+fn contains(sink: &Sink, text: &str) -> bool {
+    sink.kept().iter().any(|(_, request)| String::from_utf8_lossy(request).contains(text))
+}
+
+/// Waits until it holds.
+fn until(bench: &Bench, what: &str, within: Duration, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(
+            begun.elapsed() < within,
+            "not within {within:?}: {what}\n{}\n{}",
+            bench.ask("files"),
+            bench.agent.as_ref().map(Running::log).unwrap_or_default()
+        );
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
 fn listening() -> Sink {
     let sink = Sink::listen(0).unwrap();
     sink.keep();

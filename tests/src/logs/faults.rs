@@ -43,25 +43,6 @@ fn take_all_room(filler: &Path) {
     while filler.write(&[1; 4096]).is_ok() {}
 }
 
-/// Whether the text is in what arrived.
-fn contains(sink: &Sink, text: &str) -> bool {
-    sink.kept().iter().any(|(_, request)| String::from_utf8_lossy(request).contains(text))
-}
-
-/// Waits until it holds.
-fn until(bench: &Bench, what: &str, within: Duration, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(
-            begun.elapsed() < within,
-            "not within {within:?}: {what}\n{}\n{}",
-            bench.ask("files"),
-            bench.agent.as_ref().map(Running::log).unwrap_or_default()
-        );
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn a_line_of_64_mib_costs_its_end_and_little_memory() {
     let sink = listening();

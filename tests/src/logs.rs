@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::program::{Running, binary, free_port, run, stderr, stdout};
 
 mod faults;
+mod rotating;
 
 /// Also when other tests and compilers want the processors.
 const WITHIN: Duration = Duration::from_mins(1);

@@ -68,8 +68,6 @@ pub(crate) enum Found {
     No,
     /// It is followed.
     Followed,
-    /// It was read and is gone; it may have been packed.
-    Gone,
 }
 
 /// How many cuts of a file are remembered. A copy that was made before an older one is known by its age alone.
@@ -266,7 +264,7 @@ impl<D: Disk> File<D> {
 
     /// Whether no line has been taken since it was cut.
     pub(crate) fn is_hardly_begun(&self) -> bool {
-        self.start == Start::Begun && self.reading.spot.offset == 0 && self.was_cut
+        self.start == Start::Begun && self.reading.spot.offset == 0 && (self.was_cut || self.has_copies)
     }
 
     /// Beginnings of many files would take much memory: of those that are closed, only short ones are kept.

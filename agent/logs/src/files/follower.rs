@@ -2,10 +2,10 @@
 //! everything, for what it did not say.
 //!
 //! `find.rs` says which files there are, `open.rs` where each begins, `turns.rs` which is read next, `succession.rs` and
-//! `copies.rs` what a rotation means, `places.rs` what is saved.
+//! `copies.rs` what a rotation means, `stock.rs` what came and went unseen, `places.rs` what is saved.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,13 @@ use foldhash::{HashMap, HashMapExt as _};
 use telemetry::{Attributes, LogBuffer, Timestamp};
 
 use self::figures::Counts;
+use self::stock::{Gone, Stock};
 use super::FilesOptions;
 use super::disk::{Change, Disk, FileId};
 use super::file::{File, Key, Location};
 use super::globs::{GlobError, Globs};
 use super::reading::READ_BYTES;
+use super::siblings::{before_packing, origin};
 use crate::{Positions, Ready};
 
 mod copies;
@@ -27,6 +29,7 @@ mod find;
 mod groups;
 mod open;
 mod places;
+mod stock;
 mod succession;
 mod turns;
 
@@ -42,6 +45,22 @@ pub(super) struct Directory {
     names: HashMap<OsString, Key>,
     refused: BTreeMap<OsString, Refused>,
     trouble: Option<String>,
+    /// Names that what was followed has left, and that nothing has now.
+    left: BTreeSet<OsString>,
+    stock: Stock,
+}
+
+impl Directory {
+    /// What is followed under the name of which rotation may have made `name`.
+    fn original_of(&self, name: &OsStr) -> Option<Key> {
+        origin(name, |home| self.names.get(home).copied())
+    }
+
+    /// Whether rotation may have made `name` of one that is followed, or was.
+    fn is_rotated(&self, name: &OsStr) -> bool {
+        let is_home = |home: &OsStr| self.names.contains_key(home) || self.left.contains(home);
+        origin(name, |home| is_home(home).then_some(())).is_some()
+    }
 }
 
 /// A name that is meant and whose file is not read.
@@ -56,6 +75,7 @@ pub(super) struct Refused {
 }
 
 /// Follows the files of one source.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Follower<D: Disk> {
     pub(super) disk: D,
     options: FilesOptions,
@@ -80,11 +100,18 @@ pub(crate) struct Follower<D: Disk> {
     moved: Vec<Key>,
     /// Names to look at.
     changed: BTreeSet<(Arc<Path>, OsString)>,
+    /// Directories whose rotated files are to be looked at.
+    stirred: BTreeSet<Arc<Path>>,
+    gone: VecDeque<Gone>,
     swept: Timestamp,
     must_sweep: bool,
     sweeps: u64,
-    /// When the source was started for the very first time, until that is saved.
-    begun: Option<Timestamp>,
+    /// When the source was started for the very first time, and whether that is now.
+    begun: Timestamp,
+    is_first_start: bool,
+    /// Whether anything was saved since everything was swept, and whether it is to be saved when that was.
+    has_acted: bool,
+    must_save_sweep: bool,
     is_first_sweep: bool,
     resources: Vec<Arc<Attributes>>,
     counts: Counts,
@@ -119,10 +146,15 @@ impl<D: Disk> Follower<D> {
             nameless: Vec::new(),
             moved: Vec::new(),
             changed: BTreeSet::new(),
+            stirred: BTreeSet::new(),
+            gone: VecDeque::new(),
             swept: now,
             must_sweep: false,
             sweeps: 0,
-            begun: None,
+            begun: now,
+            is_first_start: false,
+            has_acted: false,
+            must_save_sweep: true,
             is_first_sweep: true,
             resources: Vec::new(),
             counts: Counts::default(),
@@ -130,8 +162,9 @@ impl<D: Disk> Follower<D> {
             now,
             options,
         };
-        follower.restore(positions);
+        let before = follower.restore(positions);
         follower.sweep();
+        follower.begin_stock(before.as_ref());
         follower.is_first_sweep = false;
         Ok(follower)
     }
@@ -146,6 +179,7 @@ impl<D: Disk> Follower<D> {
             self.look_at_changed();
         }
         self.settle_names();
+        self.take_stock(out);
         self.wake_waiting(out);
         let ready = self.take_turns(out, max_bytes);
         if self.buffer.len() > READ_BYTES {
@@ -155,7 +189,7 @@ impl<D: Disk> Follower<D> {
     }
 
     fn hear(&mut self) {
-        let Self { disk, directories, files, queue, changed, must_sweep, .. } = self;
+        let Self { disk, directories, files, queue, changed, stirred, must_sweep, .. } = self;
         disk.changes(&mut |change| match change {
             Change::Written(directory, name) => {
                 let Some((directory, known)) = directories.get_key_value(directory) else { return };
@@ -165,14 +199,23 @@ impl<D: Disk> Follower<D> {
                         file.is_queued = true;
                         queue.push_back(key);
                     }
-                } else if known.refused.get(name).is_some_and(|refused| !refused.is_packed) {
+                    return;
+                }
+                // What is packed matters once it is whole and a name changes, and of copies their beginning.
+                if !known.stock.has_open() && before_packing(name).is_none() && known.is_rotated(name) {
+                    stirred.insert(directory.clone());
+                }
+                if known.refused.get(name).is_some_and(|refused| !refused.is_packed) {
                     // By now it may be another file; a name that never was meant is not.
                     changed.insert((directory.clone(), name.to_owned()));
                 }
             }
             Change::Named(directory, name) => {
-                if let Some((directory, _)) = directories.get_key_value(directory) {
+                if let Some((directory, known)) = directories.get_key_value(directory) {
                     changed.insert((directory.clone(), name.to_owned()));
+                    if known.is_rotated(name) {
+                        stirred.insert(directory.clone());
+                    }
                 }
             }
             Change::Anything => *must_sweep = true,
@@ -210,6 +253,7 @@ impl<D: Disk> Follower<D> {
     fn name(&mut self, key: Key, at: Location) {
         let directory = self.directories.entry(at.directory.clone()).or_default();
         directory.refused.remove(&at.name);
+        directory.left.remove(&at.name);
         let former = directory.names.insert(at.name, key);
         if let Some(former) = former.filter(|former| *former != key) {
             self.unname(former);
@@ -235,7 +279,7 @@ impl<D: Disk> Follower<D> {
             directory.names.remove(&at.name);
         }
         self.waiting.remove(&key);
-        self.remember_copy(&file);
+        self.remember_gone(key, &file);
         self.forgotten.push(file.id);
     }
 }

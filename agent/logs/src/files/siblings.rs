@@ -1,8 +1,9 @@
 //! Names that rotation gives: `app.log.1`, `app.log-20261122`, `app-20261122.log`, `app.log.2.gz`.
 
 use std::cmp::Ordering;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 /// Endings of compressed copies.
 const PACKED: [&[u8]; 6] = [b".gz", b".zst", b".xz", b".bz2", b".lz4", b".Z"];
@@ -42,11 +43,6 @@ impl Age {
             _ => self.modified > other.modified,
         }
     }
-
-    /// Whether nothing can have been rotated after it: the first of those that are counted.
-    pub(crate) fn is_youngest(&self) -> bool {
-        matches!(self.mark, Mark::Count(0 | 1))
-    }
 }
 
 /// Sorts siblings by age, the oldest first.
@@ -69,8 +65,35 @@ pub(crate) fn is_sibling(home: &OsStr, name: &OsStr) -> bool {
     home != name && mark(home.as_bytes(), name.as_bytes()).is_some()
 }
 
+/// What `known` says of the longest name from which rotation may have made `name`.
+pub(crate) fn origin<T>(name: &OsStr, mut known: impl FnMut(&OsStr) -> Option<T>) -> Option<T> {
+    let mut known = |home: &OsStr| known(home).filter(|_| is_sibling(home, name));
+    let bytes = unpacked(name.as_bytes());
+    let stem_len = Path::new(OsStr::from_bytes(bytes)).file_stem().map_or(0, OsStr::len);
+    let ending = bytes.get(stem_len..).unwrap_or_default();
+    let separators = bytes.iter().enumerate().rev().filter(|(_, byte)| b".-_".contains(byte));
+    known(OsStr::from_bytes(bytes)).or_else(|| {
+        separators.map(|(at, _)| at).find_map(|at| {
+            let stem = bytes.get(..at).unwrap_or_default();
+            let dated = || OsString::from_vec([stem, ending].concat());
+            known(OsStr::from_bytes(stem)).or_else(|| known(&dated()).filter(|_| at < stem_len))
+        })
+    })
+}
+
+/// The name without the ending that packing gave to it.
+fn unpacked(name: &[u8]) -> &[u8] {
+    PACKED.iter().find_map(|ending| name.strip_suffix(*ending)).unwrap_or(name)
+}
+
+/// The name of which packing may have made `name`.
+pub(crate) fn before_packing(name: &OsStr) -> Option<&OsStr> {
+    let plain = OsStr::from_bytes(unpacked(name.as_bytes()));
+    (plain != name).then_some(plain)
+}
+
 fn mark(home: &[u8], name: &[u8]) -> Option<Mark> {
-    let name = PACKED.iter().find_map(|ending| name.strip_suffix(*ending)).unwrap_or(name);
+    let name = unpacked(name);
     if let Some(added) = name.strip_prefix(home) {
         return if added.is_empty() { Some(Mark::Word) } else { of_added(added, true) };
     }
@@ -103,6 +126,25 @@ fn of_added(added: &[u8], words: bool) -> Option<Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_before_rotation_is_found_among_those_that_are_known() {
+        let rows = [
+            ("app.log.1", "app.log"),
+            ("app.log-20261122.gz", "app.log"),
+            ("app-20261122.log", "app.log"),
+            ("app-2026-11-22.log.zst", "app.log"),
+            ("app.log.gz", "app.log"),
+            ("other-20261122.log", ""),
+            ("syslog.2.gz", "syslog"),
+            ("app-error.log", ""),
+            ("app.log", ""),
+        ];
+        for (name, expected) in rows {
+            let known = |home: &OsStr| (home == "app.log" || home == "syslog").then(|| home.to_owned());
+            assert_eq!(origin(OsStr::new(name), known).unwrap_or_default(), expected, "{name}");
+        }
+    }
 
     #[test]
     fn names_that_rotation_gives_are_known() {

@@ -155,14 +155,15 @@ impl Model {
         self.append(to, rest);
     }
 
-    /// Packs the file as gzip does: the copy has the age of what was packed.
-    pub(crate) fn pack(&self, name: &str) {
+    /// Packs the file as gzip does: the copy keeps when it was written, in whole `unit`s of nanoseconds.
+    pub(crate) fn pack(&self, name: &str, unit: i64) {
         let Some(file) = self.file(name) else { return };
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&file.node().content).unwrap();
         let packed = self.create(&format!("{name}.gz"));
         self.append(&packed, &gzip.finish().unwrap());
-        packed.node().modified = file.node().modified;
+        let modified = file.node().modified;
+        packed.node().modified = modified - modified % unit;
         self.delete(name);
     }
 }

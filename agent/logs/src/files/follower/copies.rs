@@ -5,11 +5,11 @@
 //! file is begun again, its new siblings are judged: by what was read of it before each cut, by what was read of its other
 //! copies, and by what it holds now.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
+use memchr::memchr;
 use telemetry::LogBuffer;
 
 use super::Follower;
@@ -17,26 +17,25 @@ use super::succession::Sibling;
 use super::turns::Next;
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Handle as _};
-use crate::files::file::{File, Found, Key, Location, Past, Start, held_by_short};
+use crate::files::file::{File, Found, Key, Start, held_by_short};
 use crate::files::place::{Held, Spot};
 use crate::files::reading::Reading;
 use crate::files::siblings::is_sibling;
-
-/// How far the times of files may lie behind the clock, in nanoseconds: a tick of the kernel is 10 ms at most.
-const TICK: i64 = 20_000_000;
 
 /// How much of two files is compared, in bytes: more than any heading that each generation of a log begins with.
 const ALIKE_BYTES: usize = 64 * 1024;
 
 /// What a sibling is to a file that may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// It holds what the file holds now.
     Current,
     /// All of it has been read, from the file or from another copy.
     Read,
     /// It holds what was read of the file before this one of its cuts, and perhaps more.
     Rest(usize),
+    /// This file, which is followed, holds it and will be read.
+    Pending(Key),
     /// Nothing of it has been read.
     Unread,
 }
@@ -67,11 +66,15 @@ impl<D: Disk> Follower<D> {
     /// a cut of which the very last lines may be missing.
     pub(super) fn take_missed(&mut self, key: Key) -> bool {
         let Some(file) = self.files.get(&key).filter(|file| !file.has_moved) else { return false };
-        let home = file.home.clone();
-        let mut last = None;
+        let (home, was_cut) = (file.home.clone(), file.was_cut);
+        let mut last = file.after;
+        let mut is_any = false;
         for (sibling, verdict) in self.missed(key) {
             let copy = match verdict {
-                Verdict::Current => continue,
+                Verdict::Current => {
+                    self.files.entry(key).and_modify(|file| file.has_copies = true);
+                    continue;
+                }
                 Verdict::Read => {
                     self.pass_over(&sibling, &home);
                     continue;
@@ -81,37 +84,45 @@ impl<D: Disk> Follower<D> {
                     self.read_rest(copy, key, cut);
                     copy
                 }
+                Verdict::Pending(_) => continue,
                 Verdict::Unread => self.adopt_whole(&sibling, &home),
             };
-            self.counts.lose("copied_and_truncated");
+            if was_cut {
+                self.counts.lose("copied_and_truncated");
+            }
             if let Some(last) = last {
                 self.read_after(copy, last);
             }
-            last = Some(copy);
+            (last, is_any) = (Some(copy), true);
         }
-        if let Some(last) = last {
+        if let Some(last) = last.filter(|_| is_any) {
             self.read_after(key, last);
+            self.files.entry(key).and_modify(|file| file.was_cut = true);
+            self.unsettle(key);
         }
-        last.is_some()
+        is_any
+    }
+
+    /// Whether someone wrote to the file or cut it since it was looked at.
+    pub(super) fn is_touched(&self, key: Key) -> bool {
+        let handle = self.files.get(&key).and_then(|file| file.handle.as_ref());
+        let facts = handle.and_then(|handle| handle.facts().ok());
+        facts.zip(self.stock_of(key)).is_some_and(|(facts, stock)| stock.is_news(&facts))
     }
 
     /// The file's siblings that may hold something that was missed, the oldest first.
     fn missed(&mut self, key: Key) -> Vec<(Sibling, Verdict)> {
         let Some(file) = self.files.get(&key) else { return Vec::new() };
-        let (home, since) = (file.home.clone(), file.read_at.as_nanos() - TICK);
+        let home = file.home.clone();
         let is_searched = file.past.iter().any(|past| past.found == Found::No);
-        // Whoever wrote to it or cut it since it was read last has touched it.
-        let touched = file.handle.as_ref().and_then(|handle| handle.facts().ok()).map(|facts| facts.modified);
-        if !is_searched && touched.is_none_or(|touched| touched <= since) {
-            return Vec::new();
-        }
         let mut found = None;
         let mut missed = Vec::new();
         for sibling in self.siblings(&home) {
             let age = Self::age(&home, &sibling);
             let is_younger = found.as_ref().is_some_and(|found| age.is_younger_than(found));
-            let is_new = is_younger || sibling.facts.modified > since;
-            if !is_new && !is_searched {
+            let is_settled = self.stock_of(key).is_some_and(|stock| stock.is_settled(&sibling.facts));
+            let is_new = is_younger || self.stock_of(key).is_some_and(|stock| stock.is_news(&sibling.facts));
+            if is_settled || !is_new && !is_searched {
                 continue;
             }
             let Some(verdict) = self.judge_sibling(key, &sibling) else { continue };
@@ -126,16 +137,73 @@ impl<D: Disk> Follower<D> {
     }
 
     fn judge_sibling(&mut self, key: Key, sibling: &Sibling) -> Option<Verdict> {
-        let at = &sibling.location;
-        let (handle, facts) = self.disk.open(&at.directory, &at.name).ok()?;
-        if facts.id != sibling.facts.id || facts.size == 0 {
+        if sibling.facts.size == 0 {
             return None;
         }
-        let known = self.by_id.get(&facts.id).copied();
-        let mut content = Content::of(&handle).ok()?;
-        let verdict = self.judge(key, known, &mut content).ok()?;
-        // How much of a packed copy has been read cannot be said by its size.
-        (verdict != Verdict::Read || !content.is_packed()).then_some(verdict)
+        let verdict = match self.packed_from(sibling) {
+            Some(plain) => Ok(plain.map(Verdict::Pending)),
+            None => match self.open_sibling(sibling) {
+                Some(handle) => self.judge_handle(key, sibling, &handle),
+                None => return None,
+            },
+        };
+        let (_, directory) = self.directory(&sibling.location.directory);
+        match verdict {
+            Ok(Some(Verdict::Current)) => directory.stock.keep_open(&sibling.facts, None),
+            Ok(Some(Verdict::Pending(other))) => directory.stock.keep_open(&sibling.facts, Some(other)),
+            Ok(Some(_)) => directory.stock.close(&sibling.facts),
+            Ok(None) => {}
+            // One that is not whole will change.
+            Err(_) => directory.stock.settle(&sibling.facts),
+        }
+        verdict.ok().flatten()
+    }
+
+    /// Nothing of a packed copy that has been read: how much of it that is cannot be said by its size.
+    fn judge_handle(&mut self, key: Key, sibling: &Sibling, handle: &D::File) -> io::Result<Option<Verdict>> {
+        let mut content = Content::of(handle)?;
+        let home = self.files.get(&key).map(|file| file.home.clone()).unwrap_or_default();
+        let is_packed = content.is_packed();
+        let mine = self.by_id.get(&sibling.facts.id).copied();
+        let made = if is_packed { self.made_of(&home, &sibling.facts, &mut content)? } else { None };
+        let verdict = match made {
+            Some(verdict) => verdict,
+            None => self.judge(key, mine, &mut content)?,
+        };
+        if is_packed && verdict == Verdict::Read {
+            let (_, directory) = self.directory(&sibling.location.directory);
+            directory.stock.settle(&sibling.facts);
+            return Ok(None);
+        }
+        Ok(Some(verdict))
+    }
+
+    /// The file, though rotation may have renamed it since it was found.
+    pub(super) fn open_sibling(&mut self, sibling: &Sibling) -> Option<D::File> {
+        /// As often it may be renamed while it is looked for.
+        const TRIES: usize = 4;
+        let (at, id) = (&sibling.location, sibling.facts.id);
+        let mut name = at.name.clone();
+        for _ in 0..TRIES {
+            if let Ok((handle, facts)) = self.disk.open(&at.directory, &name)
+                && facts.id == id
+            {
+                return Some(handle);
+            }
+            let mut found = Vec::new();
+            let mut want = |_: &OsStr, inode, _| inode == id.inode;
+            let _ = self.disk.scan(&at.directory, &mut want, &mut found);
+            if let Some((other, _)) = found.into_iter().find(|(_, facts)| facts.id == id) {
+                name = other;
+            }
+        }
+        None
+    }
+
+    /// The file whose rotated copy this one would be by its name.
+    fn original_of_file(&self, file: &File<D>) -> Option<Key> {
+        let at = file.location.as_ref()?;
+        self.directories.get(&at.directory)?.original_of(&at.name)
     }
 
     /// What `content`, of the file `mine` if that is followed, is to the file `key`.
@@ -145,18 +213,23 @@ impl<D: Disk> Follower<D> {
             **other != key && Some(**other) != mine && is_of_the_same(&file.home, &copy.home)
         };
         let current = [(file.reading.spot, &*file.begins, Verdict::Current)];
-        let past = file.past.iter().enumerate().rev().map(|(cut, past)| {
-            let verdict = if past.found == Found::Gone { Verdict::Read } else { Verdict::Rest(cut) };
-            (past.spot, &*past.begins, verdict)
-        });
+        let past = file
+            .past
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(cut, past)| (past.spot, &*past.begins, Verdict::Rest(cut)));
         let others = self.files.iter().filter(is_other);
         let others = others.map(|(_, copy)| (copy.reading.spot, &[][..], Verdict::Read));
         let is_found = |verdict| match verdict {
             Verdict::Rest(cut) => file.past.get(cut).is_some_and(|past| past.found == Found::Followed),
             _ => false,
         };
+        let unread = self.files.iter().filter(is_other).filter(|(_, other)| other.reading.spot.offset == 0);
+        let unread: Vec<Key> = unread.map(|(other, _)| *other).collect();
         let mut beginning = None;
-        let spots = current.into_iter().chain(past).chain(others);
+        let gone = self.gone_from(&file.home).map(|spot| (spot, &[][..], Verdict::Read));
+        let spots = current.into_iter().chain(past).chain(others).chain(gone);
         // Where no line was taken, nothing has been read.
         for (spot, begins, verdict) in spots.filter(|(spot, ..)| spot.offset > 0) {
             let held = match spot.held_by(content)? {
@@ -169,6 +242,11 @@ impl<D: Disk> Follower<D> {
                 Held::All => return Ok(verdict),
                 Held::Beginning => _ = beginning.get_or_insert(verdict),
                 Held::Nothing => {}
+            }
+        }
+        for other in unread {
+            if self.is_part(content, other)? {
+                return Ok(Verdict::Pending(other));
             }
         }
         Ok(match beginning {
@@ -189,8 +267,19 @@ impl<D: Disk> Follower<D> {
         Ok(len > 0 && mine.get(..len) == others.get(..len))
     }
 
+    /// Whether the file holds all of `content`, as far as is looked: it will be read itself.
+    pub(super) fn is_part(&mut self, content: &mut Content<D::File>, key: Key) -> io::Result<bool> {
+        let Some(handle) = self.handle_of(key) else { return Ok(false) };
+        let (mut bytes, mut others) = (vec![0; ALIKE_BYTES], vec![0; ALIKE_BYTES]);
+        let len = content.read_at(&mut bytes, 0)?;
+        let there = Content::of(&handle)?.read_at(&mut others, 0)?;
+        let bytes = bytes.get(..len).unwrap_or_default();
+        // Many files begin with the same half of a line.
+        Ok(memchr(b'\n', bytes).is_some() && len <= there && Some(bytes) == others.get(..len))
+    }
+
     /// The file, though it may be closed.
-    fn handle_of(&mut self, key: Key) -> Option<D::File> {
+    pub(super) fn handle_of(&mut self, key: Key) -> Option<D::File> {
         let file = self.files.get(&key)?;
         if let Some(handle) = &file.handle {
             return Some(handle.clone());
@@ -218,17 +307,6 @@ impl<D: Disk> Follower<D> {
         }
     }
 
-    /// A copy is gone: if it was packed, the packed one holds what has been read.
-    pub(super) fn remember_copy(&mut self, copy: &File<D>) {
-        let (spot, from) = (copy.reading.spot, copy.reading.spot.offset);
-        let original = Location::of(&copy.home)
-            .and_then(|at| self.directories.get(&at.directory)?.names.get(&at.name).copied());
-        if let Some(original) = original.and_then(|key| self.files.get_mut(&key)).filter(|file| file.was_cut)
-        {
-            original.remember(Past { spot, begins: Vec::new(), from, found: Found::Gone });
-        }
-    }
-
     fn pass_over(&mut self, sibling: &Sibling, home: &Path) {
         let key = self.adopt_whole(sibling, home);
         if let Some(file) = self.files.get_mut(&key) {
@@ -240,7 +318,7 @@ impl<D: Disk> Follower<D> {
     /// to be read.
     pub(super) fn judge_copy(&mut self, key: Key) -> io::Result<Option<Next>> {
         let Some(file) = self.files.get(&key).filter(|file| !file.may_be_packed) else { return Ok(None) };
-        let Some(original) = file.copy_of.or_else(|| self.original_of(file)) else { return Ok(None) };
+        let Some(original) = file.copy_of.or_else(|| self.original_of_file(file)) else { return Ok(None) };
         // What was begun under that name is no copy of what has it now.
         let is_older = self.files.get(&original).is_some_and(|original| original.home == file.home);
         let Some(handle) = file.handle.clone().filter(|_| !is_older) else { return Ok(None) };
@@ -253,7 +331,7 @@ impl<D: Disk> Follower<D> {
         }
         let verdict = self.judge(original, Some(key), &mut Content::Plain(handle))?;
         match verdict {
-            Verdict::Unread => {}
+            Verdict::Unread | Verdict::Pending(_) => {}
             Verdict::Current => {
                 if let Some(original) = self.files.get_mut(&original) {
                     original.has_copies = true;
@@ -274,43 +352,16 @@ impl<D: Disk> Follower<D> {
         }
         self.unsettle(key);
         Ok(match verdict {
-            Verdict::Unread => None,
+            Verdict::Unread | Verdict::Pending(_) => None,
             Verdict::Current => Some(Next::Done),
             Verdict::Rest(_) | Verdict::Read => Some(Next::Again),
         })
     }
-
-    /// The file whose rotated copy this one would be by its name.
-    fn original_of(&self, file: &File<D>) -> Option<Key> {
-        let at = file.location.as_ref()?;
-        let names = &self.directories.get(&at.directory)?.names;
-        let known = |home: OsString| {
-            let key = names.get(&home)?;
-            is_sibling(&home, &at.name).then_some(*key)
-        };
-        origins(&at.name).into_iter().find_map(known)
-    }
 }
 
 /// Whether what was begun at `other` may be a copy of what is followed at `home`.
-fn is_of_the_same(home: &Path, other: &Path) -> bool {
+pub(super) fn is_of_the_same(home: &Path, other: &Path) -> bool {
     let names = home.file_name().zip(other.file_name());
     home == other
         || home.parent() == other.parent() && names.is_some_and(|(home, other)| is_sibling(home, other))
-}
-
-/// The names from which rotation may have made `name`.
-fn origins(name: &OsStr) -> Vec<OsString> {
-    let bytes = name.as_bytes();
-    let ending = Path::new(name).extension().map_or(bytes.len(), |ending| bytes.len() - ending.len() - 1);
-    let mut names = Vec::new();
-    for (at, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| b".-_".contains(byte)) {
-        let stem = bytes.get(..at).unwrap_or_default();
-        names.push(OsString::from_vec(stem.to_vec()));
-        if at < ending {
-            let ending = bytes.get(ending..).unwrap_or_default();
-            names.push(OsString::from_vec([stem, ending].concat()));
-        }
-    }
-    names
 }

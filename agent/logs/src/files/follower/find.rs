@@ -14,11 +14,15 @@ use crate::files::file::{File, Key, Location, Start};
 /// How many directories the globs of one source lead through. Beyond, nothing is looked for.
 const MAX_DIRECTORIES: usize = 8192;
 
+/// How many names that were left are remembered of a directory. What came and went under others is missed.
+const MAX_LEFT: usize = 1024;
+
 impl<D: Disk> Follower<D> {
     /// Looks through all that the globs lead to.
     pub(super) fn sweep(&mut self) {
         self.sweeps += 1;
         (self.swept, self.must_sweep) = (self.now, false);
+        self.must_save_sweep |= std::mem::take(&mut self.has_acted);
         self.changed.clear();
         let directories = self.walk();
         for directory in &directories {
@@ -77,8 +81,9 @@ impl<D: Disk> Follower<D> {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        let sweep = self.sweeps;
+        let (sweep, now) = (self.sweeps, self.now);
         let (_, directory) = self.directory(&path);
+        directory.stock.begin(now);
         directory.trouble = scanned.err().map(|error| error.to_string());
         if !is_whole {
             return;
@@ -165,8 +170,13 @@ impl<D: Disk> Follower<D> {
                 let has_changed = !file.is_seen || (file.size, file.modified) != (facts.size, facts.modified);
                 file.sweep = sweep;
                 file.note(facts);
+                // A file of which nothing was read is known again by when it was written.
+                let is_known_by_time = file.reading.spot.head.len == 0;
                 if has_changed {
                     self.enqueue(key);
+                }
+                if has_changed && is_known_by_time {
+                    self.unsettle(key);
                 }
                 return;
             }
@@ -231,7 +241,7 @@ impl<D: Disk> Follower<D> {
             let reason = format!("{MAX_FILES} files are followed already; name fewer by `include`");
             return self.refuse(&location, facts, reason, false);
         }
-        let is_old = self.is_first_sweep && self.begun.is_some() && self.options.start == StartAt::End;
+        let is_old = self.is_first_sweep && self.is_first_start && self.options.start == StartAt::End;
         let start = if is_old { Start::AtEnd(facts.size) } else { Start::Fresh };
         self.adopt(location.path(), location, facts, start);
     }
@@ -266,7 +276,12 @@ impl<D: Disk> Follower<D> {
             && directory.names.get(&at.name) == Some(&key)
         {
             directory.names.remove(&at.name);
+            if directory.left.len() == MAX_LEFT {
+                directory.left.pop_first();
+            }
+            directory.left.insert(at.name.clone());
         }
+        self.stirred.insert(at.directory.clone());
         // Another file may have the name.
         self.changed.insert((at.directory, at.name));
         self.nameless.push(key);

@@ -33,7 +33,8 @@ impl<D: Disk> Follower<D> {
             return Ok(Some(Next::Again));
         }
         // Half a line is not enough to tell that it was cut again.
-        if self.files.get(&key).is_some_and(File::is_hardly_begun) && self.take_missed(key) {
+        let is_hardly_begun = self.files.get(&key).is_some_and(File::is_hardly_begun);
+        if is_hardly_begun && self.is_touched(key) && self.take_missed(key) {
             self.files.entry(key).and_modify(File::begin_anew);
             return Ok(Some(Next::Again));
         }
@@ -140,7 +141,8 @@ impl<D: Disk> Follower<D> {
         if let Some(next) = self.judge_copy(key)? {
             return Ok(Some(next));
         }
-        if self.files.get(&key).is_some_and(|file| file.has_copies) && self.take_missed(key) {
+        let may_be_cut = |file: &File<D>| file.has_copies || file.was_cut;
+        if self.files.get(&key).is_some_and(may_be_cut) && self.take_missed(key) {
             return Ok(Some(Next::Again));
         }
         let Some(file) = self.files.get_mut(&key) else { return Ok(Some(Next::Done)) };

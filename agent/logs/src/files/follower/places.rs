@@ -9,14 +9,32 @@ use crate::files::disk::{Disk, FileId};
 use crate::files::file::File;
 use crate::files::place::{self, Place};
 
-/// Saved once a source has been started: what it finds from then on is read whole.
+/// Saved from the first start of a source on: what it finds from then on is read whole.
 #[derive(Debug, Serialize, Deserialize)]
-struct Begun {
+struct Started {
     begun: Timestamp,
+    /// When everything was swept last.
+    #[serde(default)]
+    swept: Option<Timestamp>,
+    /// Copies that may hold what is cut later, of which there are few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    open: Vec<String>,
 }
 
+/// What a restart goes on from.
+pub(super) struct Before {
+    /// When everything was swept last.
+    pub(super) swept: Timestamp,
+    /// Copies that may hold what is cut later.
+    pub(super) open: Vec<FileId>,
+}
+
+/// How many such copies are saved.
+const MAX_OPEN: usize = 256;
+
 impl<D: Disk> Follower<D> {
-    pub(super) fn restore(&mut self, positions: &Positions) {
+    /// Nothing if this is the first start.
+    pub(super) fn restore(&mut self, positions: &Positions) -> Option<Before> {
         let prefix = format!("files/{}/", self.options.name);
         let keys: Vec<&str> = positions.keys(&prefix).collect();
         for key in keys {
@@ -30,9 +48,13 @@ impl<D: Disk> Follower<D> {
                 }
             }
         }
-        if positions.get::<Begun>(&self.marker()).is_none() {
-            self.begun = Some(self.now);
-        }
+        let Some(saved) = positions.get::<Started>(&self.marker()) else {
+            self.is_first_start = true;
+            return None;
+        };
+        self.begun = saved.begun;
+        let open = saved.open.iter().filter_map(|key| place::id_of(key)).collect();
+        Some(Before { swept: saved.swept.unwrap_or(self.now), open })
     }
 
     pub(super) fn marker(&self) -> String {
@@ -41,9 +63,7 @@ impl<D: Disk> Follower<D> {
 
     /// All that was appended is durable.
     pub(crate) fn settle(&mut self, positions: &mut Positions) {
-        if let Some(begun) = self.begun.take() {
-            positions.set(&self.marker(), &Begun { begun });
-        }
+        let acts = !self.unsettled.is_empty() || !self.forgotten.is_empty();
         let name = self.options.name.clone();
         let key_of = |id: FileId| format!("files/{name}/{}", place::key(id));
         for id in std::mem::take(&mut self.forgotten) {
@@ -73,5 +93,16 @@ impl<D: Disk> Follower<D> {
                 self.close(key);
             }
         }
+        self.has_acted |= acts;
+        if std::mem::take(&mut self.must_save_sweep) || acts {
+            self.save_sweep(positions);
+        }
+    }
+
+    fn save_sweep(&self, positions: &mut Positions) {
+        let open = self.directories.values().flat_map(|directory| directory.stock.open());
+        let open = open.take(MAX_OPEN).map(place::key).collect();
+        let started = Started { begun: self.begun, swept: Some(self.swept), open };
+        positions.set(&self.marker(), &started);
     }
 }

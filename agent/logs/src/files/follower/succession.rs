@@ -1,12 +1,13 @@
 //! What follows when a file loses its name or its content.
 //!
-//! A rotation may have happened more than once since anyone looked, while the agent was down or had no time, and the copies
-//! may be packed by now. So the place is looked for among the names that rotation gives; what is younger than where it is
-//! found, and not known, is read whole in the order of its age, and then what has the name now.
+//! It may have been renamed, and packed, more than once since anyone looked, while the agent was down or had no time. So its
+//! identity is looked for beside its home, then what was read of it among the names that rotation gives; reading goes on
+//! there, and what has its name now is read after it. What came in between is found by `stock.rs`.
 
 use std::path::Path;
 
 use super::Follower;
+use super::stock::{SECOND, is_kept};
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Facts, Handle as _};
 use crate::files::file::{File, Key, Location, Start};
@@ -81,7 +82,7 @@ impl<D: Disk> Follower<D> {
         self.files.get(&key).is_some_and(|file| file.location.is_some())
     }
 
-    /// The file has left its home for the first time: what was there between it and what is there now is read as well.
+    /// The file has left its home for the first time: what has that name now is read after it.
     fn succeed(&mut self, key: Key) {
         let Some(file) = self.files.get_mut(&key).filter(|file| !file.has_moved) else { return };
         let (id, location) = (file.id, file.location.clone());
@@ -98,75 +99,56 @@ impl<D: Disk> Follower<D> {
         {
             self.find_new_name(key);
         }
-        let Some(file) = self.files.get(&key) else { return };
-        let (home, spot) = (file.home.clone(), file.reading.spot);
-        let name =
-            file.location.as_ref().filter(|at| home.parent() == Some(&*at.directory)).map(|at| &at.name);
-        let has_name = name.is_some();
-        let home_name = home.file_name().unwrap_or_default();
-        let age = Age::of(home_name, name.map_or(home_name, |name| name), file.modified);
-        let between = match name {
-            Some(_) if age.is_youngest() => Vec::new(),
-            _ => {
-                let siblings = self.siblings(&home);
-                let younger = |sibling: &Sibling| Self::age(&home, sibling).is_younger_than(&age);
-                siblings.into_iter().filter(younger).collect()
-            }
-        };
-        // Many files begin with the same half of a line; what was packed has no name of its own any more.
-        let can_tell = spot.offset > 0 || !has_name;
-        let between = between.into_iter().filter(|it| !(can_tell && self.holds(it, &spot))).collect();
-        self.read_in_order(key, between, &home);
+        let Some(home) = self.files.get(&key).map(|file| file.home.clone()) else { return };
+        self.stir(&home);
+        self.read_home_after(key, &home);
     }
 
-    /// The file is not there any more under its identity: its content is looked for.
+    /// The file is not there any more under its identity: its content is looked for. What came after it is found by the look at
+    /// what is new.
     fn search(&mut self, key: Key) {
         let Some(file) = self.files.get(&key) else { return };
-        if !self.is_home_meant(key) || file.copy_of.is_some() {
-            return self.remove(key);
-        }
-        let (home, spot, from, is_read) = (file.home.clone(), file.reading.spot, file.from(), file.is_read());
-        let (has_moved, is_seen, modified) = (file.has_moved, file.is_seen, file.modified);
-        let (is_empty, is_known) = (file.size == 0, spot.head.len > 0);
-        // What has not been read is known by when it was written, which a packed copy keeps.
-        let seen = if is_known { file.read_at.as_nanos() } else { modified - i64::from(!is_empty) };
-        if file.is_over || has_moved && is_read && !is_known {
-            return self.remove(key);
-        }
-        let siblings = self.siblings(&home);
-        let siblings = if is_known { siblings } else { self.unclaimed(siblings, &home) };
-        let mut is_same = |sibling: &Sibling| {
-            if is_known {
-                self.holds(sibling, &spot)
-            } else {
-                !is_empty && sibling.facts.modified >= modified
-            }
-        };
-        let found = siblings.iter().find(|sibling| is_same(sibling)).cloned();
-        let younger = |sibling: &Sibling| match &found {
-            Some(found) => Self::age(&home, sibling).is_younger_than(&Self::age(&home, found)),
-            None => sibling.facts.modified > seen,
-        };
-        let between: Vec<Sibling> =
-            if has_moved { Vec::new() } else { siblings.iter().filter(|it| younger(it)).cloned().collect() };
-        let last = if let Some(found) = found {
-            Some(self.adopt_at(&found, &home, spot, from))
-        } else {
-            if !(is_read && (is_seen || has_moved)) {
+        if self.is_home_meant(key) && file.copy_of.is_none() {
+            let home = file.home.clone();
+            let is_read = file.size == 0 || file.is_read() && (file.is_seen || file.has_moved);
+            self.stir(&home);
+            if !self.is_found_in_copies(key, &home) && !is_read {
                 self.counts.lose("rotated_away");
             }
-            None
-        };
+        }
         self.remove(key);
-        self.read_in_order(last.unwrap_or_default(), between, &home);
     }
 
-    /// Those that are no packed copies of files which are open still.
-    fn unclaimed(&mut self, siblings: Vec<Sibling>, home: &Path) -> Vec<Sibling> {
-        let is_open = |file: &&File<D>| file.location.is_none() && file.handle.is_some() && file.home == home;
-        let spots: Vec<Spot> = self.files.values().filter(is_open).map(|file| file.reading.spot).collect();
-        let mut is_claimed = |sibling: &Sibling| spots.iter().any(|spot| self.holds(sibling, spot));
-        siblings.into_iter().filter(|sibling| !is_claimed(sibling)).collect()
+    /// Whether there are copies that hold what was not read of the file; then they will be read.
+    fn is_found_in_copies(&mut self, key: Key, home: &Path) -> bool {
+        let Some(file) = self.files.get(&key) else { return false };
+        let (spot, from, modified) = (file.reading.spot, file.from(), file.modified);
+        let (is_empty, is_over) = (file.size == 0, file.is_over);
+        let siblings = self.siblings(home);
+        if spot.offset == 0 && spot.head.len == 0 {
+            return !is_empty && self.open_kept(&siblings, modified);
+        }
+        if is_over && siblings.iter().any(|it| it.facts.modified == modified) {
+            return true;
+        }
+        let mut later = siblings.iter().filter(|it| it.facts.modified > modified - SECOND);
+        let holds = |it: &&Sibling| {
+            if spot.is_unproven { is_kept(modified, it.facts.modified) } else { self.holds(it, &spot) }
+        };
+        let Some(found) = later.find(holds) else { return false };
+        let copy = self.adopt_at(found, home, spot, from);
+        self.read_home_after(copy, home);
+        true
+    }
+
+    /// Has those be judged that may be packed copies of what was written at `modified`; whether there are any.
+    fn open_kept(&mut self, siblings: &[Sibling], modified: i64) -> bool {
+        let kept = siblings.iter().filter(|sibling| is_kept(modified, sibling.facts.modified));
+        let open = kept.map(|sibling| {
+            let (_, directory) = self.directory(&sibling.location.directory);
+            directory.stock.keep_open(&sibling.facts, None);
+        });
+        open.count() > 0
     }
 
     /// Follows a copy from the place on that was found in it.
@@ -202,18 +184,19 @@ impl<D: Disk> Follower<D> {
         key
     }
 
-    /// Has `between` read in its order after `first`, and then what is called `home` now, if it is new.
-    fn read_in_order(&mut self, first: Key, between: Vec<Sibling>, home: &Path) {
-        let mut last = first;
-        for sibling in between {
-            let key = self.adopt_whole(&sibling, home);
-            self.read_after(key, last);
-            last = key;
+    /// The rotated files beside `home` are to be looked at.
+    fn stir(&mut self, home: &Path) {
+        if let Some(directory) = home.parent() {
+            self.stirred.insert(directory.into());
         }
+    }
+
+    /// Has what is called `home` now be read after this file, if it is new.
+    fn read_home_after(&mut self, key: Key, home: &Path) {
         let Some(at) = Location::of(home) else { return };
         let now = self.directories.get(&at.directory).and_then(|directory| directory.names.get(&at.name));
-        if let Some(key) = now.copied() {
-            self.read_after(key, last);
+        if let Some(now) = now.copied() {
+            self.read_after(now, key);
         }
     }
 

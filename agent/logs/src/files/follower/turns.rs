@@ -10,7 +10,7 @@ use telemetry::{LogBuffer, Timestamp};
 
 use super::{Follower, SWEEP_EVERY};
 use crate::files::content::Content;
-use crate::files::disk::{Disk, Handle as _};
+use crate::files::disk::{Disk, Handle};
 use crate::files::file::{File, Key, keep_beginning};
 use crate::files::reading::{Limits, READ_BYTES, Turn};
 use crate::{Ready, Recorder};
@@ -119,6 +119,9 @@ impl<D: Disk> Follower<D> {
         if turn == Turn::CaughtUp && is_last && !file.is_over {
             recorder.finish(now, out);
             file.is_over = true;
+            if let Some(Ok(facts)) = file.handle.as_ref().map(Handle::facts) {
+                file.modified = facts.modified;
+            }
         }
         self.counts.add(recorder);
         if recorder.next_flush(now).is_some() || file.is_leaving() && !file.is_over {

@@ -39,9 +39,10 @@ pub(super) enum Step {
     Delete {
         app: usize,
     },
-    /// The oldest rotated file that is not packed yet.
+    /// The oldest rotated file that is not packed yet. Of the time of its writing perhaps only the seconds are kept.
     Pack {
         app: usize,
+        keeps_seconds: bool,
     },
     Read {
         bytes: usize,
@@ -98,10 +99,20 @@ fn line(number: u32) -> String {
 
 impl Bench {
     pub(super) fn new(include: &str, dates: bool, knows_births: bool, max_open_files: usize) -> Self {
+        let model = Model::new(knows_births);
+        // What was rotated before anyone followed it is history.
+        for name in APPS {
+            model.create(name);
+        }
+        Self::on(model, include, dates, max_open_files)
+    }
+
+    /// What there is was there before anyone followed it.
+    pub(super) fn on(model: Model, include: &str, dates: bool, max_open_files: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let positions = Positions::open(&directory.path().join("positions")).unwrap();
         let mut bench = Self {
-            model: Model::new(knows_births),
+            model,
             writers: vec![None, None],
             half: [None, None],
             copies: [None, None],
@@ -130,10 +141,6 @@ impl Bench {
             truncated_unread: false,
             lost: 0,
         };
-        // What was rotated before anyone followed it is history.
-        for name in APPS {
-            bench.model.create(name);
-        }
         bench.restart();
         bench.read(100, true);
         bench
@@ -153,7 +160,7 @@ impl Bench {
             Step::CopyTruncate { app } => self.copy_truncate(app),
             Step::Truncate { app } => self.truncate(app),
             Step::Delete { app } => self.delete(app),
-            Step::Pack { app } => self.pack(app),
+            Step::Pack { app, keeps_seconds } => self.pack(app, keeps_seconds),
             Step::Read { bytes } => drop(self.read(bytes, true)),
             Step::Crash { bytes } => {
                 for line in self.read(bytes, false) {
@@ -325,7 +332,7 @@ impl Bench {
         self.may_miss.extend(numbers(&text).iter().filter(|number| !self.arrived.contains_key(number)));
     }
 
-    fn pack(&mut self, app: usize) {
+    fn pack(&mut self, app: usize, keeps_seconds: bool) {
         self.end_halves();
         let writer = self.writers[app].clone();
         if self.copies[app].is_some() {
@@ -337,7 +344,7 @@ impl Bench {
         if writer.is_some_and(|writer| writer.text() == self.model.file(name).unwrap().text()) {
             self.reopen(app);
         }
-        self.model.pack(name);
+        self.model.pack(name, if keeps_seconds { 1_000_000_000 } else { 1 });
     }
 
     fn read(&mut self, bytes: usize, settles: bool) -> Vec<u32> {

@@ -103,7 +103,8 @@ impl Stock {
     fn looked_at(&mut self, look: &Look, now: Timestamp) {
         self.settled.retain(|id, _| look.there.contains(id));
         self.open.retain(|id, _| look.there.contains(id));
-        self.since = self.since.max(before(now));
+        // A clock that was ahead is put right.
+        self.since = self.since.min(now.as_nanos()).max(before(now));
     }
 
     /// A directory was found: what was written in it since everything was swept last is news.
@@ -140,7 +141,7 @@ impl<D: Disk> Follower<D> {
     pub(super) fn begin_stock(&mut self, before: Option<&Before>) {
         self.stirred.clear();
         for (path, directory) in &mut self.directories {
-            directory.stock.since = before.map_or(self.now, |before| before.swept).as_nanos();
+            directory.stock.since = before.map_or(self.now, |before| before.swept.min(self.now)).as_nanos();
             if let Some(before) = before {
                 directory.stock.open = before.open.iter().map(|id| (*id, None)).collect();
                 self.stirred.insert(path.clone());

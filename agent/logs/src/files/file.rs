@@ -58,16 +58,8 @@ pub(crate) struct Past {
     pub(crate) begins: Vec<u8>,
     /// Where reading goes on in a copy.
     pub(crate) from: u64,
-    pub(crate) found: Found,
-}
-
-/// What is known of the copy that holds what was cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It has not been found.
-    No,
-    /// It is followed.
-    Followed,
+    /// Whether the copy that holds what was cut has been found, and is followed.
+    pub(crate) is_followed: bool,
 }
 
 /// How many cuts of a file are remembered. A copy that was made before an older one is known by its age alone.
@@ -256,7 +248,7 @@ impl<D: Disk> File<D> {
     /// It was cut: what was read of it is in copies, if anywhere, and it is read from its beginning.
     pub(crate) fn begin_anew(&mut self) {
         let begins = std::mem::take(&mut self.begins);
-        self.remember(Past { spot: self.reading.spot, begins, from: self.from(), found: Found::No });
+        self.remember(Past { spot: self.reading.spot, begins, from: self.from(), is_followed: false });
         self.was_cut = true;
         self.reading = Reading::after_truncation();
         (self.start, self.is_over, self.may_be_packed) = (Start::Again, false, false);

@@ -106,8 +106,7 @@ pub(crate) struct Follower<D: Disk> {
     swept: Timestamp,
     must_sweep: bool,
     sweeps: u64,
-    /// When the source was started for the very first time, and whether that is now.
-    begun: Timestamp,
+    /// Whether the source was never started before.
     is_first_start: bool,
     /// Whether anything was saved since everything was swept, and whether it is to be saved when that was.
     has_acted: bool,
@@ -151,7 +150,6 @@ impl<D: Disk> Follower<D> {
             swept: now,
             must_sweep: false,
             sweeps: 0,
-            begun: now,
             is_first_start: false,
             has_acted: false,
             must_save_sweep: true,

@@ -5,7 +5,6 @@
 //! file is begun again, its new siblings are judged: by what was read of it before each cut, by what was read of its other
 //! copies, and by what it holds now.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use super::succession::Sibling;
 use super::turns::Next;
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Handle as _};
-use crate::files::file::{File, Found, Key, Start, held_by_short};
+use crate::files::file::{File, Key, Start, held_by_short};
 use crate::files::place::{Held, Spot};
 use crate::files::reading::Reading;
 use crate::files::siblings::is_sibling;
@@ -114,14 +113,15 @@ impl<D: Disk> Follower<D> {
     fn missed(&mut self, key: Key) -> Vec<(Sibling, Verdict)> {
         let Some(file) = self.files.get(&key) else { return Vec::new() };
         let home = file.home.clone();
-        let is_searched = file.past.iter().any(|past| past.found == Found::No);
+        let is_searched = file.past.iter().any(|past| !past.is_followed);
         let mut found = None;
         let mut missed = Vec::new();
         for sibling in self.siblings(&home) {
             let age = Self::age(&home, &sibling);
             let is_younger = found.as_ref().is_some_and(|found| age.is_younger_than(found));
-            let is_settled = self.stock_of(key).is_some_and(|stock| stock.is_settled(&sibling.facts));
-            let is_new = is_younger || self.stock_of(key).is_some_and(|stock| stock.is_news(&sibling.facts));
+            let stock = self.stock_of(key);
+            let is_settled = stock.is_some_and(|stock| stock.is_settled(&sibling.facts));
+            let is_new = is_younger || stock.is_some_and(|stock| stock.is_news(&sibling.facts));
             if is_settled || !is_new && !is_searched {
                 continue;
             }
@@ -190,10 +190,7 @@ impl<D: Disk> Follower<D> {
             {
                 return Some(handle);
             }
-            let mut found = Vec::new();
-            let mut want = |_: &OsStr, inode, _| inode == id.inode;
-            let _ = self.disk.scan(&at.directory, &mut want, &mut found);
-            if let Some((other, _)) = found.into_iter().find(|(_, facts)| facts.id == id) {
+            if let Some((other, _)) = self.names_of(&at.directory, id).pop() {
                 name = other;
             }
         }
@@ -222,11 +219,9 @@ impl<D: Disk> Follower<D> {
         let others = self.files.iter().filter(is_other);
         let others = others.map(|(_, copy)| (copy.reading.spot, &[][..], Verdict::Read));
         let is_found = |verdict| match verdict {
-            Verdict::Rest(cut) => file.past.get(cut).is_some_and(|past| past.found == Found::Followed),
+            Verdict::Rest(cut) => file.past.get(cut).is_some_and(|past| past.is_followed),
             _ => false,
         };
-        let unread = self.files.iter().filter(is_other).filter(|(_, other)| other.reading.spot.offset == 0);
-        let unread: Vec<Key> = unread.map(|(other, _)| *other).collect();
         let mut beginning = None;
         let gone = self.gone_from(&file.home).map(|spot| (spot, &[][..], Verdict::Read));
         let spots = current.into_iter().chain(past).chain(others).chain(gone);
@@ -244,6 +239,8 @@ impl<D: Disk> Follower<D> {
                 Held::Nothing => {}
             }
         }
+        let unread = self.files.iter().filter(is_other).filter(|(_, other)| other.reading.spot.offset == 0);
+        let unread: Vec<Key> = unread.map(|(other, _)| *other).collect();
         for other in unread {
             if self.is_part(content, other)? {
                 return Ok(Verdict::Pending(other));
@@ -268,7 +265,7 @@ impl<D: Disk> Follower<D> {
     }
 
     /// Whether the file holds all of `content`, as far as is looked: it will be read itself.
-    pub(super) fn is_part(&mut self, content: &mut Content<D::File>, key: Key) -> io::Result<bool> {
+    fn is_part(&mut self, content: &mut Content<D::File>, key: Key) -> io::Result<bool> {
         let Some(handle) = self.handle_of(key) else { return Ok(false) };
         let (mut bytes, mut others) = (vec![0; ALIKE_BYTES], vec![0; ALIKE_BYTES]);
         let len = content.read_at(&mut bytes, 0)?;
@@ -293,7 +290,7 @@ impl<D: Disk> Follower<D> {
     fn read_rest(&mut self, copy: Key, original: Key, cut: usize) {
         let past = self.files.get_mut(&original).and_then(|file| file.past.get_mut(cut));
         let Some((spot, from)) = past.map(|past| {
-            past.found = Found::Followed;
+            past.is_followed = true;
             (past.spot, past.from)
         }) else {
             return;

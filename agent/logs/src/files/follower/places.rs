@@ -12,7 +12,6 @@ use crate::files::place::{self, Place};
 /// Saved from the first start of a source on: what it finds from then on is read whole.
 #[derive(Debug, Serialize, Deserialize)]
 struct Started {
-    begun: Timestamp,
     /// When everything was swept last.
     #[serde(default)]
     swept: Option<Timestamp>,
@@ -52,12 +51,11 @@ impl<D: Disk> Follower<D> {
             self.is_first_start = true;
             return None;
         };
-        self.begun = saved.begun;
         let open = saved.open.iter().filter_map(|key| place::id_of(key)).collect();
         Some(Before { swept: saved.swept.unwrap_or(self.now), open })
     }
 
-    pub(super) fn marker(&self) -> String {
+    fn marker(&self) -> String {
         format!("files/{}", self.options.name)
     }
 
@@ -102,7 +100,7 @@ impl<D: Disk> Follower<D> {
     fn save_sweep(&self, positions: &mut Positions) {
         let open = self.directories.values().flat_map(|directory| directory.stock.open());
         let open = open.take(MAX_OPEN).map(place::key).collect();
-        let started = Started { begun: self.begun, swept: Some(self.swept), open };
+        let started = Started { swept: Some(self.swept), open };
         positions.set(&self.marker(), &started);
     }
 }

@@ -14,10 +14,10 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt as _};
 use telemetry::{LogBuffer, Timestamp};
 
-use super::Follower;
 use super::copies::{Verdict, is_of_the_same};
 use super::places::Before;
 use super::succession::Sibling;
+use super::{Follower, SWEEP_EVERY};
 use crate::files::content::Content;
 use crate::files::disk::{Disk, Facts, FileId};
 use crate::files::file::{File, Key, Location, Start};
@@ -26,7 +26,7 @@ use crate::files::siblings::{before_packing, origin};
 
 /// A listing may miss what is renamed meanwhile, and the kernel may not tell of it: what was written so shortly before a look is
 /// still news at the next one.
-const MARGIN: Duration = Duration::from_secs(5);
+const MARGIN: Duration = SWEEP_EVERY;
 
 /// What some programs that pack cut off the time, in nanoseconds.
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -176,27 +176,33 @@ impl<D: Disk> Follower<D> {
 
     /// Nothing where it cannot be told.
     fn look_for_news(&mut self, path: &Arc<Path>) -> Option<Look> {
-        let known = self.directories.get(path)?;
-        let Self { disk, files, by_id, .. } = self;
+        let Self { disk, directories, .. } = self;
+        let known = directories.get(path)?;
         let mut found = Vec::new();
         let mut want = |name: &OsStr, _, is_directory: bool| !is_directory && known.is_rotated(name);
         disk.scan(path, &mut want, &mut found).ok()?;
         let mut look = Look { there: found.iter().map(|(_, facts)| facts.id).collect(), ..Look::default() };
-        for (name, facts) in &found {
-            let is_fresh = by_id.get(&facts.id).and_then(|key| files.get(key)).is_none_or(File::is_fresh);
-            if facts.size == 0 || !is_fresh || !known.stock.is_news(facts) {
+        found.retain(|(_, facts)| facts.size > 0 && known.stock.is_news(facts));
+        let known = self.directories.get(path)?;
+        for (name, facts) in found {
+            if !self.is_fresh(facts.id) {
                 continue;
             }
-            let original = known.original_of(name).and_then(|key| files.get(&key));
+            let original = known.original_of(&name).and_then(|key| self.files.get(&key));
             let home = original.and_then(|file| known.names.get(file.home.file_name()?));
             if let Some(home) = home {
                 look.homes.insert(*home);
-            } else if let Some(left) = origin(name, |home| known.left.get(home).cloned()) {
-                let location = Location { directory: path.clone(), name: name.clone() };
-                look.orphans.push((left, Sibling { location, facts: *facts }));
+            } else if let Some(left) = origin(&name, |home| known.left.get(home).cloned()) {
+                let location = Location { directory: path.clone(), name };
+                look.orphans.push((left, Sibling { location, facts }));
             }
         }
         Some(look)
+    }
+
+    /// Whether nobody follows the file, or nothing of it has been read.
+    pub(super) fn is_fresh(&self, id: FileId) -> bool {
+        self.by_id.get(&id).and_then(|key| self.files.get(key)).is_none_or(File::is_fresh)
     }
 
     /// Nobody has the name of which rotation made the file: if it was not read, it will be once somebody has.

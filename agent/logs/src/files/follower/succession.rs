@@ -4,13 +4,14 @@
 //! identity is looked for beside its home, then what was read of it among the names that rotation gives; reading goes on
 //! there, and what has its name now is read after it. What came in between is found by `stock.rs`.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::Follower;
 use super::stock::{SECOND, is_kept};
 use crate::files::content::Content;
-use crate::files::disk::{Disk, Facts, Handle as _};
-use crate::files::file::{File, Key, Location, Start};
+use crate::files::disk::{Disk, Facts, FileId, Handle as _};
+use crate::files::file::{Key, Location, Start};
 use crate::files::place::Spot;
 use crate::files::reading::Reading;
 use crate::files::siblings::{Age, is_sibling, sort_by_age};
@@ -69,17 +70,21 @@ impl<D: Disk> Follower<D> {
     /// Looks for the file of that identity beside where it was.
     fn find_new_name(&mut self, key: Key) -> bool {
         let Some(file) = self.files.get(&key) else { return false };
-        let (Some(directory), inode, id) = (file.home.parent(), file.id.inode, file.id) else { return false };
+        let (Some(directory), id) = (file.home.parent(), file.id) else { return false };
         let directory = directory.to_owned();
-        let mut found = Vec::new();
-        let _ = self.disk.scan(&directory, &mut |_, other, _| other == inode, &mut found);
-        for (name, facts) in found {
-            if facts.id == id {
-                let (directory, _) = self.directory(&directory);
-                self.rename(key, Location { directory, name }, &facts);
-            }
+        for (name, facts) in self.names_of(&directory, id) {
+            let (directory, _) = self.directory(&directory);
+            self.rename(key, Location { directory, name }, &facts);
         }
         self.files.get(&key).is_some_and(|file| file.location.is_some())
+    }
+
+    /// The names that the file of that identity has in the directory.
+    pub(super) fn names_of(&mut self, directory: &Path, id: FileId) -> Vec<(OsString, Facts)> {
+        let mut found = Vec::new();
+        let _ = self.disk.scan(directory, &mut |_, inode, _| inode == id.inode, &mut found);
+        found.retain(|(_, facts)| facts.id == id);
+        found
     }
 
     /// The file has left its home for the first time: what has that name now is read after it.
@@ -218,10 +223,7 @@ impl<D: Disk> Follower<D> {
         let mut want =
             |name: &std::ffi::OsStr, _, is_directory: bool| !is_directory && is_sibling(&at.name, name);
         let _ = self.disk.scan(&at.directory, &mut want, &mut found);
-        let is_unread = |facts: &Facts| {
-            let known = self.by_id.get(&facts.id).and_then(|key| self.files.get(key));
-            facts.refusal().is_none() && known.is_none_or(File::is_fresh)
-        };
+        let is_unread = |facts: &Facts| facts.refusal().is_none() && self.is_fresh(facts.id);
         let directory = &at.directory;
         let sibling =
             |(name, facts)| Sibling { location: Location { directory: directory.clone(), name }, facts };
@@ -238,11 +240,7 @@ impl<D: Disk> Follower<D> {
 
     /// Whether the sibling holds all that was read up to `spot`.
     fn holds(&mut self, sibling: &Sibling, spot: &Spot) -> bool {
-        let at = &sibling.location;
-        let Ok((handle, facts)) = self.disk.open(&at.directory, &at.name) else { return false };
-        if facts.id != sibling.facts.id {
-            return false;
-        }
+        let Some(handle) = self.open_sibling(sibling) else { return false };
         Content::of(&handle).and_then(|mut content| spot.is_in(&mut content)).unwrap_or(false)
     }
 
